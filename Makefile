@@ -1,0 +1,92 @@
+# Commands of the project; `make help` lists them. The first one sets up .venv.
+#
+# Every variable on make's command line except ARGS goes to the job as it is:
+#   make distill teacher=r152 student=vargnet data.root=/data/faces trainer.optimizer.lr=0.01
+# ARGS holds what is no variable: ARGS="-m student=vargnet,mobilefacenet", ARGS="~data.augment.blur".
+# Another interpreter for .venv: PYTHON=python3.12 make ...
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DISTILL = $(BIN)/python -m distill
+QUIETLY := OMP_NUM_THREADS=1
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Each variable of the command line as one word of the shell, whatever is in it.
+GIVEN := $(sort $(foreach v,$(filter-out PYTHON,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $v))),$v)))
+QUOTE = '$(subst ','\'',$1)'
+OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(ARGS)
+
+##@ Jobs
+.PHONY: distill teacher export check verify dashboard
+
+distill: $(READY) ## from images to a checked student: teacher= student= data= objective= protocol= trainer= tracking=
+	@$(DISTILL) distill $(OPTIONS)
+
+teacher: $(READY) ## train a teacher and write its card: teacher=r152 data.root=DIR
+	@$(DISTILL) teach $(OPTIONS)
+
+export: $(READY) ## write the ONNX file of a run again: run=runs/latest
+	@$(DISTILL) export $(OPTIONS)
+
+verify: $(READY) ## score an ONNX file on pairs: model=FILE.onnx pairs=FILE.bin [out=DIR]
+	@$(DISTILL) verify $(OPTIONS)
+
+check: $(READY) ## judge an ONNX file: model=FILE.onnx [protocol=deepglint_light]; without options: check the code
+ifeq ($(strip $(GIVEN)),)
+	@$(MAKE) lint
+else
+	@$(DISTILL) check $(OPTIONS)
+endif
+
+dashboard: $(READY) ## how to see the tracked runs offline, and how to sync them
+	@$(DISTILL) dashboard $(OPTIONS)
+
+##@ Code
+.PHONY: test test-fast test-gpu lint fmt wheel setup clean help
+
+test: $(READY) ## all tests that need neither a GPU nor a network
+	@$(QUIETLY) $(BIN)/pytest -n 2 $(ARGS)
+
+test-fast: $(READY) ## the same without the slow ones
+	@$(QUIETLY) $(BIN)/pytest -n 2 -m "not slow and not gpu and not network" $(ARGS)
+
+test-gpu: $(READY) ## the tests that need a GPU
+	@$(BIN)/pytest -m gpu $(ARGS)
+
+lint: $(READY) ## ruff, formatting, pyright, and who may import whom
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports --no-logo
+
+fmt: $(READY) ## format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+wheel: $(READY) ## build the wheel into dist/
+	@$(BIN)/python -m build --wheel --no-isolation
+
+setup: $(READY) ## only set up .venv
+	@echo ".venv is ready"
+
+clean: ## remove caches and builds; runs, weights and .venv stay
+	@rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+help: ## this list
+	@test -t 1 && bold=$$(printf '\033[1m') plain=$$(printf '\033[0m') || bold= plain=; \
+	awk -v bold="$$bold" -v plain="$$plain" 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s%s%s\n", bold, substr($$0, 5), plain } \
+	  /^[a-z-]+:.*## / { printf "  %s%-10s%s %s\n", bold, $$1, plain, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\n%s\n' 'Options go to the job as they are (group=choice, a.b=c); sweeps and flags: ARGS="-m seed=1,2".'
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: PYTHON=python3.12 make ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo 'installing into .venv (the first time takes some minutes)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,135 @@
+"""The command line: ``python -m distill JOB [key=value ...] [-m]``; a mistake is one line and status 2."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+import hydra
+import omegaconf
+import yaml
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from distill.jobs.compose import JOBS, conf_dir, register, typed
+from distill.jobs.suggest import did_you_mean, explain
+from distill.types import UserError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+DASHBOARD = "dashboard"
+
+SWITCHES = ("-h", "--help", "-m", "--multirun", "--resolve")
+VALUED = ("-c", "--cfg", "-p", "--package", "-cd", "--config-dir")
+"""Hydra's options that make sense here. Rerunning from a pickle is left out: nothing is unpickled from outside."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one job and return the exit status: 0 done, 1 failed its check, 2 the user's mistake, 130 interrupted."""
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    try:
+        return _dispatch(name, rest)
+    except (UserError, OSError) as error:
+        return _refuse(error)
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues where this one stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _dispatch(name: str, arguments: Sequence[str]) -> int:
+    if name == DASHBOARD:
+        return import_module("distill.tracking.dashboard").main(arguments)
+    if name not in JOBS:
+        raise UserError(f"there is no job {name!r}{did_you_mean(name, [*JOBS, DASHBOARD])}")
+    return _run_job(name, _flags_first(arguments))
+
+
+def _flags_first(arguments: Sequence[str]) -> list[str]:
+    """The same arguments with flags before overrides: Hydra's parser wants all overrides in one stretch."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        flag, equals, _ = word.partition("=")
+        if not word.startswith("-"):
+            overrides.append(word)
+        elif flag in VALUED:
+            flags += [word] if equals else [word, next(words, "")]
+        elif word in SWITCHES:
+            flags.append(word)
+        else:
+            raise UserError(f"there is no flag {word!r}{did_you_mean(word, [*SWITCHES, *VALUED])}")
+    return flags + overrides
+
+
+def _run_job(name: str, arguments: Sequence[str]) -> int:
+    """Let Hydra compose the configuration and run the job, or a sweep of jobs; the worst exit status of them."""
+    register()
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    for package in ("distill", "teachers"):
+        logging.getLogger(package).setLevel(logging.INFO)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print some errors itself and exit; here they are explained
+    sys.argv = [f"face-distill {name}", *arguments]
+    statuses = [0]  # Hydra drops what a job returns
+
+    def task(cfg: DictConfig) -> None:
+        statuses.append(_status(name, cfg))
+
+    try:
+        hydra.main(config_path=str(conf_dir()), config_name=name, version_base="1.3")(task)()
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UserError(explain(error, JOBS[name].conf)) from error
+    except (ValueError, AttributeError) as error:
+        # Hydra's own for a group that is given a number, or for flags that exclude each other; OmegaConf's for a
+        # mapping in place of null
+        if not _raised_in(error, hydra, omegaconf):
+            raise
+        raise UserError(explain(error, JOBS[name].conf)) from error
+    return max(statuses)
+
+
+def _raised_in(error: BaseException, *packages: ModuleType) -> bool:
+    place = traceback.extract_tb(error.__traceback__)[-1].filename
+    return any(place.startswith(os.path.dirname(package.__file__ or "")) for package in packages)
+
+
+def _status(name: str, cfg: DictConfig) -> int:
+    """Run one composed job. Its mistakes are told at once: each job of a sweep tells its own, and the next one runs."""
+    try:
+        conf = typed(cfg)
+        return import_module(f"distill.jobs.{name}").run(conf)
+    except (UserError, OSError) as error:
+        return _refuse(error)
+
+
+def _refuse(error: UserError | OSError) -> int:
+    """Tell a mistake, or what the system refused and where, in one line."""
+    line = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        line = f"{error.filename or 'the system'}: {error.strerror}; expected a place that can be read and written"
+    print(f"error: {' '.join(line.splitlines())}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _usage() -> str:
+    jobs = {**{name: job.does for name, job in JOBS.items()}, DASHBOARD: "how to see and sync the tracked runs"}
+    width = max(map(len, jobs))
+    lines = [f"  {name:{width}}  {does}" for name, does in jobs.items()]
+    return "\n".join(
+        [
+            "usage: python -m distill JOB [group=choice ...] [key=value ...] [-m]",
+            "",
+            *lines,
+            "",
+            "JOB --help lists groups and keys, JOB --cfg job prints the configuration, -m sweeps over a,b,c.",
+        ]
+    )

@@ -1,0 +1,81 @@
+"""What a set of faces is, whatever it is stored in, and how several sets become one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from distill.types import UNLABELLED
+
+
+class DamagedImage(Exception):
+    """One image that cannot be read or decoded; the message is the reason, without the image's name."""
+
+
+class FaceSet(Protocol):
+    """Aligned crops of people: encoded images by index, with the person's number.
+
+    ``labels`` is int64 [n], each in ``0..classes-1`` or ``UNLABELLED``. The order of the images never changes.
+    """
+
+    @property
+    def classes(self) -> int:
+        """How many people the labels may name."""
+        ...
+
+    @property
+    def labels(self) -> np.ndarray: ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> bytes:
+        """The encoded image; raises ``DamagedImage`` where the store itself is broken."""
+        ...
+
+    def name(self, index: int) -> str:
+        """Where the image is, in words for a person: file, key and offset."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hex sha256 that changes with the images, their order or their labels, but not with the folder's place."""
+        ...
+
+
+class Joined:
+    """Labelled faces followed by transfer sets, whose people are unknown here; nothing of theirs is copied.
+
+    A transfer set keeps its images and loses its labels: numbers of people in another set mean nothing in this one.
+    """
+
+    def __init__(self, labelled: FaceSet, transfer: Sequence[FaceSet]) -> None:
+        self._sets = [labelled, *transfer]
+        self._ends = np.cumsum([len(s) for s in self._sets])
+        unknown = np.full(self._ends[-1] - len(labelled), UNLABELLED, np.int64)
+        self.labels = np.concatenate([labelled.labels, unknown])
+        self.classes = labelled.classes
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def _place(self, index: int) -> tuple[FaceSet, int]:
+        which = int(np.searchsorted(self._ends, index, side="right"))
+        return self._sets[which], index - (int(self._ends[which - 1]) if which else 0)
+
+    def read(self, index: int) -> bytes:
+        faces, row = self._place(index)
+        return faces.read(row)
+
+    def name(self, index: int) -> str:
+        faces, row = self._place(index)
+        return faces.name(row)
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(" ".join(s.fingerprint() for s in self._sets).encode()).hexdigest()
+
+
+def spread(count: int, of: int) -> list[int]:
+    """At most ``count`` different indices below ``of``, evenly spread, first and last included."""
+    return sorted({int(i) for i in np.linspace(0, of - 1, min(count, of))})

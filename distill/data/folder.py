@@ -1,0 +1,74 @@
+"""A plain folder of people: ``root/identity/*.jpg|jpeg|png``, each an aligned crop."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from distill.data.decode import check_crops
+from distill.data.faceset import DamagedImage, spread
+from distill.types import CROP_PX, UserError
+
+_SUFFIXES = (".jpg", ".jpeg", ".png")
+_HASHED_IMAGES = 64
+
+
+class ImageFolderSet:
+    """Each folder that holds images is a person, numbered by the sorted names; other files are passed over.
+
+    Names are kept as one array of bytes and sizes as numbers, not as an object for each file.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self._root = Path(root)
+        if not self._root.is_dir():
+            raise UserError(f"{root}: no such folder; expected {root}/IDENTITY/*.jpg: set data.root=FOLDER")
+        people = [(person, _images(self._root / person)) for person in _folders(self._root)]
+        people = [(person, files) for person, files in people if files]
+        if not people:
+            raise UserError(f"{root}: holds no images; expected IDENTITY/*{'|*'.join(_SUFFIXES)}, {CROP_PX}x{CROP_PX}")
+        self.classes = len(people)
+        self.labels = np.repeat(np.arange(len(people)), [len(files) for _, files in people])
+        self._people = [person for person, _ in people]
+        self._files = np.array([os.fsencode(name) for _, files in people for name, _ in files])
+        self._sizes = np.array([size for _, files in people for _, size in files], np.int64)
+        check_crops(self)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def _path(self, index: int) -> Path:
+        return self._root / self._people[self.labels[index]] / os.fsdecode(bytes(self._files[index]))
+
+    def read(self, index: int) -> bytes:
+        try:
+            return self._path(index).read_bytes()
+        except OSError as error:
+            raise DamagedImage(f"cannot be read ({error.strerror})") from error
+
+    def name(self, index: int) -> str:
+        return str(self._path(index))
+
+    def fingerprint(self) -> str:
+        """Sha256 of names, sizes and labels, and of 64 images spread over the set."""
+        digest = hashlib.sha256("\n".join(self._people).encode(errors="surrogateescape"))
+        for array in (self._files, self._sizes, self.labels):
+            digest.update(array.tobytes())
+        for index in spread(_HASHED_IMAGES, len(self)):
+            digest.update(self.read(index))
+        return digest.hexdigest()
+
+
+def _folders(root: Path) -> list[str]:
+    with os.scandir(root) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+def _images(folder: Path) -> list[tuple[str, int]]:
+    """Sorted (name, bytes) of the images in a folder."""
+    with os.scandir(folder) as entries:
+        wanted = [e for e in entries if e.name.lower().endswith(_SUFFIXES) and not e.name.startswith(".")]
+        return sorted((e.name, e.stat().st_size) for e in wanted if e.is_file())

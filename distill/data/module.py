@@ -1,0 +1,100 @@
+"""The one LightningDataModule: faces in, batches out.
+
+What a batch holds is decided by the face set's ``fingerprint``, the augmentation, the plan (batch size, seed), the
+step's number and the number of processes; neither the number of workers nor what was trained before matters.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from multiprocessing.context import SpawnContext
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from distill.data.augment import Augmentation
+from distill.data.batches import FaceBatch, FaceBatches, Plan, StepOrder, as_it_is, use_one_thread
+from distill.data.faceset import FaceSet
+from distill.types import UserError
+
+_log = logging.getLogger(__name__)
+
+
+class DamageLog:
+    """Counts the different damaged images that a run has met; lives in the main process, whatever the workers do."""
+
+    def __init__(self, images: int, max_damaged: int) -> None:
+        self._limit = min(max_damaged, images - 1)
+        self._met: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._met)
+
+    def note(self, damaged: list[tuple[int, str]]) -> None:
+        """Log each image once; raises ``UserError`` past the limit."""
+        for index, what in damaged:
+            if index in self._met:
+                continue
+            self._met.add(index)
+            if len(self._met) > self._limit:
+                raise UserError(
+                    f"{what}: damaged, number {len(self._met)} of this run; data.max_damaged allows {self._limit}: "
+                    "mend the data or raise the limit"
+                )
+            _log.warning("%s: skipped (damaged image %d of at most %d)", what, len(self._met), self._limit)
+
+
+class FacesModule(LightningDataModule):
+    """Batches of ``train`` for a trainer with ``use_distributed_sampler=False``: the order shards itself over ranks.
+
+    One Lightning epoch is one interval of the plan. ``workers=0`` decodes in the training process.
+    """
+
+    def __init__(
+        self, train: FaceSet, augment: Augmentation, plan: Plan, workers: int = 0, max_damaged: int = 10
+    ) -> None:
+        super().__init__()
+        self._faces, self._plan, self._workers = train, plan, workers
+        self._batches = FaceBatches(train, augment, plan.seed, max_damaged)
+        self.damage = DamageLog(len(train), max_damaged)
+
+    def train_dataloader(self) -> DataLoader[FaceBatch]:
+        """The loader of the interval at which the trainer stands.
+
+        Lightning begins to fetch a resumed run's first batches before it calls ``set_epoch``, hence set here too, from
+        the same counter (``current_epoch`` lags behind it after a checkpoint of ``on_train_epoch_end``).
+        """
+        trainer = self.trainer
+        order = StepOrder(len(self._faces), self._plan, *((trainer.global_rank, trainer.world_size) if trainer else ()))
+        if trainer:
+            order.set_epoch(trainer.fit_loop.epoch_progress.current.processed)  # pyright: ignore[reportAttributeAccessIssue]
+        if not self._workers:
+            use_one_thread(0)
+        return DataLoader(
+            self._batches,
+            batch_size=None,
+            sampler=order,
+            num_workers=self._workers,
+            collate_fn=as_it_is,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=use_one_thread,
+            multiprocessing_context=_worker_context() if self._workers else None,
+            persistent_workers=self._workers > 0,
+        )
+
+    def on_before_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> FaceBatch:
+        """Count the damaged images of every batch in the process that trains."""
+        self.damage.note(batch["damaged"])
+        batch["damaged"] = []
+        return batch
+
+
+def _worker_context() -> SpawnContext:
+    """Workers in clean processes, children of this one.
+
+    Forking a process that has threads (ONNX Runtime, W&B) can lock up. Children of a fork server would outlive a
+    killed run: PyTorch's workers end when their parent does, and the server waits for the workers.
+    """
+    return multiprocessing.get_context("spawn")

@@ -1,0 +1,170 @@
+"""The RecordIO container of MXNet, read through a memory map and without MXNet.
+
+A record is ``magic, (cflag << 29) + length, payload, padding to 4 bytes``; cflag 0 is a whole record, 1, 2 and 3 are
+the first, middle and last part of one that was split where the magic occurred at an aligned place of the payload, and
+joining the parts puts the magic back. A payload begins with the struct ``IfQQ`` (flag, label, id, id2), then ``flag``
+float32 labels, then the encoded image.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from distill.data.faceset import DamagedImage
+from distill.types import UserError
+
+MAGIC = 0xCED7230A
+_MAGIC_BYTES = struct.pack("<I", MAGIC)
+_LENGTH_MASK = (1 << 29) - 1
+_FRAME_BYTES = 8
+_HEAD_BYTES = 24
+_CHUNK = 1 << 20
+_BROKEN_PER_RECORD = 100
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What n records say of themselves, each [n]; where ``whole`` is false the rest means nothing.
+
+    ``flag`` uint32 is the number of labels in an array, 0 for a scalar; ``label`` float32 is the first or only one.
+    """
+
+    whole: np.ndarray
+    flag: np.ndarray
+    label: np.ndarray
+    image_bytes: np.ndarray
+
+
+def read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The ``.idx`` text, ``key<TAB>offset`` a line, as two int64 arrays [n] in the order of the lines."""
+    text = path.read_bytes()
+    try:
+        numbers = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, np.int64)  # pyright: ignore
+    except (ValueError, DeprecationWarning) as error:
+        raise UserError(f"{path}: not a RecordIO index; expected 'key<TAB>offset' on every line") from error
+    if len(numbers) % 2:
+        raise UserError(f"{path}: {len(numbers)} numbers, expected 'key<TAB>offset' on every line: truncated?")
+    keys, offsets = numbers.reshape(-1, 2).T.copy()
+    ordered = np.sort(keys)
+    if (ordered[1:] == ordered[:-1]).any():
+        key = ordered[1:][ordered[1:] == ordered[:-1]][0]
+        raise UserError(f"{path}: lists key {key} twice; expected every key once: write the index again")
+    return keys, offsets
+
+
+class RecordFile:
+    """One ``.rec`` file. Can be sent to another process, which maps the file again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = path.stat().st_size
+        self._open()
+
+    def _open(self) -> None:
+        with self.path.open("rb") as file:
+            self._map: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"path": self.path, "size": self.size}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def payload(self, offset: int) -> bytes:
+        """The whole record at ``offset``, its parts joined; raises ``DamagedImage``."""
+        parts: list[bytes] = []
+        while True:
+            if offset + _FRAME_BYTES > self.size:
+                raise DamagedImage(f"the file ends before byte {offset}, where the record goes on")
+            magic, lrec = struct.unpack_from("<II", self._map, offset)
+            cflag, length = lrec >> 29, lrec & _LENGTH_MASK
+            if magic != MAGIC or cflag not in ((2, 3) if parts else (0, 1)):
+                raise DamagedImage(f"no {'further part' if parts else 'record'} begins at byte {offset}")
+            begin = offset + _FRAME_BYTES
+            if begin + length > self.size:
+                raise DamagedImage(f"the file ends {begin + length - self.size} bytes before the record does")
+            parts.append(self._map[begin : begin + length])
+            if cflag in (0, 3):
+                return _MAGIC_BYTES.join(parts)
+            offset = begin + length + -length % 4
+
+    def image(self, offset: int) -> bytes:
+        """The encoded image of the record at ``offset``; raises ``DamagedImage``."""
+        payload = self.payload(offset)
+        if len(payload) < _HEAD_BYTES:
+            raise DamagedImage(f"the record has {len(payload)} bytes, fewer than its header")
+        return payload[_HEAD_BYTES + 4 * struct.unpack_from("<I", payload)[0] :]
+
+    def heads(self, keys: np.ndarray, offsets: np.ndarray) -> Heads:
+        """Check every record's frame and read its first label, by arrays, a chunk of records at a time.
+
+        One pass over the headers touches about one page of the file per record; nothing is kept but the result.
+        Raises ``UserError`` where the file is truncated or the index belongs to another file.
+        """
+        self._check_offsets(keys, offsets)
+        words = np.frombuffer(self._map, "<u4", self.size // 4)
+        found = [self._chunk(words, offsets[i : i + _CHUNK]) for i in range(0, len(offsets), _CHUNK)]
+        fields = ("whole", "flag", "label", "image_bytes")
+        heads = Heads(*(np.concatenate([getattr(h, field) for h in found]) for field in fields))
+        self._check_whole(keys, offsets, heads.whole)
+        return heads
+
+    def _check_offsets(self, keys: np.ndarray, offsets: np.ndarray) -> None:
+        beyond = np.flatnonzero(offsets > self.size - _FRAME_BYTES - _HEAD_BYTES)
+        if len(beyond):
+            raise UserError(
+                f"{self.path}: ends at byte {self.size}, but its .idx has key {keys[beyond[0]]} at offset "
+                f"{offsets[beyond[0]]}: the .rec is truncated, or the .idx is of another file; copy both again"
+            )
+        strange = np.flatnonzero((offsets < 0) | (offsets % 4 != 0))
+        if len(strange):
+            raise self._other_index(keys, offsets, strange)
+
+    def _chunk(self, words: np.ndarray, offsets: np.ndarray) -> Heads:
+        at = offsets // 4
+        cflag, length = words[at + 1] >> 29, (words[at + 1] & _LENGTH_MASK).astype(np.int64)
+        flag = words[at + 2]
+        label = words[np.where(flag == 0, at + 3, np.minimum(at + 8, len(words) - 1))].view(np.float32)
+        image_bytes = length - _HEAD_BYTES - 4 * flag.astype(np.int64)
+        inside = offsets + _FRAME_BYTES + length <= self.size
+        heads = Heads((words[at] == MAGIC) & (cflag == 0) & (image_bytes >= 0) & inside, flag, label, image_bytes)
+        for row in np.flatnonzero((words[at] == MAGIC) & (cflag == 1)).tolist():
+            self._read_split(heads, row, int(offsets[row]))
+        return heads
+
+    def _read_split(self, heads: Heads, row: int, offset: int) -> None:
+        """Fill in the row of a record in parts, whose header may itself be split; there is one in a million."""
+        try:
+            payload = self.payload(offset)
+        except DamagedImage:
+            return
+        labels = struct.unpack_from("<I", payload)[0] if len(payload) >= _HEAD_BYTES else 0
+        heads.image_bytes[row] = len(payload) - _HEAD_BYTES - 4 * labels
+        if heads.image_bytes[row] >= 0:
+            heads.whole[row], heads.flag[row] = True, labels
+            heads.label[row] = struct.unpack_from("<f", payload, _HEAD_BYTES if labels else 4)[0]
+
+    def _check_whole(self, keys: np.ndarray, offsets: np.ndarray, whole: np.ndarray) -> None:
+        """A broken record here or there is damage for the reader to skip; the last one or many are a wrong file."""
+        broken = np.flatnonzero(~whole)
+        last = int(np.argmax(offsets))
+        if len(broken) > max(1, len(keys) // _BROKEN_PER_RECORD):
+            raise self._other_index(keys, offsets, broken)
+        if not whole[last]:
+            raise UserError(
+                f"{self.path}: ends at byte {self.size}, within its last record (key {keys[last]} at offset "
+                f"{offsets[last]}): the .rec is truncated; copy it again"
+            )
+
+    def _other_index(self, keys: np.ndarray, offsets: np.ndarray, wrong: np.ndarray) -> UserError:
+        return UserError(
+            f"{self.path}: its .idx has key {keys[wrong[0]]} at offset {offsets[wrong[0]]}, where no whole record "
+            f"begins, and {len(wrong)} of {len(keys)} are so: the .idx is of another file; copy the two that belong "
+            "together"
+        )

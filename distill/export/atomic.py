@@ -1,0 +1,34 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from distill.types import UserError
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write beside ``path``, then rename; a failed write leaves an earlier file as it was and raises UserError."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        _discard(partial)
+        raise UserError(
+            f"cannot write {path} ({len(data)} bytes): {error.strerror}; expected a writable folder with that much "
+            "space, so free some or choose another folder. An earlier file there is untouched"
+        ) from error
+
+
+def _discard(partial: Path) -> None:
+    """Remove what was half written; its folder may be unwritable or not a folder at all."""
+    try:
+        partial.unlink()
+    except OSError:
+        return

@@ -1,0 +1,70 @@
+"""An axis of a chart: where a value lies between 0 and 1, and which ticks are round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Axis:
+    """From ``low`` to ``high``, linear or in powers of ten; ``percent`` writes fractions as per cent."""
+
+    low: float
+    high: float
+    log: bool = False
+    percent: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.low < self.high, (self.low, self.high)
+        assert self.low > 0 or not self.log, self.low
+
+    def place(self, value: float) -> float:
+        """The position of ``value``, clipped to the axis: 0 at ``low``, 1 at ``high``."""
+        value = min(max(value, self.low), self.high)
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Round values on the axis and their texts."""
+        values = self._decades() if self.log else self._steps()
+        return [(value, self.text(value)) for value in values]
+
+    def text(self, value: float) -> str:
+        """A value as this axis writes it."""
+        if self.percent:
+            return f"{100 * value:.4g} %"
+        if value == 0:
+            return "0"
+        if abs(value) >= 1e4:
+            return f"{value / 1e6:.3g}M" if abs(value) >= 1e6 else f"{value / 1e3:.3g}k"
+        return f"{value:.0e}".replace("e-0", "e-") if abs(value) < 1e-3 else f"{value:.4g}"
+
+    def _decades(self) -> list[float]:
+        first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+        decades = [10.0**power for power in range(first, last + 1)]
+        return decades if len(decades) >= 2 else [self.low, self.high]
+
+    def _steps(self) -> list[float]:
+        step = _round_step((self.high - self.low) / 4)
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [i * step for i in range(first, last + 1)]
+
+
+def axis_for(values: Sequence[float], log: bool = False, percent: bool = False, zero: bool = False) -> Axis:
+    """An axis that holds all ``values``, and with ``zero`` the origin; logarithmic only where all are positive."""
+    low, high = min(values), max(values)
+    low = min(low, 0.0) if zero else low
+    if log and low > 0:
+        return Axis(low / 1.15, high * 1.15, log=True, percent=percent)
+    room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+    floor = 0.0 if 0 <= low < 0.4 * high else low - room
+    return Axis(floor, min(1.0, high + room) if percent and floor < 1 else high + room, percent=percent)
+
+
+def _round_step(rough: float) -> float:
+    """The smallest of 1, 2, 2.5, 5, 10 times a power of ten that is no smaller than ``rough``."""
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))

@@ -1,0 +1,65 @@
+"""The model card of a student: ``card.md``, what somebody needs who gets the ONNX file and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from distill.export.atomic import write_atomic
+from distill.export.parity import Parity
+from distill.export.redact import redact_text
+from distill.export.report import Cost
+from distill.export.scores import Scores
+from distill.types import Preprocessing
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """All that the card says. ``data`` and ``teacher`` are sentences; ``licences`` and ``limits`` lists of them."""
+
+    name: str
+    run: str
+    finished: str
+    command: str
+    model_file: str
+    opset: int
+    embedding_dim: int
+    preprocessing: Preprocessing
+    weights_sha256: str
+    protocol: str
+    passed: bool
+    reasons: Sequence[str]
+    cost: Sequence[Cost]
+    scores: Scores | None
+    parity: Parity | None
+    data: str
+    teacher: str
+    licences: Sequence[str]
+    limits: Sequence[str] = ()
+
+
+def write_model_card(path: Path, card: ModelCard) -> None:
+    """Write ``card`` as Markdown; UserError where that is impossible."""
+    text = _templates().get_template("card.md.j2").render(card=card, command=redact_text(card.command))
+    write_atomic(path, text.encode())
+
+
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("distill.export"),
+        undefined=StrictUndefined,
+        finalize=_plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, not HTML: _plain does what is needed here
+    )
+
+
+def _plain(value: object) -> str:
+    """A value as text that opens no tag, ends no table cell or code block and stays on its line."""
+    text = " ".join(str(value).split())
+    return text.replace("<", "&lt;").replace("|", "\\|").replace("`", "'")

@@ -1,0 +1,1 @@
+"""The jobs: one file each, short and straight. Only this package composes and instantiates configuration."""

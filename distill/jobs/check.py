@@ -1,0 +1,58 @@
+"""``make check model=FILE.onnx``: judge any ONNX file by the limits of a protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from distill.jobs.run_folder import write_json
+from distill.jobs.schema import CheckConf, ProtocolConf
+from distill.protocol.graph import read_model
+from distill.protocol.limits import Protocol
+from distill.protocol.verdict import Verdict, judge
+from distill.tracking.summary import print_check
+from distill.types import Preprocessing
+from teachers.onnx_network import Source, find_preprocessing
+
+FILE = "check.json"
+
+
+def run(conf: CheckConf) -> int:
+    """Print the table, write ``check.json``; 0 for pass, 1 for fail."""
+    model = Path(conf.model)
+    verdict = judge(model, limits(conf.protocol))
+    expects = _expects(model)
+    print_check(verdict.rows(), verdict.passed, verdict.reasons)
+    print(f"preprocessing: {expects}")
+    _write(verdict, expects, Path(conf.out) if conf.out else model.parent)
+    return 0 if verdict.passed else 1
+
+
+def check(model: Path, protocol: ProtocolConf, out: Path) -> Verdict:
+    """Judge ``model`` and write ``check.json`` into the folder ``out``."""
+    verdict = judge(model, limits(protocol))
+    _write(verdict, _expects(model), out)
+    return verdict
+
+
+def limits(conf: ProtocolConf) -> Protocol:
+    return Protocol(**dataclasses.asdict(conf))
+
+
+def describe(preprocessing: Preprocessing, source: Source) -> str:
+    """What a file expects of an image, and who says so, in words."""
+    mean, std = _short(preprocessing.mean), _short(preprocessing.std)
+    return f"{source}: {preprocessing.order.upper()}, mean {mean}, std {std}"
+
+
+def _expects(model: Path) -> str:
+    metadata = {entry.key: entry.value for entry in read_model(model).metadata_props}
+    return describe(*find_preprocessing(model, metadata))
+
+
+def _write(verdict: Verdict, expects: str, out: Path) -> None:
+    write_json(out / FILE, {**verdict.to_json(), "preprocessing": expects})
+
+
+def _short(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{v:g}" for v in values)

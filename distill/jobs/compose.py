@@ -1,0 +1,135 @@
+"""From YAML files and overrides to one typed object: where the files are, which jobs there are, how they are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import distill
+from distill.jobs.build import check_targets
+from distill.jobs.schema import CheckConf, DistillConf, ExportJobConf, TeachConf, VerifyConf
+from distill.jobs.suggest import explain
+from distill.types import UserError
+
+Conf = TypeVar("Conf")
+
+
+@dataclass(frozen=True)
+class Job:
+    """The type of a job's configuration and what the job does, in a phrase."""
+
+    conf: type
+    does: str
+
+
+JOBS = {
+    "distill": Job(DistillConf, "from images and a teacher to a checked ONNX student"),
+    "teach": Job(TeachConf, "train a teacher with a margin loss and write its card"),
+    "export": Job(ExportJobConf, "write the ONNX file of a run again, with parity and verdict"),
+    "check": Job(CheckConf, "judge an ONNX file by the limits of a protocol"),
+    "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
+}
+
+
+def conf_dir() -> Path:
+    """The folder of the YAML files: inside of the package once installed, beside it in a checkout."""
+    package = Path(distill.__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def register() -> None:
+    """Make the types known to Hydra under the names that the root files' defaults start with."""
+    for name, job in JOBS.items():
+        ConfigStore.instance().store(name=f"{name}_schema", node=job.conf)
+
+
+def typed(cfg: DictConfig) -> Any:
+    """The composed configuration as plain dataclasses, dicts and lists; every ``_target_`` in it checked.
+
+    Raises UserError for an unknown key, a value that is missing or cannot be resolved, and an option that its target
+    does not have.
+    """
+    kind = OmegaConf.get_type(cfg)
+    assert kind is not None
+    try:
+        # Once more over the bare types: a key that was forced in with +key=value is one that nobody reads.
+        strict = OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.to_container(cfg))
+        missing = sorted(OmegaConf.missing_keys(strict))
+        if missing:
+            raise UserError("; ".join([*(_needs(kind, key) for key in missing), *_absent_teacher(kind, strict)]))
+        conf = OmegaConf.to_object(strict)
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error, kind)) from error
+    check_targets(dataclasses.asdict(cast(Any, conf)))
+    return conf
+
+
+def load(job: str, overrides: Sequence[str] = ()) -> Any:
+    """The typed configuration of ``job`` with overrides as on the command line, without running anything."""
+    register()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return typed(compose(job, list(overrides)))
+
+
+def config_yaml(conf: Any) -> str:
+    """The resolved configuration as YAML, which ``read_config`` reads back."""
+    return OmegaConf.to_yaml(OmegaConf.structured(conf))
+
+
+def read_config(path: Path, conf: type[Conf]) -> Conf:
+    """The configuration in the YAML file at ``path``, as an object of the dataclass ``conf``.
+
+    Raises UserError for a file that is missing, is no YAML or does not fit.
+    """
+    try:
+        return typed(cast(DictConfig, OmegaConf.merge(OmegaConf.structured(conf), OmegaConf.load(path))))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; expected the configuration of a run") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UserError(f"{path}: {explain(error, conf)}") from error
+
+
+def config_hash(conf: Any, *ignored: str) -> str:
+    """Sixteen hex digits that name the configuration; ``ignored`` are dotted keys that do not count."""
+    plain = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(conf), enum_to_str=True))
+    for key in ignored:
+        *parents, last = key.split(".")
+        node = plain
+        for parent in parents:
+            node = node[parent]
+        del node[last]
+    return hashlib.sha256(yaml.safe_dump(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _absent_teacher(kind: type, cfg: Any) -> Iterator[str]:
+    """What whoever lacks the data most likely lacks too, so that the first line names both."""
+    if kind is DistillConf and cfg.teacher.network is not None and not Path(cfg.teacher.weights or "").is_file():
+        yield (
+            f"nor has teacher {cfg.teacher.name} weights at {cfg.teacher.weights}: `make teacher "
+            f"teacher={cfg.teacher.name} data.root=DIR` teaches it, teacher.weights=FILE names weights that you have, "
+            "and teacher=onnx teacher.weights=FILE.onnx takes any other network"
+        )
+
+
+def _needs(conf: type, key: str) -> str:
+    """One line for a required value that nobody gave."""
+    owner: Any = conf
+    for name in key.split(".")[:-1]:
+        owner = next((f.default_factory for f in dataclasses.fields(owner) if f.name == name), None)
+        if not dataclasses.is_dataclass(owner):
+            return f"{key} is missing"
+    what = next((f.metadata.get("what") for f in dataclasses.fields(owner) if f.name == key.split(".")[-1]), None)
+    return f"{key} is missing" + (f": {what}" if what else "")

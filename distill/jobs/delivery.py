@@ -1,0 +1,196 @@
+"""What comes after training: ONNX file, parity, verdict, scores, report, card; then the run is finished."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill.data.pairs import Pairs
+from distill.export.onnx_file import state_sha256
+from distill.export.parity import Parity
+from distill.jobs.cache import kept
+from distill.jobs.check import check
+from distill.jobs.onnx_student import export_student, parity_images
+from distill.jobs.pages import hardest, write_pages
+from distill.jobs.run_folder import STUDENT_ONNX, RunFolder
+from distill.jobs.schema import DistillConf
+from distill.metrics.embedding import embed_flip_sum
+from distill.metrics.verification import Verification, verify
+from distill.protocol.verdict import Verdict
+from distill.tracking.summary import Summary, print_summary
+from distill.tracking.waiting import waiting
+from distill.tracking.wandb_run import WandbRun
+from distill.types import Embedder, FaceNetwork
+from teachers.onnx_network import OnnxNetwork
+from teachers.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a finished training hands over."""
+
+    folder: RunFolder
+    conf: DistillConf
+    pairs: Sequence[Pairs]
+    images: int
+    people: int
+    teacher: Teacher | None
+    teacher_id: str
+    teacher_tried: bool
+    machine: Mapping[str, Any]
+    training_s: float
+    losses: Mapping[str, float]
+    wandb: WandbRun
+
+
+def deliver(delivery: Delivery, network: FaceNetwork) -> int:
+    """Export, compare, judge, score, write and print; 0 where the student passes its protocol, else 1."""
+    folder, conf = delivery.folder, delivery.conf
+    path = folder.file(STUDENT_ONNX)
+    images = parity_images(delivery.pairs[0], conf.export.parity_images)
+    parity = export_student(network, path, folder.path.name, conf.export, images)
+    verdict = check(path, conf.protocol, folder.path)
+    embeddings = [_embeddings(OnnxNetwork(path), pairs, "student") for pairs in delivery.pairs]
+    student = [_verified(e, pairs) for e, pairs in zip(embeddings, delivery.pairs, strict=True)]
+    teacher = _teacher_scores(delivery)
+    metrics = _metrics(delivery, parity, verdict, student, teacher) | {"weights_sha256": state_sha256(network)}
+    shown = []
+    if conf.data.pictures:
+        shown = hardest(delivery.pairs[0], embeddings[0], 1 - student[0].threshold / 2)
+    write_pages(folder, conf, metrics, None if delivery.teacher is None else delivery.teacher.card, shown)
+    _track(delivery, metrics, student[0])
+    folder.finish(metrics)
+    return show(folder)
+
+
+def show(folder: RunFolder) -> int:
+    """Print the closing table of a finished run; its exit status."""
+    metrics = folder.metrics()
+    folder.point_latest()
+    print_summary(
+        Summary(
+            folder=folder.path,
+            losses=metrics["losses"],
+            student=_Shown(metrics["student"]),
+            teacher=_Shown(metrics["teacher"]) if metrics["teacher"] else None,
+            cost=[tuple(row) for row in metrics["cost"]],
+            passed=metrics["verdict"] == "pass",
+            reasons=metrics["reasons"],
+        )
+    )
+    return 0 if metrics["verdict"] == "pass" else 1
+
+
+class _Shown:
+    """The part of a stored verification that the closing table shows."""
+
+    def __init__(self, stored: Mapping[str, Any]) -> None:
+        self.accuracy_mean: float = stored["accuracy_mean"]
+        self.accuracy_std: float = stored["accuracy_std"]
+        self.auc: float | None = stored["auc"]
+        self.tpr_at_fpr: Mapping[str, float | None] = stored["tpr_at_fpr"]
+
+
+def _verified(embeddings: Tensor | np.ndarray, pairs: Pairs) -> Verification:
+    rows = np.asarray(embeddings)
+    return verify(rows[0::2], rows[1::2], pairs.same)
+
+
+def _embeddings(embedder: Embedder, pairs: Pairs, who: str) -> np.ndarray:
+    with waiting(f"{who} on {pairs.name}", len(pairs.images), "images") as progress:
+        return embed_flip_sum(embedder, pairs.images, progress=progress)
+
+
+def _teacher_scores(delivery: Delivery) -> list[Verification]:
+    """The teacher on the same pairs; its embeddings are kept, because a large one takes minutes for them."""
+    teacher = delivery.teacher
+    if teacher is None:
+        return []
+    cache = delivery.folder.path.parent / ".cache"
+    return [
+        _verified(
+            kept(
+                cache,
+                "embeddings",
+                (delivery.teacher_id, pairs.fingerprint()),
+                partial(_teacher_embeddings, teacher, pairs),
+            ),
+            pairs,
+        )
+        for pairs in delivery.pairs
+    ]
+
+
+def _teacher_embeddings(teacher: Teacher, pairs: Pairs) -> Tensor:
+    return torch.from_numpy(_embeddings(teacher, pairs, "teacher"))
+
+
+def _metrics(
+    delivery: Delivery,
+    parity: Parity,
+    verdict: Verdict,
+    student: Sequence[Verification],
+    teacher: Sequence[Verification],
+) -> dict[str, Any]:
+    """All of ``metrics.json``; ``student`` and ``teacher`` are the main set's, ``sets`` holds every set."""
+    names = [pairs.name for pairs in delivery.pairs]
+    return {
+        "verdict": "pass" if verdict.passed else "fail",
+        "reasons": list(verdict.reasons),
+        "protocol": delivery.conf.protocol.name,
+        "set": names[0],
+        "student": student[0].to_json(),
+        "teacher": teacher[0].to_json() if teacher else None,
+        "teacher_tried": delivery.teacher_tried,
+        "images": delivery.images,
+        "people": delivery.people,
+        "sets": {
+            "student": {n: v.to_json() for n, v in zip(names, student, strict=True)},
+            "teacher": {n: v.to_json() for n, v in zip(names, teacher, strict=False)},
+        },
+        "losses": dict(delivery.losses),
+        "cost": verdict.rows(),
+        "check": verdict.to_json(),
+        "parity": asdict(parity),
+        "machine": dict(delivery.machine),
+        "training_s": delivery.training_s,
+        "versions": {p: version(p) for p in ("face-distill", "torch", "pytorch-lightning", "onnx", "onnxruntime")},
+        "python": platform.python_version(),
+        "command": shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]]),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _track(delivery: Delivery, metrics: Mapping[str, Any], student: Verification) -> None:
+    """Results as the W&B run's summary, the similarity histograms, and the files as an artifact."""
+    run, folder, histogram = delivery.wandb, delivery.folder, student.histogram
+    checked = metrics["check"]
+    run.summary(
+        {
+            "verdict": metrics["verdict"],
+            "accuracy/student": student.accuracy_mean,
+            "accuracy/teacher": metrics["teacher"]["accuracy_mean"] if metrics["teacher"] else None,
+            "cost/flops": checked["flops"],
+            "cost/flops_limit": checked["limits"]["max_flops"],
+            "cost/bytes": checked["bytes"],
+            "cost/bytes_limit": checked["limits"]["max_file_bytes"],
+            "cost/macs": checked["macs"],
+            "cost/parameters": checked["parameters"],
+        }
+    )
+    step = metrics["machine"]["steps"]
+    run.histogram(step, "similarity/genuine", histogram.genuine, histogram.edges)
+    run.histogram(step, "similarity/impostor", histogram.impostor, histogram.edges)
+    files = [folder.file(name) for name in (STUDENT_ONNX, "report.html", "card.md")]
+    run.artifact(files, f"{delivery.conf.student.name}-{delivery.conf.teacher.name}", {"verdict": metrics["verdict"]})

@@ -1,0 +1,63 @@
+"""From the data's configuration to a training set and its verification pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from distill.data.augment import Augmentation
+from distill.data.faceset import FaceSet, Joined
+from distill.data.pairs import Pairs, read_pairs
+from distill.jobs.build import build
+from distill.jobs.schema import DataConf
+from distill.metrics.folds import FOLDS
+from distill.types import UserError
+
+
+def labelled_faces(conf: DataConf) -> FaceSet:
+    """The set whose people are known."""
+    if conf.max_damaged < 0:
+        raise UserError(f"data.max_damaged is {conf.max_damaged}; expected 0 or more broken images to skip")
+    return _open(conf, Path(conf.root))
+
+
+def with_transfer(labelled: FaceSet, conf: DataConf) -> FaceSet:
+    """The labelled set, joined with the transfer sets where there are any."""
+    transfer = [_open(conf, _inside(conf, place)) for place in conf.transfer]
+    return Joined(labelled, transfer) if transfer else labelled
+
+
+def augmentation(conf: DataConf) -> Augmentation:
+    return build(conf.augment, "data.augment")
+
+
+def verification_pairs(conf: DataConf) -> list[Pairs]:
+    """The sets that students and teachers are scored on, the main one first.
+
+    ``data.pairs`` names one; otherwise every ``*.bin`` of the root, sorted by name with those called lfw first.
+    """
+    if conf.pairs is not None:
+        return [_enough(_inside(conf, conf.pairs))]
+    found = sorted(Path(conf.root).glob("*.bin"), key=lambda p: (not p.name.startswith("lfw"), p.name))
+    if not found:
+        raise UserError(
+            f"no verification pairs: {conf.root} holds no *.bin; put lfw.bin there or name one with data.pairs=FILE.bin"
+        )
+    return [_enough(path) for path in found]
+
+
+def _enough(path: Path) -> Pairs:
+    """The set, which needs a pair for each fold of the standard protocol."""
+    pairs = read_pairs(path)
+    if len(pairs) < FOLDS:
+        raise UserError(f"{path} has {len(pairs)} pairs; expected at least {FOLDS}, one for each fold of the protocol")
+    return pairs
+
+
+def _open(conf: DataConf, root: Path) -> Any:
+    return build(conf.reader, "data.reader", root=root)
+
+
+def _inside(conf: DataConf, place: str) -> Path:
+    """A path as given where that exists, else below the root."""
+    return Path(place) if Path(place).exists() else Path(conf.root) / place

@@ -1,0 +1,51 @@
+"""A trained network to an ONNX file that computes the same, and a rehearsal of that before hours of training."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from distill.data.pairs import Pairs
+from distill.export.onnx_file import describe, export_onnx
+from distill.export.parity import BATCHES, Parity, parity, random_images
+from distill.jobs.check import limits
+from distill.jobs.recipe import STUDENT_INPUT
+from distill.jobs.schema import ExportConf, ProtocolConf
+from distill.protocol.verdict import judge
+from distill.types import FaceNetwork
+
+
+def parity_images(pairs: Pairs, count: int) -> Tensor:
+    """Normalised crops for the comparison: ``count`` real ones and as many of noise."""
+    count = max(count, max(BATCHES))
+    rows = torch.linspace(0, len(pairs.images) - 1, count).long()
+    return torch.cat([STUDENT_INPUT(pairs.images[rows]), random_images(count)])
+
+
+def export_student(network: FaceNetwork, path: Path, run: str, conf: ExportConf, images: Tensor) -> Parity:
+    """Write the file and compare it with PyTorch; UserError where they differ by more than the configuration allows."""
+    export_onnx(network, path, _described(network, run), conf.opset)
+    found = parity(network, path, images)
+    found.require(conf.max_relative_difference, conf.max_cosine_difference)
+    return found
+
+
+def rehearse(network: FaceNetwork, conf: ExportConf, protocol: ProtocolConf) -> Sequence[str]:
+    """Export the untrained network into a temporary folder and judge it: the reasons why the trained one will fail.
+
+    What an export cannot do, and what is over a limit, does not depend on the weights; better known now than after
+    the last step.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rehearsal.onnx"
+        export_onnx(network, path, _described(network, "rehearsal"), conf.opset)
+        return judge(path, limits(protocol)).reasons
+
+
+def _described(network: FaceNetwork, run: str) -> dict[str, str]:
+    return describe(network, network.embedding_dim, STUDENT_INPUT, run, f"face-distill {version('face-distill')}")

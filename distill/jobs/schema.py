@@ -1,0 +1,254 @@
+"""The configuration's types: one dataclass for each group, one for each job; what is not named here is a typo.
+
+Hydra merges the YAML files over these classes, so a misspelt key or a value of another type is refused wherever it
+stands, experiment files included. ``network``, ``loss``, ``reader`` and ``augment`` hold a ``_target_`` and its
+options; the options are checked against the target's signature by ``distill.jobs.build``.
+
+``null`` in the trainer means: the fastest correct choice for the machine that the run finds itself on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from omegaconf import MISSING
+
+
+def needed(what: str) -> Any:
+    """A field that has no default; ``what`` is the sentence shown to the user who leaves it out."""
+    return field(default=MISSING, metadata={"what": what})
+
+
+class Precision(StrEnum):
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class OptimizerName(StrEnum):
+    sgd = "sgd"
+    adamw = "adamw"
+
+
+class ScheduleKind(StrEnum):
+    cosine = "cosine"
+    multistep = "multistep"
+
+
+class TrackingMode(StrEnum):
+    offline = "offline"
+    online = "online"
+    disabled = "disabled"
+
+
+@dataclass
+class TeacherConf:
+    name: str = MISSING
+    network: dict[str, Any] | None = None
+    """``_target_`` and options of a network in ``teachers``; null where the weights are an ONNX file."""
+    weights: str | None = needed("the teacher's ONNX file, e.g. teacher.weights=teacher.onnx")
+    """A weights file for ``network``, else an ONNX file; with neither there is no teacher."""
+    card: str | None = None
+    check: bool = True
+    """Try the teacher on verification pairs before the run."""
+    precision: Precision = Precision.auto
+    preprocessing: Any = None
+    """Options of ``distill.types.Preprocessing`` in place of what the file's metadata or the card says."""
+
+
+@dataclass
+class StudentConf:
+    name: str = MISSING
+    network: dict[str, Any] = MISSING
+    init: str | None = None
+    """A run folder or a weights file to start from (recursive distillation)."""
+
+
+@dataclass
+class DataConf:
+    name: str = MISSING
+    root: str = needed("the folder with the faces, e.g. data.root=/data/faces (README, 'Your own data')")
+    reader: dict[str, Any] = MISSING
+    transfer: list[str] = field(default_factory=list)
+    """Folders of further sets, whose labels are not used."""
+    pairs: str | None = None
+    """A verification .bin; null: every .bin in the root."""
+    max_damaged: int = 10
+    """Damaged records that are skipped before the run stops."""
+    pictures: bool = False
+    """Whether the data set permits example pairs in the report."""
+    augment: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TermConf:
+    """One named loss, whose weight rises over ``warmup_fraction`` of the run and falls to ``final_factor`` of itself
+    from ``decay_from_fraction`` on."""
+
+    loss: dict[str, Any] = MISSING
+    weight: float = 1.0
+    warmup_fraction: float = 0.0
+    decay_from_fraction: float = 1.0
+    final_factor: float = 1.0
+
+
+@dataclass
+class ObjectiveConf:
+    name: str = MISSING
+    terms: dict[str, TermConf] = field(default_factory=dict)
+
+
+@dataclass
+class ProtocolConf:
+    """The limits of one challenge protocol."""
+
+    name: str = MISSING
+    kind: str = MISSING
+    source: str = MISSING
+    max_flops: int = MISSING
+    max_file_bytes: int | None = MISSING
+    dtype: str = MISSING
+    embedding_dim: int = MISSING
+    far_target: float = MISSING
+
+
+@dataclass
+class OptimizerConf:
+    """SGD with momentum or AdamW. ``betas`` belong to AdamW, ``momentum`` and ``nesterov`` to SGD."""
+
+    name: OptimizerName = OptimizerName.adamw
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.9
+    nesterov: bool = False
+
+
+@dataclass
+class ScheduleConf:
+    """Linear warm-up, then a cosine to ``final_factor`` or steps of ``gamma`` at ``milestones``; fractions of a run."""
+
+    kind: ScheduleKind = ScheduleKind.cosine
+    warmup_fraction: float = 0.1
+    final_factor: float = 0.001
+    milestones: list[float] = field(default_factory=lambda: [0.5, 0.75, 0.9])
+    gamma: float = 0.1
+
+
+@dataclass
+class TrainerConf:
+    name: str = MISSING
+    images: int | None = None
+    """Length of the run in image-steps; or give ``epochs``. Exactly one of the two is set."""
+    epochs: float | None = None
+    batch_size: int = 64
+    """Images in one forward pass; an optimiser step sees ``batch_size`` times ``accumulate``."""
+    accumulate: int = 1
+    optimizer: OptimizerConf = field(default_factory=OptimizerConf)
+    schedule: ScheduleConf = field(default_factory=ScheduleConf)
+    gradient_clip: float | None = 5.0
+    ema_decay: float = 0.0
+    """0 keeps no average of the weights."""
+    max_loss_growth: float = 10.0
+    """A loss this many times its own recent value stops the run."""
+    precision: Precision = Precision.auto
+    channels_last: bool | None = None
+    compile: bool | None = None
+    workers: int | None = None
+    checkpoint_every_steps: int = 200
+    validate_every_steps: int = 500
+    validate_pairs: int = 300
+    """Pairs of each set that are scored during training; the end of a run scores all of them."""
+
+
+@dataclass
+class TrackingConf:
+    mode: TrackingMode = TrackingMode.offline
+    project: str = "face-distill"
+    entity: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ExportConf:
+    """How the ONNX file is written and how close it has to be to PyTorch."""
+
+    opset: int = 18
+    max_relative_difference: float = 1e-4
+    """Of the largest magnitude in the embedding."""
+    max_cosine_difference: float = 1e-5
+    parity_images: int = 16
+
+
+@dataclass
+class RunConf:
+    root: str = "runs"
+    name: str | None = None
+    """Folder below ``root``; null: made of the choices and a hash of the configuration, so the same command resumes."""
+    fresh: bool = False
+    """Start anew even where a run of this configuration can be continued."""
+
+
+@dataclass
+class DistillConf:
+    """``make distill``: everything from images to a checked student."""
+
+    teacher: TeacherConf = field(default_factory=TeacherConf)
+    student: StudentConf = field(default_factory=StudentConf)
+    data: DataConf = field(default_factory=DataConf)
+    objective: ObjectiveConf = field(default_factory=ObjectiveConf)
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+    trainer: TrainerConf = field(default_factory=TrainerConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf)
+    export: ExportConf = field(default_factory=ExportConf)
+    run: RunConf = field(default_factory=RunConf)
+    seed: int = 1
+
+
+@dataclass
+class TeachConf:
+    """``make teacher``: train a Large-protocol network with a margin loss alone and write its card."""
+
+    teacher: TeacherConf = field(default_factory=TeacherConf)
+    data: DataConf = field(default_factory=DataConf)
+    objective: ObjectiveConf = field(default_factory=ObjectiveConf)
+    trainer: TrainerConf = field(default_factory=TrainerConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf)
+    run: RunConf = field(default_factory=RunConf)
+    seed: int = 1
+
+
+@dataclass
+class ExportJobConf:
+    """``make export``: write the ONNX file of a run again, with its parity test and its verdict."""
+
+    run: str = needed("a run folder, e.g. run=runs/latest")
+    out: str | None = None
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+    export: ExportConf = field(default_factory=ExportConf)
+
+
+@dataclass
+class CheckConf:
+    """``make check model=FILE``: judge an ONNX file by a protocol's limits."""
+
+    model: str = needed("an ONNX file, e.g. model=student.onnx")
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+    out: str | None = None
+
+
+@dataclass
+class VerifyConf:
+    """``make verify``: score an ONNX file on verification pairs."""
+
+    model: str = needed("an ONNX file, e.g. model=student.onnx")
+    pairs: str = needed("a verification set, e.g. pairs=lfw.bin")
+    out: str | None = None
+    batch_size: int = 64
+    bootstrap: int = 1000
+    """Resamplings behind each confidence interval."""
+    seed: int = 1

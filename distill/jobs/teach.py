@@ -1,0 +1,141 @@
+"""``make teacher``: train a Large-protocol network with a margin loss, and leave its weights where distilling looks."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from distill.data.faceset import FaceSet
+from distill.data.pairs import Pairs
+from distill.jobs.build import build
+from distill.jobs.compose import config_hash
+from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
+from distill.jobs.recipe import STUDENT_INPUT, Length, build_objective, length, machine_for, seed_everything, sizes_of
+from distill.jobs.run_folder import RunFolder, open_run
+from distill.jobs.schema import TeachConf
+from distill.jobs.tracking import tracked
+from distill.jobs.training import Faces, Training, fit
+from distill.metrics.verification import Verification
+from distill.tracking.summary import print_verification
+from distill.tracking.wandb_run import WandbRun
+from distill.types import FaceNetwork, UserError
+from distill.verification import EvalEmbedder, score
+from teachers.card import Card, Cost, Score, shipped_card, write_card
+from teachers.teacher import FINGERPRINT_KEY
+from teachers.weights import save_weights, sha256
+
+
+def run(conf: TeachConf) -> int:
+    """Train, score, write ``teacher.weights`` and the card beside it; 0."""
+    weights = _place(conf)
+    faces, pairs = labelled_faces(conf.data), verification_pairs(conf.data)
+    named = f"{config_hash(conf, 'run', 'tracking')} {faces.fingerprint()}"
+    name = conf.run.name or f"teach-{conf.teacher.name}-{hashlib.sha256(named.encode()).hexdigest()[:8]}"
+    with open_run(Path(conf.run.root), name, conf.run.fresh, conf) as folder:
+        if folder.finished and weights.exists() and sha256(weights) == folder.metrics()["weights_sha256"]:
+            print(f"this teacher is taught: {weights}; run.fresh=true teaches another one")
+            return 0
+        with tracked(folder, conf.tracking, conf) as wandb:
+            score = _teach(conf, folder, faces, pairs, wandb)
+    print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was taught with")
+    print(f"weights   {weights}\ndistil    make distill teacher={conf.teacher.name}")
+    return 0
+
+
+def _teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[Pairs], wandb: WandbRun) -> Verification:
+    """Train and write weights, card and metrics; the score on the main set."""
+    seed_everything(conf.seed)
+    assert conf.teacher.network is not None
+    network: FaceNetwork = build(conf.teacher.network, "teacher.network")
+    objective = build_objective(conf.objective, sizes_of(network, None, faces.classes))
+    run_length = length(conf.trainer, len(faces), conf.seed)
+    machine = machine_for(conf.trainer, run_length)
+    data = Faces(faces, augmentation(conf.data), pairs, conf.data.max_damaged)
+    module, recorder = fit(
+        Training(folder, conf.trainer, run_length, machine, data, [wandb]), network, objective, None, None
+    )
+    taught = module.trained.cpu().eval()
+    found = [score(EvalEmbedder(taught, STUDENT_INPUT, machine.precision == "bf16"), p) for p in pairs]
+    centres = objective.centres.detach()
+    metadata = {FINGERPRINT_KEY: faces.fingerprint(), "run": folder.path.name}
+    weights = _place(conf)
+    save_weights(taught, weights, metadata, classifier=centres if len(centres) else None)
+    write_card(_card(conf, taught, faces, pairs[0], found[0], run_length), weights.with_name("card.yaml"))
+    wandb.summary({"accuracy/teacher": found[0].accuracy_mean})
+    _finish(folder, conf, pairs, found, recorder.last)
+    return found[0]
+
+
+def _place(conf: TeachConf) -> Path:
+    """Where the weights go; our own format only."""
+    if conf.teacher.network is None or conf.teacher.weights is None:
+        raise UserError(
+            f"teacher {conf.teacher.name} is a file from elsewhere and cannot be taught: choose r50, r100 or r152"
+        )
+    weights = Path(conf.teacher.weights)
+    if weights.suffix != ".safetensors":
+        raise UserError(f"teacher.weights is {weights}; expected a name ending in .safetensors to write to")
+    try:
+        weights.parent.mkdir(parents=True, exist_ok=True)  # known before hours of teaching that it can be
+    except OSError as error:
+        raise UserError(
+            f"cannot write {weights}: {error.strerror}; teacher.weights=FILE names another place"
+        ) from error
+    return weights
+
+
+def _card(
+    conf: TeachConf, network: FaceNetwork, faces: FaceSet, pairs: Pairs, found: Verification, run_length: Length
+) -> Card:
+    """What is true of the weights that were just written."""
+    training = {
+        "objective": conf.objective.name,
+        "images": len(faces),
+        "image_steps": run_length.images,
+        "optimizer": conf.trainer.optimizer.name.value,
+        "lr": conf.trainer.optimizer.lr,
+        "seed": conf.seed,
+        "torch": str(torch.__version__),  # a subclass of str, which YAML cannot write
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    return Card(
+        name=conf.teacher.name,
+        source=f"taught here on {conf.data.name} data of {faces.classes:,} people",
+        licence="yours, within the licence of the training data",
+        preprocessing=STUDENT_INPUT,
+        sha256=sha256(_place(conf)),
+        embedding_dim=network.embedding_dim,
+        cost=_cost(network, shipped_card(conf.teacher.name)),
+        score=Score(pairs.name, found.accuracy_mean),
+        training=training,
+        classes=faces.classes,
+        data_fingerprint=faces.fingerprint(),
+    )
+
+
+def _cost(network: FaceNetwork, shipped: Card | None) -> Cost | None:
+    """The shipped card's cost, unless options changed the network and with it the number of parameters."""
+    parameters = sum(p.numel() for p in network.parameters())
+    known = shipped.cost if shipped else None
+    return known if known is not None and known.parameters == parameters else None
+
+
+def _finish(
+    folder: RunFolder, conf: TeachConf, pairs: Sequence[Pairs], found: Sequence[Verification], losses: dict[str, float]
+) -> None:
+    sets = {p.name: v.to_json() for p, v in zip(pairs, found, strict=True)}
+    folder.finish(
+        {
+            "verdict": "taught",
+            "set": pairs[0].name,
+            "teacher": found[0].to_json(),
+            "sets": {"teacher": sets},
+            "losses": losses,
+            "weights": conf.teacher.weights,
+            "weights_sha256": sha256(_place(conf)),
+        }
+    )

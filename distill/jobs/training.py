@@ -1,0 +1,160 @@
+"""One call of Lightning in a run folder: from the last checkpoint, or the start, to the end."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from distill.checkpoints import Checkpoints, WholeFiles
+from distill.data.augment import Augmentation
+from distill.data.faceset import FaceSet
+from distill.data.module import FacesModule
+from distill.data.pairs import Pairs
+from distill.jobs.recipe import STUDENT_INPUT, Length, recipe
+from distill.jobs.run_folder import SERIES, RunFolder
+from distill.jobs.schema import TrainerConf
+from distill.losses.objective import Objective
+from distill.machine import Machine
+from distill.module import Distiller
+from distill.tracking.progress import ProgressDisplay
+from distill.tracking.series import Recorder, SeriesFile, Sink, read_series
+from distill.tracking.throughput import ThroughputMeter
+from distill.types import FaceNetwork, UserError
+from distill.verification import VerificationDuringTraining
+from teachers.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class Faces:
+    """What is trained on, how it is varied, and what it is scored on meanwhile."""
+
+    train: FaceSet
+    augment: Augmentation
+    pairs: Sequence[Pairs]
+    max_damaged: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that one call of Lightning needs."""
+
+    folder: RunFolder
+    conf: TrainerConf
+    run: Length
+    machine: Machine
+    data: Faces
+    sinks: Sequence[Sink]
+
+
+def fit(
+    training: Training,
+    student: FaceNetwork,
+    objective: Objective,
+    teacher: Teacher | None,
+    teacher_centres: Tensor | None,
+) -> tuple[Distiller, Recorder]:
+    """Train from the last checkpoint, or from the start, to the end; returns the module and what it last reported."""
+    run, machine = training.run, training.machine
+    checkpoint = training.folder.checkpoint
+    saved = _read(checkpoint)
+    meter = ThroughputMeter(run.batch_size * run.accumulate, lambda step, values: recorder(step, values))
+    series = SeriesFile(training.folder.file(SERIES), None if saved is None else saved["global_step"])
+    recorder = Recorder([series, *training.sinks])
+    recorder.last.update({name: curve[-1][1] for name, curve in read_series(series.path).items()})
+    bar = ProgressDisplay(run.steps, meter.throughput, recorder.last)
+    module = Distiller(
+        student,
+        objective,
+        recipe(training.conf, run, machine),
+        STUDENT_INPUT,
+        teacher,
+        teacher_centres,
+        recorder,
+    )
+    verification = VerificationDuringTraining(
+        [pairs.thinned(training.conf.validate_pairs) for pairs in training.data.pairs],
+        training.conf.validate_every_steps,
+        recorder,
+        machine.precision == "bf16",
+    )
+    trainer = _trainer(training, [meter, bar, verification, Checkpoints(checkpoint)])
+    data = training.data
+    faces = FacesModule(data.train, data.augment, run.plan(), machine.workers, data.max_damaged)
+    try:
+        if saved is not None:
+            _check_fits(saved, module, checkpoint)
+        with _quiet():
+            trainer.fit(module, faces, ckpt_path=checkpoint if saved else None, weights_only=True)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's way to end on Ctrl-C; ours has more to say
+            raise stop.__context__ from None
+        raise
+    finally:
+        series.close()
+    return module, recorder
+
+
+def _trainer(training: Training, callbacks: list[pl.Callback]) -> pl.Trainer:
+    run, machine = training.run, training.machine
+    with _quiet():
+        return pl.Trainer(
+            accelerator=machine.device,
+            devices=1,
+            precision=machine.lightning_precision,
+            max_epochs=run.intervals,
+            accumulate_grad_batches=run.accumulate,
+            gradient_clip_val=training.conf.gradient_clip,
+            callbacks=callbacks,
+            plugins=[WholeFiles()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            default_root_dir=training.folder.path,
+        )
+
+
+def _read(checkpoint: Path) -> dict[str, Any] | None:
+    """The last checkpoint, its tensors left on the disk; None at the start of a run."""
+    if not checkpoint.exists():
+        return None
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(_unusable(checkpoint, "is damaged or no checkpoint")) from error
+    if not isinstance(content, dict) or not {"global_step", "state_dict"} <= content.keys():
+        raise UserError(_unusable(checkpoint, "is no checkpoint of a run"))
+    return content
+
+
+def _check_fits(saved: dict[str, Any], module: Distiller, checkpoint: Path) -> None:
+    """A run.name given twice may lead to a run of another network or objective."""
+    ours, theirs = ({k: v.shape for k, v in state.items()} for state in (module.state_dict(), saved["state_dict"]))
+    if ours != theirs:
+        odd = min(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
+        raise UserError(_unusable(checkpoint, f"is of a run with another network or objective ({odd} differs)"))
+
+
+def _unusable(checkpoint: Path, what: str) -> str:
+    return f"{checkpoint} {what}; expected the last checkpoint of this run: delete it to start anew, or give run.name"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice on loggers, workers and validation loops, none of which applies here."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        yield

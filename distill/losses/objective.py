@@ -1,0 +1,115 @@
+"""The one place that weighs, schedules and sums the terms, and reduces their values per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from distill.losses.base import Loss
+from distill.losses.schedule import Schedule
+from distill.types import Sizes, Step, UserError
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss, its weight and how the weight changes over the run. Weight 0 switches the term off."""
+
+    loss: Loss
+    weight: float = 1.0
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class Total:
+    """``loss`` is exactly the sum of ``weighted``, and each of these is weight * factor * ``raw``.
+
+    All are scalars; only ``loss`` carries a gradient.
+    """
+
+    loss: Tensor
+    raw: dict[str, Tensor]
+    weighted: dict[str, Tensor]
+
+    def nonfinite(self) -> str | None:
+        """Names of the terms that are NaN or infinite, comma-separated, or None. Waits for the device."""
+        bad = [name for name, value in self.weighted.items() if not torch.isfinite(value)]
+        return ", ".join(bad) or None
+
+
+class Objective(nn.Module):
+    """The weighted sum of named terms, and the owner of the student's class centres [classes student_dim].
+
+    A raw value is the sum over the rows that the term applies to, divided by all rows of the batch: an unlabelled row
+    counts 0 in a term that needs labels, so every image weighs the same whatever mixture its batch is. A term whose
+    weight is 0 is not part of the objective: it is not computed, asks for nothing and leaves no parameters behind.
+    Centres are a parameter, N(0, 0.01), only if a term reads them, and otherwise empty. Nothing here is exported.
+    """
+
+    centres: Tensor
+
+    def __init__(self, terms: Mapping[str, Term], sizes: Sizes) -> None:
+        super().__init__()
+        _check(terms)
+        self.terms = {name: term for name, term in terms.items() if term.weight > 0}
+        self.losses = nn.ModuleDict({name: term.loss for name, term in self.terms.items()})
+        if any(loss.needs_centres for loss in self._losses()):
+            self.centres = nn.Parameter(0.01 * torch.randn(sizes.classes, sizes.student_dim))
+        else:
+            self.register_buffer("centres", torch.empty(0, sizes.student_dim), persistent=False)
+
+    @property
+    def needs_teacher(self) -> bool:
+        return any(loss.needs_teacher for loss in self._losses())
+
+    @property
+    def needs_teacher_centres(self) -> bool:
+        return any(loss.needs_teacher_centres for loss in self._losses())
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether some term learns from labels; unlabelled rows are welcome all the same."""
+        return any(loss.needs_labels for loss in self._losses())
+
+    @property
+    def student_maps(self) -> tuple[str, ...]:
+        return _union(loss.student_maps for loss in self._losses())
+
+    @property
+    def teacher_maps(self) -> tuple[str, ...]:
+        return _union(loss.teacher_maps for loss in self._losses())
+
+    def forward(self, step: Step, progress: float) -> Total:
+        """The total at ``progress``, the fraction of the run that is done."""
+        batch = len(step.labels)
+        labelled = step.pick((step.labels >= 0).nonzero()[:, 0]) if self.needs_labels else step
+        raw, weighted = {}, {}
+        total = torch.zeros((), device=step.labels.device)
+        for name, term in self.terms.items():
+            raw[name] = term.loss(labelled if term.loss.needs_labels else step).sum() / batch
+            weighted[name] = term.weight * term.schedule(progress) * raw[name]
+            total = total + weighted[name]
+        return Total(total, _detached(raw), _detached(weighted))
+
+    def _losses(self) -> Iterable[Loss]:
+        return (term.loss for term in self.terms.values())
+
+
+def _check(terms: Mapping[str, Term]) -> None:
+    for name, term in terms.items():
+        if not name.isidentifier() or name in dir(nn.ModuleDict):
+            raise UserError(f"objective term is named {name!r}; expected letters, digits and _, no name of PyTorch's")
+        if not 0 <= term.weight < float("inf"):
+            raise UserError(f"objective term {name}: weight is {term.weight}; expected a number of at least 0")
+    if not any(term.weight > 0 for term in terms.values()):
+        raise UserError("objective has no term with a weight above 0; expected at least one")
+
+
+def _detached(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in values.items()}
+
+
+def _union(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({name for group in names for name in group}))

@@ -1,0 +1,1 @@
+"""The Light-protocol networks, one family a file."""

@@ -1,0 +1,76 @@
+"""The dashboard as data: which series belong together, how they are drawn, and which end of them is the good one.
+
+The W&B run (``define_metric``), the pushed W&B workspace and ``docs/tracking.md`` all read this one list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+STEP = "trainer/global_step"
+"""Optimiser steps done: the x axis of every panel. W&B's own step restarts in an offline run that is resumed."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Series whose whole name matches ``pattern``; ``best`` is the end that the W&B summary keeps beside the last."""
+
+    title: str
+    pattern: str
+    unit: str
+    best: Literal["min", "max"] | None = None
+    log_y: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    panels: tuple[Panel, ...]
+
+
+SECTIONS: tuple[Section, ...] = (
+    Section(
+        "Verification",
+        (
+            Panel("Accuracy", r"verification/(.+/)?accuracy", "fraction", best="max"),
+            Panel("ROC AUC", r"verification/(.+/)?auc", "fraction", best="max"),
+            Panel("TPR at FPR", r"verification/(.+/)?tpr_at_fpr_.+", "fraction", best="max"),
+        ),
+    ),
+    Section(
+        "Losses",
+        (
+            Panel("Total", r"loss", "loss", best="min"),
+            Panel("Terms, weighted", r"weighted/.+", "loss"),
+            Panel("Terms, raw", r"raw/.+", "loss", best="min", log_y=True),
+        ),
+    ),
+    Section(
+        "Optimisation",
+        (
+            Panel("Learning rate", r"lr", "1/step"),
+            Panel("Throughput", r"throughput/images_per_s", "images/s"),
+        ),
+    ),
+    Section("Similarity", (Panel("Histograms of pairs", r"similarity/.+", "cosine"),)),
+)
+
+
+def summary_of(name: str) -> str | None:
+    """What the W&B summary keeps of the series ``name``, in ``define_metric``'s words; None: its last value."""
+    panels = (panel for section in SECTIONS for panel in section.panels)
+    best = next((panel.best for panel in panels if re.fullmatch(panel.pattern, name)), None)
+    return None if best is None else f"{best},last"
+
+
+def as_markdown(sections: Sequence[Section] = SECTIONS) -> str:
+    """The panels as the table that ``docs/tracking.md`` shows."""
+    lines = ["| section | panel | series (regular expression) | unit |", "|---|---|---|---|"]
+    for section in sections:
+        for panel in section.panels:
+            pattern = panel.pattern.replace("|", r"\|")
+            lines.append(f"| {section.title} | {panel.title} | `{pattern}` | {panel.unit} |")
+    return "\n".join(lines)

@@ -1,0 +1,124 @@
+"""The tables that a job closes with: plain values in, a table of at most 80 columns out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 80
+
+Rows = Sequence[tuple[str, str, str]]
+"""What ``Verdict.rows()`` (quantity, measured, limit) and ``Verification.rows()`` (quantity, value, interval) give."""
+
+
+class Score(Protocol):
+    """What is shown of a verification; ``distill.metrics``' ``Verification`` is one. Fractions; None is undefined."""
+
+    @property
+    def accuracy_mean(self) -> float: ...
+    @property
+    def accuracy_std(self) -> float: ...
+    @property
+    def auc(self) -> float | None: ...
+    @property
+    def tpr_at_fpr(self) -> Mapping[str, float | None]: ...
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All that the closing table of a training run says; ``cost`` are the rows of the budget check."""
+
+    folder: Path
+    losses: Mapping[str, float]
+    student: Score | None = None
+    teacher: Score | None = None
+    cost: Rows = ()
+    passed: bool | None = None
+    reasons: Sequence[str] = ()
+
+
+def print_summary(summary: Summary, console: Console | None = None) -> None:
+    """Losses, verification of student and teacher and their gap, cost and size, verdict, and where to look next."""
+    console = console or Console(highlight=False)
+    if summary.losses:
+        _table(console, ("loss", "last value"), [(name, f"{value:.4g}") for name, value in summary.losses.items()])
+    if summary.student is not None and summary.teacher is not None:
+        _table(console, ("verification", "student", "teacher", "gap"), _compare(summary.student, summary.teacher))
+    elif summary.student is not None:
+        _table(console, ("verification", "value"), [(name, text) for name, text, _ in _metrics(summary.student)])
+    if summary.cost:
+        _table(console, ("cost", "measured", "limit"), summary.cost)
+    if summary.passed is not None:
+        _verdict(console, summary.passed, summary.reasons)
+    _say(console, f"report    {summary.folder / 'report.html'}")
+    _say(console, "all runs  make dashboard")
+
+
+def print_check(rows: Rows, passed: bool, reasons: Sequence[str], console: Console | None = None) -> None:
+    """The budget check of one ONNX file."""
+    console = console or Console(highlight=False)
+    _table(console, ("cost", "measured", "limit"), rows)
+    _verdict(console, passed, reasons)
+
+
+def print_verification(rows: Rows, preprocessing: str, console: Console | None = None) -> None:
+    """The scores of one ONNX file; ``preprocessing`` says where that came from."""
+    console = console or Console(highlight=False)
+    _table(console, ("verification", "value", "interval"), rows)
+    _say(console, f"preprocessing: {preprocessing}")
+
+
+def _compare(student: Score, teacher: Score) -> list[tuple[str, ...]]:
+    """Each metric of both networks, and by how much the teacher is ahead."""
+    rows: list[tuple[str, ...]] = []
+    theirs = {name: (text, value) for name, text, value in _metrics(teacher)}
+    for name, text, value in _metrics(student):
+        other, ahead = theirs.get(name, ("-", None))
+        gap = "-" if ahead is None or value is None else f"{100 * (ahead - value):+.2f} points"
+        rows.append((name, text, other, gap))
+    return rows
+
+
+def _metrics(score: Score) -> list[tuple[str, str, float | None]]:
+    """Name, text and value of each metric."""
+    accuracy = f"{100 * score.accuracy_mean:.2f} ± {100 * score.accuracy_std:.2f} %"
+    return [
+        ("accuracy", accuracy, score.accuracy_mean),
+        ("ROC AUC", _percent(score.auc), score.auc),
+        *((f"TPR at FPR {fpr}", _percent(tpr), tpr) for fpr, tpr in score.tpr_at_fpr.items()),
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def _verdict(console: Console, passed: bool, reasons: Sequence[str]) -> None:
+    _say(console, f"verdict   {'PASS' if passed else 'FAIL'}", "bold green" if passed else "bold red")
+    for reason in reasons:
+        _say(console, f"  - {reason}")
+
+
+def _table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Figures to the right, long words folded; ASCII rules where nobody looks at a terminal."""
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_readable(console, cell) for cell in row))
+    console.print(table, width=min(WIDTH, console.width), markup=False, highlight=False)
+
+
+def _say(console: Console, text: str, style: str | None = None) -> None:
+    console.print(_readable(console, text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _readable(console: Console, text: str) -> str:
+    """Text that the console's encoding can show: a table must not end a run on a stream that knows ASCII only."""
+    return text.replace("±", "+-") if not console.encoding.lower().startswith("utf") else text

@@ -1,0 +1,136 @@
+"""A teacher: a frozen network with its preprocessing, its card and, where it has one, its classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from distill.types import FaceNetwork, Output, Preprocessing, UserError
+from teachers.card import Card, card_beside, check_hash, read_card, shipped_card
+from teachers.frozen import Frozen
+from teachers.onnx_network import OnnxNetwork
+from teachers.weights import CLASSIFIER, load_into, read_weights
+
+FINGERPRINT_KEY = "data_fingerprint"
+"""Metadata key of a safetensors file: which data its classifier's rows stand for."""
+
+Precision = Literal["fp32", "bf16"]
+
+
+class Teacher(nn.Module):
+    """An ``Embedder`` in eval mode for good, with no parameters and nothing in a state dict to show.
+
+    ``classifier`` are class centres [n d] or None. ``precision`` is that of the arithmetic; outputs are float32.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: FaceNetwork,
+        card: Card,
+        preprocessing: Preprocessing,
+        precision: Precision = "fp32",
+        classifier: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        if precision not in ("fp32", "bf16"):
+            raise UserError(f"teacher.precision is {precision!r}; expected 'fp32' or 'bf16'")
+        self.name = name
+        self.card = card
+        self.preprocessing = preprocessing
+        self.precision: Precision = precision
+        self.embedding_dim: int = network.embedding_dim
+        self.map_channels: dict[str, int] = network.map_channels
+        self.classifier: Tensor | None
+        self.register_buffer("classifier", classifier, persistent=False)
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._frozen = Frozen(network)
+
+    @torch.no_grad()
+    def output(self, images: Tensor, maps: bool = False) -> Output:
+        """RGB uint8 crops [b 3 h w], on any device, to the float32 embedding and, on demand, the named maps."""
+        device = next((p.device for p in self._frozen.network.parameters()), images.device)
+        images = images.to(device)
+        x = self.preprocessing(images).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            if not maps:
+                return Output(self._frozen(x).float())
+            found = self._frozen.forward_maps(x)
+        return Output(found.embedding.float(), {name: m.float() for name, m in found.maps.items()})
+
+    def embed(self, images: Tensor) -> Tensor:
+        """RGB uint8 crops [b 3 h w] to float32 embeddings [b d], not normalised."""
+        return self.output(images).embedding
+
+
+def load_teacher(
+    name: str,
+    network: FaceNetwork | None,
+    weights: Path | None,
+    card: Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    precision: Precision = "fp32",
+    data_fingerprint: str | None = None,
+) -> Teacher:
+    """Load, hash and check a teacher; ``network`` None stands for an ONNX file.
+
+    The card is the one named, else the one beside the weights, else the one shipped under ``name``. Preprocessing
+    comes from ``preprocessing``, else a card that was named, else an ONNX file's metadata, else the card. The
+    file's classifier is used only where ``data_fingerprint`` says that its classes are those of the data at hand.
+    """
+    weights = _existing(name, network, weights)
+    own = _own_card(weights, card)
+    known = own or _shipped(name, weights)
+    classifier = None
+    if network is None:
+        network = OnnxNetwork(weights, preprocessing)
+        if card is None and network.preprocessing_source == "metadata":
+            preprocessing = network.preprocessing
+    else:
+        content = read_weights(weights)
+        classifier = _usable(content.tensors.pop(CLASSIFIER, None), content.metadata, data_fingerprint)
+        load_into(network, content)
+    teacher = Teacher(name, network, known, preprocessing or known.preprocessing, precision, classifier)
+    if known.embedding_dim not in (None, teacher.embedding_dim):
+        raise UserError(
+            f"{weights} gives embeddings of width {teacher.embedding_dim}; its card says {known.embedding_dim}"
+        )
+    return teacher
+
+
+def _existing(name: str, network: FaceNetwork | None, weights: Path | None) -> Path:
+    if weights is not None and weights.is_file():
+        return weights
+    if network is None:
+        where = f"its file {weights} does not exist" if weights else "it has no file"
+        raise UserError(f"teacher {name} is an ONNX file of yours and {where}: name one with teacher.weights=FILE.onnx")
+    raise UserError(
+        f"teacher {name} has no weights at {weights}: teach it with `make teacher teacher={name} data=recordio "
+        "data.root=DIR`, or name a file with teacher.weights=FILE"
+    )
+
+
+def _own_card(weights: Path, card: Path | None) -> Card | None:
+    path = card or card_beside(weights)
+    if path is None:
+        return None
+    found = read_card(path)
+    check_hash(found, weights)
+    return found
+
+
+def _shipped(name: str, weights: Path) -> Card:
+    if (card := shipped_card(name)) is None:
+        raise UserError(
+            f"teacher {name} has no card: put card.yaml beside {weights} or name one with teacher.card=FILE"
+        )
+    return card
+
+
+def _usable(classifier: Tensor | None, metadata: Mapping[str, str], data_fingerprint: str | None) -> Tensor | None:
+    same_data = data_fingerprint is not None and metadata.get(FINGERPRINT_KEY) == data_fingerprint
+    return classifier if same_data else None

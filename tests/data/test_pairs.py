@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from distill.data.decode import decode
+from distill.data.pairs import Pairs, read_pairs, write_pairs
+from distill.types import UserError
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.fixture
+def four(jpeg) -> list[bytes]:
+    return [jpeg(n) for n in range(4)]
+
+
+def write(tmp_path: Path, content: object, protocol: int = 4) -> Path:
+    (tmp_path / "set.bin").write_bytes(content if isinstance(content, bytes) else pickle.dumps(content, protocol))
+    return tmp_path / "set.bin"
+
+
+def check(path: Path, images: list[bytes], same: list[bool]) -> None:
+    pairs = read_pairs(path)
+    assert pairs.same.dtype == bool
+    assert pairs.same.tolist() == same
+    assert pairs.images.dtype == torch.uint8
+    expected = np.stack([decode(i).transpose(2, 0, 1) for i in images])
+    assert np.array_equal(pairs.images.numpy(), expected)
+
+
+def python2_string(content: bytes) -> bytes:
+    """A ``str`` of Python 2 at protocol 2: SHORT_BINSTRING or BINSTRING."""
+    short = len(content) < 256
+    return (b"U" + bytes([len(content)]) if short else b"T" + struct.pack("<i", len(content))) + content
+
+
+def python2_array(content: bytes) -> bytes:
+    """A uint8 array as numpy under Python 2 writes it at protocol 2."""
+    kind = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    begin = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    size = b"J" + struct.pack("<i", len(content)) + b"\x85"
+    return begin + b"(K\x01" + size + kind + b"\x89" + python2_string(content) + b"tb"
+
+
+@pytest.mark.parametrize("element", [python2_string, python2_array])
+def test_protocol_2_of_python_2(tmp_path: Path, four: list[bytes], element) -> None:
+    images = b"](" + b"".join(element(i) for i in four) + b"e"
+    check(write(tmp_path, b"\x80\x02" + images + b"](\x88\x89e\x86."), four, [True, False])
+    as_numbers = b"\x80\x02" + images + b"](K\x01K\x00e\x86."
+    check(write(tmp_path, as_numbers), four, [True, False])
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_protocols_of_python_3(tmp_path: Path, four: list[bytes], protocol: int) -> None:
+    arrays = [np.frombuffer(i, np.uint8) for i in four]
+    check(write(tmp_path, (four, [False, True]), protocol), four, [False, True])
+    check(write(tmp_path, [tuple(four), (False, True)], protocol), four, [False, True])
+    check(write(tmp_path, (arrays, [np.bool_(False), np.bool_(True)]), protocol), four, [False, True])
+    check(write(tmp_path, (arrays, np.array([False, True])), protocol), four, [False, True])
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_sets_written_with_numpy_1(protocol: int) -> None:
+    pairs = read_pairs(FIXTURES / f"numpy1_protocol{protocol}.bin")
+    assert pairs.name == f"numpy1_protocol{protocol}"
+    assert pairs.same.tolist() == [True, False]
+    assert torch.equal(pairs.images[0], pairs.images[2])
+    assert not torch.equal(pairs.images[2], pairs.images[3])
+
+
+def test_written_sets_come_back_and_are_plain_pickles(tmp_path: Path, four: list[bytes]) -> None:
+    write_pairs(tmp_path / "own.bin", four, [True, False])
+    check(tmp_path / "own.bin", four, [True, False])
+    assert pickle.loads((tmp_path / "own.bin").read_bytes()) == (four, [True, False])
+    assert os.listdir(tmp_path) == ["own.bin"]
+    with pytest.raises(UserError, match="4 images for 1 verdicts"):
+        write_pairs(tmp_path / "own.bin", four, [True])
+
+
+def test_a_failed_write_leaves_the_old_set_and_no_litter(
+    tmp_path: Path, four: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pairs(tmp_path / "own.bin", four, [True, False])
+
+    def full(self: Path, content: bytes) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_pairs(tmp_path / "own.bin", four, [False, False])
+    assert os.listdir(tmp_path) == ["own.bin"]
+    check(tmp_path / "own.bin", four, [True, False])
+
+
+def test_every_bad_set_is_refused_in_one_line(tmp_path: Path, four: list[bytes], jpeg) -> None:
+    cases: list[tuple[object, str]] = [
+        ((four, [True]), "has 4 images and 1 verdicts; expected two images for every verdict"),
+        ((four[:3], [True, False]), "has 3 images and 2 verdicts"),
+        (([], []), "has 0 images and 0 verdicts"),
+        ((four, [True, 2]), "no list of booleans"),
+        ((four, [True, "no"]), "no list of booleans"),
+        ((four, None), "no list of booleans"),
+        (four, "holds no pair of lists"),
+        ({"images": four}, "holds no pair of lists"),
+        ((four[0], [True]), "holds no pair of lists"),
+        (([*four[:3], four[3][:-50]], [True, False]), "image 2 of pair 1 of 2: not a whole JPEG"),
+        (([four[0], b"", *four[2:]], [True, False]), "image 2 of pair 0 of 2: neither JPEG nor PNG"),
+        (([*four[:2], jpeg(0, 128), four[3]], [True, False]), "image 1 of pair 1 of 2: is 128x128"),
+        (([*four[:2], "text", four[3]], [True, False]), "image 1 of pair 1 of 2: is neither bytes nor"),
+        (([*four[:3], np.zeros((112, 112, 3), np.uint8)], [True, False]), "image 2 of pair 1 of 2: is neither"),
+        (pickle.dumps((four, [True, False]))[:-20], "is no whole verification set"),
+    ]
+    for content, reason in cases:
+        path = write(tmp_path, content)
+        with pytest.raises(UserError, match=reason) as caught:
+            read_pairs(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"absent\.bin: no such file"):
+        read_pairs(tmp_path / "absent.bin")
+
+
+@pytest.mark.parametrize(
+    ("same", "different", "count", "expected"),
+    [(300, 300, 200, (100, 100)), (3, 300, 200, (3, 197)), (5, 5, 100, (5, 5)), (0, 9, 4, (0, 4))],
+)
+def test_thinned_keeps_both_kinds(same: int, different: int, count: int, expected: tuple[int, int]) -> None:
+    verdicts = np.array([True] * same + [False] * different)
+    images = torch.arange(2 * len(verdicts)).view(-1, 1, 1, 1)
+    few = Pairs("x", images, verdicts).thinned(count)
+    assert (few.same.sum(), (~few.same).sum()) == expected
+    left, right = few.images[0::2].flatten(), few.images[1::2].flatten()
+    assert torch.equal(right, left + 1)
+    assert verdicts[left.numpy() // 2].tolist() == few.same.tolist()
+    assert len(set(left.tolist())) == len(few)
+
+
+def test_the_real_set(faces_root: Path) -> None:
+    pairs = read_pairs(faces_root / "lfw_dev.bin")
+    assert len(pairs) == 1200
+    assert pairs.images.shape == (2400, 3, 112, 112)
+    assert pairs.same.sum() == 600

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distill.data.faceset import DamagedImage
+from distill.data.records import RecordFile, read_index
+from distill.types import UserError
+from reference.recordio import MAGIC, payload, record
+
+
+def written(tmp_path: Path, payloads: list[bytes]) -> tuple[RecordFile, np.ndarray, np.ndarray]:
+    framed = [record(p) for p in payloads]
+    (tmp_path / "train.rec").write_bytes(b"".join(framed))
+    offsets = np.cumsum([0, *[len(f) for f in framed[:-1]]])
+    return RecordFile(tmp_path / "train.rec"), np.arange(len(framed)), offsets
+
+
+def test_any_payload_comes_back(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = []
+    for size in range(60):
+        words = [MAGIC if rng.random() < 0.3 else rng.bytes(4) for _ in range(size)]
+        images.append(b"".join(words)[: max(0, 4 * size - int(rng.integers(4)))])
+    labels = [float(n) if n % 2 else [float(n), 1.0] for n in range(60)]
+    ids = [0xCED7230A if n % 3 == 0 else n for n in range(60)]
+    file, keys, offsets = written(tmp_path, [payload(*both) for both in zip(images, labels, ids, strict=True)])
+    heads = file.heads(keys, offsets)
+    assert heads.whole.all()
+    assert heads.label.tolist() == list(range(60))
+    assert heads.flag.tolist() == [0 if n % 2 else 2 for n in range(60)]
+    assert heads.image_bytes.tolist() == [len(image) for image in images]
+    assert [file.image(int(o)) for o in offsets] == images
+
+
+def test_a_file_goes_to_another_process_without_its_content(tmp_path: Path) -> None:
+    file, _, _ = written(tmp_path, [payload(bytes(100_000), 1.0)])
+    packed = pickle.dumps(file)
+    assert len(packed) < 1000
+    assert pickle.loads(packed).image(0) == bytes(100_000)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (lambda b: b"\0" + b[1:], "no record begins"),
+        (lambda b: b[:40], "ends 24 bytes before"),
+        (lambda b: b[:4] + struct.pack("<I", (1 << 29) + 56) + b[8:], "the file ends before byte 64"),
+        (lambda b: b[:4] + struct.pack("<I", (3 << 29) + 56) + b[8:], "no record begins"),
+        (lambda b: b[:4] + struct.pack("<I", 20) + b[8:], "20 bytes, fewer than its header"),
+    ],
+)
+def test_a_broken_record_is_damage(tmp_path: Path, broken, reason: str) -> None:
+    path = tmp_path / "train.rec"
+    path.write_bytes(broken(record(payload(bytes(32), 1.0))))
+    with pytest.raises(DamagedImage, match=reason):
+        RecordFile(path).image(0)
+
+
+def test_index_in_any_order_and_with_spaces(tmp_path: Path) -> None:
+    (tmp_path / "i").write_text("7\t40\n0\t9007199254740993\n3 8\n")
+    keys, offsets = read_index(tmp_path / "i")
+    assert keys.tolist() == [7, 0, 3]
+    assert offsets.tolist() == [40, 2**53 + 1, 8]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("0\t0\n1\tx\n", "not a RecordIO index"),
+        ("0\t0\n1\t4.5\n", "not a RecordIO index"),
+        ("\x80\x02binary", "not a RecordIO index"),
+        ("0\t0\n1", "truncated"),
+        ("0\t0\n1\t40\n0\t80\n", "lists key 0 twice"),
+    ],
+)
+def test_a_bad_index_is_named_in_one_line(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "train.idx").write_text(text)
+    with pytest.raises(UserError, match=reason) as caught:
+        read_index(tmp_path / "train.idx")
+    assert str(tmp_path / "train.idx") in str(caught.value)
+    assert "\n" not in str(caught.value)

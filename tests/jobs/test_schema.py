@@ -1,0 +1,42 @@
+"""The schema holds no option that nobody reads: a knob connected to nothing is a bug."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+from pathlib import Path
+
+from distill.jobs import schema
+
+
+def conf_classes() -> list[type]:
+    return [c for _, c in inspect.getmembers(schema, inspect.isclass) if dataclasses.is_dataclass(c)]
+
+
+def attributes_read(folder: Path) -> set[str]:
+    """All names that stand behind a dot and are read, anywhere in the sources below ``folder``."""
+    sources = [p for p in folder.rglob("*.py") if p.name != "schema.py"]
+    nodes = [n for p in sources for n in ast.walk(ast.parse(p.read_text(encoding="utf-8")))]
+    return {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
+
+
+def test_every_option_is_read_somewhere(repository: Path):
+    read = attributes_read(repository / "distill") | attributes_read(repository / "teachers")
+    unread = [f"{c.__name__}.{f.name}" for c in conf_classes() for f in dataclasses.fields(c) if f.name not in read]
+    assert not unread
+
+
+def test_every_class_belongs_to_a_job():
+    reached: set[type] = set()
+
+    def reach(conf: type) -> None:
+        reached.add(conf)
+        for field in dataclasses.fields(conf):
+            for inner in conf_classes():
+                if inner not in reached and inner.__name__ in str(field.type):
+                    reach(inner)
+
+    for name in ("DistillConf", "TeachConf", "ExportJobConf", "CheckConf", "VerifyConf"):
+        reach(getattr(schema, name))
+    assert reached == set(conf_classes())

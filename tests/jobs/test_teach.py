@@ -1,0 +1,171 @@
+"""``teach``, and distilling from what it leaves: weights, a card that is true of them, and a classifier."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from distill.cli import main
+from distill.data.recordio import RecordIOSet
+from reference.recordio import payload, write_set
+from teachers.card import card_beside, read_card
+from teachers.iresnet import IResNet
+from teachers.teacher import load_teacher
+from teachers.weights import sha256
+
+Options = Callable[..., list[str]]
+NETWORK = ["teacher=r50", "teacher.network.units=[1,1,1,1]", "teacher.network.embedding_dim=16"]
+WIDTH, PEOPLE = 16, 6
+
+MAPS = """
+    name: maps
+    terms:
+      hint: {loss: {_target_: distill.losses.feature.MapHint, student_map: stage3, teacher_map: stage3}}
+      attention:
+        loss: {_target_: distill.losses.feature.AttentionTransfer, pairs: [[stage2, stage2], [stage4, stage4]]}
+      frozen_centres: {weight: 0.1, loss: {_target_: distill.losses.angular.FrozenCentreMargin}}
+"""
+
+
+def teach(root: Path, place: Path, *more: str) -> list[str]:
+    """The command that teaches a tiny IR-ResNet into ``place``."""
+    data = [f"data.root={root}", f"run.root={place / 'runs'}"]
+    settings = [*data, "trainer=smoke", "trainer.images=16", "tracking=none"]
+    return ["teach", *NETWORK, f"teacher.weights={place / 'weights.safetensors'}", *settings, *more]
+
+
+@pytest.fixture(scope="session")
+def taught(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a tiny teacher that was taught for two steps."""
+    place = tmp_path_factory.mktemp("taught")
+    assert main(teach(root, place)) == 0
+    return place / "weights.safetensors"
+
+
+def distill_from(weights: Path, options: Options, tmp_path: Path) -> list[str]:
+    """The command that distils this teacher's maps and class centres; the objective is an experiment of its own."""
+    experiments = tmp_path / "conf" / "objective"
+    experiments.mkdir(parents=True)
+    (experiments / "maps.yaml").write_text(MAPS)
+    student = [o for o in options() if not o.startswith("teacher")]
+    teacher = [*NETWORK, f"teacher.weights={weights}", "teacher.check=false"]
+    search = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
+    return ["distill", *student, *teacher, "objective=maps", "trainer.images=16", search]
+
+
+def run_folder(tmp_path: Path) -> Path:
+    return (tmp_path / "runs" / "latest").resolve()
+
+
+def test_weights_come_with_the_classifier_and_the_data_that_it_is_of(taught: Path, root: Path):
+    tensors = load_file(taught)
+    assert tensors["classifier.weight"].shape == (PEOPLE, WIDTH)
+    with safe_open(taught, framework="pt") as file:
+        metadata = file.metadata()
+    assert metadata["data_fingerprint"] == RecordIOSet(root).fingerprint()
+    assert (taught.parent / "runs" / metadata["run"] / "metrics.json").exists()
+
+
+def test_the_card_is_true_of_the_weights(taught: Path, root: Path):
+    beside = card_beside(taught)
+    assert beside is not None
+    card = read_card(beside)
+    metrics = json.loads((taught.parent / "runs" / "latest" / "metrics.json").read_text())
+    assert (card.name, card.sha256, card.embedding_dim, card.classes) == ("r50", sha256(taught), WIDTH, PEOPLE)
+    assert card.data_fingerprint == RecordIOSet(root).fingerprint()
+    assert card.cost is None, "the shipped card's cost is that of another network"
+    assert card.score is not None
+    assert (card.score.set, card.score.accuracy) == ("lfw_small", metrics["teacher"]["accuracy_mean"])
+    assert card.training is not None
+    wanted = {"objective": "margin", "image_steps": 16, "images": 30, "optimizer": "adamw", "seed": 1, "lr": 1e-3}
+    assert wanted.items() <= card.training.items()
+    assert yaml.safe_load(beside.read_text())["licence"].startswith("yours")
+
+
+def test_it_loads_again_through_its_card_and_says_what_was_measured(taught: Path, root: Path):
+    network = IResNet(units=(1, 1, 1, 1), embedding_dim=WIDTH)
+    teacher = load_teacher("r50", network, taught, data_fingerprint=RecordIOSet(root).fingerprint())
+    assert teacher.card.sha256 == sha256(taught)
+    assert teacher.classifier is not None
+    assert load_teacher("r50", network, taught, data_fingerprint="other").classifier is None
+
+
+def test_the_same_command_says_that_it_is_taught(taught: Path, root: Path, capsys: pytest.CaptureFixture[str]):
+    before = taught.stat().st_mtime_ns
+    assert main(teach(root, taught.parent)) == 0
+    assert f"this teacher is taught: {taught}" in capsys.readouterr().out
+    assert taught.stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_weights_that_something_else_has_replaced_are_written_again(taught: Path, root: Path):
+    before = {k: v.clone() for k, v in load_file(taught).items()}  # they would vanish with the file under them
+    taught.write_bytes(b"those of another run")
+    assert main(teach(root, taught.parent)) == 0
+    after = load_file(taught)
+    assert all(torch.equal(after[k], v) for k, v in before.items()), "from the last checkpoint, without teaching anew"
+    card = card_beside(taught)
+    assert card is not None
+    assert read_card(card).sha256 == sha256(taught)
+    metrics = json.loads((taught.parent / "runs" / "latest" / "metrics.json").read_text())
+    assert metrics["losses"]["loss"] > 0
+
+
+@pytest.mark.slow
+def test_distilled_live_with_maps_and_its_own_classifier(taught: Path, options: Options, tmp_path: Path):
+    assert main(distill_from(taught, options, tmp_path)) == 0
+    folder = run_folder(tmp_path)
+    rows = [json.loads(line)["values"] for line in (folder / "series.jsonl").read_text().splitlines()]
+    assert {"raw/hint", "raw/attention", "raw/frozen_centres"} <= rows[0].keys()
+    assert not list((tmp_path / "runs" / ".cache").glob("centres-*")), "its classifier is of these very people"
+    content = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert {key.split(".")[0] for key in content["state_dict"]} == {"student", "objective"}
+    assert not any(key.startswith(("layer", "fc", "features")) for key in load_file(folder / "student.safetensors"))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["teacher_tried"] is False
+    assert "The teacher was not tried" in (folder / "report.html").read_text()
+    assert "taught here on recordio data of 6 people" in (folder / "card.md").read_text()
+
+
+@pytest.mark.slow
+def test_distilled_on_other_people_it_gets_centres_that_are_means(
+    taught: Path, root: Path, options: Options, tmp_path: Path
+):
+    faces = RecordIOSet(root)
+    chosen = [k for k in range(len(faces)) if faces.labels[k] < 3]
+    records = {k: payload(faces.read(k), float(faces.labels[k])) for k in chosen}
+    other = write_set(tmp_path / "other", records, classes=3)
+    command = distill_from(taught, options, tmp_path)
+    assert main([*command, f"data.root={other}", f"data.pairs={root / 'lfw_small.bin'}"]) == 0
+    (centres,) = (tmp_path / "runs" / ".cache").glob("centres-*")
+    assert load_file(centres)["centres"].shape == (3, WIDTH)
+
+
+def test_black_boxes_are_not_taught(root: Path, teacher: Path, tmp_path: Path, capsys):
+    options = [f"teacher.weights={teacher}", f"data.root={root}", f"run.root={tmp_path}"]
+    assert main(["teach", "teacher=onnx", *options]) == 2
+    assert "cannot be taught: choose r50, r100 or r152" in capsys.readouterr().err
+
+
+def test_weights_are_written_as_safetensors_alone(root: Path, tmp_path: Path, capsys):
+    assert main(teach(root, tmp_path, "trainer.images=8", f"teacher.weights={tmp_path / 'a.pth'}")) == 2
+    assert "expected a name ending in .safetensors" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_told_before_teaching(root: Path, tmp_path: Path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(teach(root, tmp_path, f"teacher.weights={tmp_path / 'file' / 'weights.safetensors'}")) == 2
+    assert "cannot write" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_objective_that_needs_a_teacher_teaches_nobody(root: Path, tmp_path: Path, capsys):
+    assert main(teach(root, tmp_path, "objective=feature")) == 2
+    assert "needs a teacher and there is none" in capsys.readouterr().err

@@ -1,0 +1,118 @@
+"""``verify`` alone: scores, their place, where the preprocessing comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distill.cli import main
+from distill.data.pairs import read_pairs
+from distill.metrics.verification import verify
+from distill.types import Preprocessing
+from reference.tiny_onnx import TinyOnnx
+from teachers.onnx_network import METADATA_KEY, preprocessing_to_json
+
+PROMISED = {"accuracy_mean", "accuracy_std", "auc", "tpr_at_fpr", "pairs"}
+QUICK = "bootstrap=20"
+
+
+def found(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+@pytest.fixture
+def pairs(root: Path) -> Path:
+    return root / "lfw_small.bin"
+
+
+def test_scores_are_those_of_a_loop_over_single_images(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tiny = TinyOnnx()
+    model = tiny.write(tmp_path / "a.onnx")
+    assert main(["verify", f"model={model}", f"pairs={pairs}", "batch_size=5"]) == 0
+    written = found(tmp_path / "verify.json")
+    assert written.keys() >= PROMISED
+    crops = read_pairs(pairs)
+    rows = []
+    for image in crops.images.numpy().astype(np.float64):
+        plain, mirrored = (image - 127.5) / 128, (image[:, :, ::-1] - 127.5) / 128
+        rows.append(tiny.reference(plain[None])[0] + tiny.reference(mirrored[None])[0])
+    unit = np.array([row / np.linalg.norm(row) for row in rows])
+    slow = verify(unit[0::2], unit[1::2], crops.same)
+    assert written["accuracy_mean"] == pytest.approx(slow.accuracy_mean)
+    assert written["auc"] == pytest.approx(slow.auc)
+    assert (written["pairs"], written["set"]) == (24, crops.name)
+    printed = capsys.readouterr().out
+    assert f"{written['accuracy_mean']:.2%}" in printed
+    assert "preprocessing: default: RGB, mean 127.5, std 128" in printed
+
+
+def test_fixed_batch_1_gives_the_same_scores_in_another_place(pairs: Path, tmp_path: Path):
+    for name, batch in (("open", "batch"), ("fixed", 1)):
+        model = TinyOnnx(batch=batch).write(tmp_path / f"{name}.onnx")
+        assert main(["verify", f"model={model}", f"pairs={pairs}", f"out={tmp_path / name}", QUICK]) == 0
+    both = [found(tmp_path / name / "verify.json") for name in ("open", "fixed")]
+    assert both[0].pop("model") != both[1].pop("model")
+    assert both[0] == both[1]
+    assert not (tmp_path / "verify.json").exists()
+
+
+def test_few_pairs_support_no_rare_false_positives(pairs: Path, tmp_path: Path):
+    model = TinyOnnx().write(tmp_path / "a.onnx")
+    assert main(["verify", f"model={model}", f"pairs={pairs}", QUICK]) == 0
+    written = found(tmp_path / "verify.json")
+    assert written["tpr_at_fpr"].keys() == {"0.1", "0.01", "0.001", "0.0001"}
+    assert written["tpr_at_fpr"]["0.1"] is not None
+    assert written["tpr_at_fpr"]["0.0001"] is None
+    assert "tpr_at_fpr.0.0001" in written["missing"]
+    assert written["intervals"]["resamples"] == 20
+
+
+def test_preprocessing_from_metadata_then_card_then_default(pairs: Path, tmp_path: Path):
+    def source_and_auc() -> tuple[str, float]:
+        assert main(["verify", f"model={model}", f"pairs={pairs}", QUICK]) == 0
+        written = found(tmp_path / "verify.json")
+        return written["preprocessing"], written["histogram"]
+
+    model = TinyOnnx().write(tmp_path / "a.onnx")
+    default = source_and_auc()
+    (tmp_path / "a.card.yaml").write_text(
+        "{name: x, source: s, licence: l, preprocessing: {order: bgr, mean: [0, 0, 0], std: [9, 9, 9]}}\n"
+    )
+    card = source_and_auc()
+    TinyOnnx(metadata={METADATA_KEY: preprocessing_to_json(Preprocessing())}).write(model)
+    metadata = source_and_auc()
+    words = [told for told, _ in (default, card, metadata)]
+    assert words == [
+        "default: RGB, mean 127.5, std 128",
+        "card: BGR, mean 0, std 9",
+        "metadata: RGB, mean 127.5, std 128",
+    ]
+    assert default[1] == metadata[1]
+    assert card[1] != default[1], "it is not only said but done"
+
+
+@pytest.mark.parametrize("missing", ["model", "pairs"])
+def test_a_missing_file_is_one_line_and_2(pairs: Path, tmp_path: Path, missing: str, capsys):
+    files = {"model": TinyOnnx().write(tmp_path / "a.onnx"), "pairs": pairs, missing: tmp_path / "nowhere"}
+    assert main(["verify", *(f"{key}={path}" for key, path in files.items())]) == 2
+    error = capsys.readouterr().err
+    assert str(tmp_path / "nowhere") in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "verify.json").exists()
+
+
+@pytest.mark.slow
+def test_the_real_reference_teacher_on_real_pairs(faces_root: Path, tmp_path: Path):
+    model, pairs = faces_root / "reference_teacher.onnx", faces_root / "lfw_dev.bin"
+    assert main(["verify", f"model={model}", f"pairs={pairs}", f"out={tmp_path}"]) == 0
+    written = found(tmp_path / "verify.json")
+    assert written["accuracy_mean"] == pytest.approx(0.9908, abs=5e-4)
+    assert written["accuracy_std"] == pytest.approx(0.0095, abs=5e-4)
+    assert written["auc"] == pytest.approx(0.9985, abs=5e-4)
+    assert written["pairs"] == 1200
+    low, high = written["intervals"]["accuracy"]
+    assert low < 0.9908 < high
+    assert written["tpr_at_fpr"]["0.01"] > 0.98

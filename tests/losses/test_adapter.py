@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from distill.losses.adapter import AdapterKind, Lift, Project, Same, make_adapter, orthonormal_columns
+from distill.losses.cosine import cosines
+from distill.types import Sizes, UserError
+
+
+@pytest.mark.parametrize(
+    ("kind", "student", "teacher", "expected"),
+    [
+        ("auto", 8, 8, Same),
+        ("project", 8, 8, Same),
+        ("lift", 8, 8, Same),
+        ("auto", 8, 4, Lift),
+        ("lift", 8, 4, Lift),
+        ("project", 8, 4, Project),
+        ("auto", 4, 8, Project),
+        ("project", 4, 8, Project),
+    ],
+)
+def test_choice(kind: AdapterKind, student: int, teacher: int, expected: type) -> None:
+    adapter = make_adapter(kind, Sizes(student, teacher, 3), "Foo")
+    assert isinstance(adapter, expected)
+    left, right = adapter(torch.randn(2, student), torch.randn(5, teacher))
+    assert left.shape[1] == right.shape[1]
+    assert (len(left), len(right)) == (2, 5)
+
+
+def test_a_wider_teacher_cannot_be_lifted() -> None:
+    with pytest.raises(UserError, match="8-wide teacher cannot be lifted to the student's 4; use adapter=project"):
+        make_adapter("lift", Sizes(4, 8, 3), "Foo")
+
+
+def test_misspelt() -> None:
+    with pytest.raises(UserError, match="adapter is 'lifted'; expected 'auto', 'project' or 'lift'"):
+        make_adapter("lifted", Sizes(4, 8, 3), "Foo")  # type: ignore[arg-type]
+
+
+def test_lift_keeps_the_teachers_cosines() -> None:
+    teacher = torch.randn(6, 4)
+    _, lifted = Lift(8, 4)(torch.randn(6, 8), teacher)
+    torch.testing.assert_close(cosines(lifted, lifted), cosines(teacher, teacher))
+    torch.testing.assert_close(lifted.norm(dim=1), teacher.norm(dim=1))
+
+
+def test_lift_is_the_same_in_every_term_and_run_and_never_learned() -> None:
+    torch.manual_seed(1)
+    first = Lift(8, 4)
+    torch.manual_seed(2)
+    assert torch.equal(first.basis, Lift(8, 4).basis)
+    assert list(first.parameters()) == []
+    assert "basis" in first.state_dict()
+
+
+def test_columns_are_orthonormal() -> None:
+    q = orthonormal_columns(8, 4)
+    torch.testing.assert_close(q.T @ q, torch.eye(4))
+
+
+@pytest.mark.parametrize(("student", "teacher"), [(8, 4), (4, 8)])
+def test_projector_starts_semi_orthogonal_and_learns(student: int, teacher: int) -> None:
+    adapter = Project(student, teacher)
+    weight = adapter.linear.weight.detach()
+    gram = weight @ weight.T if teacher <= student else weight.T @ weight
+    torch.testing.assert_close(gram, torch.eye(min(student, teacher)))
+    assert [p.requires_grad for p in adapter.parameters()] == [True]

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from distill.losses.angular import FrozenCentreMargin, UnitGap
+from distill.losses.base import Loss
+from distill.losses.feature import EmbeddingCosine, MapHint
+from distill.losses.logit import ClassCentreKL
+from distill.losses.margin import ArcFace
+from distill.losses.objective import Objective, Term, Total
+from distill.losses.schedule import Schedule
+from distill.types import Sizes, Step, UserError
+
+
+class _FirstElement(Loss):
+    """The first element of each embedding, so that sums are known by hand."""
+
+    def __init__(self, needs_labels: bool = False) -> None:
+        super().__init__()
+        self.needs_labels = needs_labels
+
+    def per_sample(self, step: Step) -> Tensor:
+        return step.student.embedding[:, 0]
+
+
+def _three_families(sizes: Sizes) -> Objective:
+    return Objective(
+        {
+            "margin": Term(ArcFace(sizes=sizes), 1.0, Schedule(warmup_fraction=0.5)),
+            "embedding": Term(EmbeddingCosine(sizes=sizes), 14.0),
+            "logit": Term(ClassCentreKL(sizes=sizes), 0.3, Schedule(decay_from_fraction=0.0, final_factor=0.0)),
+            "hint": Term(MapHint("stage3", "stage4", sizes=sizes), 0.1),
+        },
+        sizes,
+    )
+
+
+def _with_centres(step: Step, objective: Objective) -> Step:
+    return Step(step.labels, step.student, objective.centres, step.teacher, step.teacher_centres)
+
+
+def test_total_is_exactly_the_sum_of_the_weighted_terms(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+    objective = _three_families(sizes)
+    total = objective(_with_centres(make_step([0, 3, -1, 6]), objective), 0.25)
+    assert list(total.raw) == list(total.weighted) == ["margin", "embedding", "logit", "hint"]
+    assert total.loss.item() == sum(total.weighted.values(), torch.zeros(())).item()
+    for name, factor in {"margin": 0.5, "embedding": 14.0, "logit": 0.3 * 0.75, "hint": 0.1}.items():
+        torch.testing.assert_close(total.weighted[name], factor * total.raw[name])
+
+
+def test_only_the_total_has_a_gradient(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+    objective = _three_families(sizes)
+    total = objective(_with_centres(make_step([0, 3, -1, 6]), objective), 0.25)
+    assert total.loss.requires_grad
+    assert not any(v.requires_grad for v in [*total.raw.values(), *total.weighted.values()])
+    total.loss.backward()
+    assert all(p.grad is not None for p in objective.parameters())
+
+
+def test_each_image_weighs_the_same_whatever_its_batch(make_step: Callable[..., Step]) -> None:
+    """A label term over a mixed batch is what its labelled rows add, over all rows."""
+    step = make_step([-1, 2, 5, -1])
+    total = Objective({"x": Term(_FirstElement(needs_labels=True), 3.0)}, Sizes(12, None, 7))(step, 0.0)
+    first = step.student.embedding.detach()[:, 0]
+    torch.testing.assert_close(total.loss.detach(), 3 * (first[1] + first[2]) / 4)
+    total = Objective({"x": Term(_FirstElement())}, Sizes(12, None, 7))(step, 0.0)
+    torch.testing.assert_close(total.loss.detach(), first.mean())
+
+
+def test_label_terms_never_see_unlabelled_rows(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+    step, known = make_step([4, -1, 2]), torch.tensor([0, 2])
+    objective = Objective({"margin": Term(ArcFace(sizes=sizes))}, sizes)
+    step = _with_centres(step, objective)
+    alone = objective(step.pick(known), 0.0)
+    torch.testing.assert_close(objective(step, 0.0).loss, alone.loss * 2 / 3)
+
+
+def test_a_batch_without_labels_gives_zero_and_whole_gradients(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+    objective = Objective({"margin": Term(ArcFace(sizes=sizes))}, sizes)
+    step = _with_centres(make_step([-1, -1]), objective)
+    total = objective(step, 0.0)
+    total.loss.backward()
+    assert total.loss.item() == 0
+    assert objective.centres.grad is not None
+    assert objective.centres.grad.abs().sum() == 0
+    assert step.student.embedding.grad is not None
+
+
+def test_centres_are_learned_only_if_some_term_reads_them(sizes: Sizes) -> None:
+    with_margin = Objective({"m": Term(ArcFace(sizes=sizes))}, sizes)
+    assert isinstance(with_margin.centres, torch.nn.Parameter)
+    assert with_margin.centres.shape == (7, 12)
+    without = Objective({"e": Term(EmbeddingCosine(sizes=sizes))}, sizes)
+    assert list(without.parameters()) == []
+    assert without.centres.shape == (0, 12)
+    assert "centres" not in without.state_dict()
+
+
+def test_centres_start_small() -> None:
+    torch.manual_seed(0)
+    sizes = Sizes(64, None, 500)
+    centres = Objective({"m": Term(ArcFace(sizes=sizes))}, sizes).centres
+    assert centres.std().item() == pytest.approx(0.01, rel=0.02)
+
+
+def test_weight_zero_switches_a_term_off(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+    terms = {"margin": Term(ArcFace(sizes=sizes), 0.0), "embedding": Term(UnitGap(sizes=sizes), 7.0)}
+    objective = Objective(terms, sizes)
+    assert list(objective(make_step([0, 1]), 0.0).raw) == ["embedding"]
+    assert list(objective.parameters()) == []
+    assert not objective.needs_labels
+
+
+def test_a_warming_term_is_computed_and_weighs_nothing_at_first(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+    objective = Objective({"e": Term(UnitGap(sizes=sizes), 7.0, Schedule(warmup_fraction=0.1))}, sizes)
+    total = objective(make_step([0, 1]), 0.0)
+    assert total.raw["e"] > 0
+    assert total.loss == 0
+
+
+def test_needs_are_unions(sizes: Sizes) -> None:
+    objective = _three_families(sizes)
+    assert (objective.needs_teacher, objective.needs_teacher_centres, objective.needs_labels) == (True, True, True)
+    assert (objective.student_maps, objective.teacher_maps) == (("stage3",), ("stage4",))
+    frozen = Objective({"f": Term(FrozenCentreMargin(sizes=sizes))}, sizes)
+    assert (frozen.needs_teacher, frozen.needs_teacher_centres) == (False, True)
+    margin = Objective({"m": Term(ArcFace(sizes=sizes))}, sizes)
+    assert (margin.needs_teacher, margin.needs_teacher_centres, margin.student_maps) == (False, False, ())
+
+
+def test_nonfinite_terms_are_named() -> None:
+    one, nan, inf = torch.tensor(1.0), torch.tensor(float("nan")), torch.tensor(float("inf"))
+    assert Total(one, {"a": one}, {"a": one}).nonfinite() is None
+    values = {"a": one, "b": nan, "c": inf}
+    assert Total(nan, values, values).nonfinite() == "b, c"
+
+
+def test_a_nan_embedding_is_traced_to_its_terms(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+    objective = _three_families(sizes)
+    step = make_step([0, -1])
+    with torch.no_grad():
+        step.student.embedding[1] = float("nan")
+    total = objective(_with_centres(step, objective), 0.5)
+    assert total.nonfinite() == "embedding, logit"
+
+
+def test_state_travels_under_the_names_of_the_terms(sizes: Sizes) -> None:
+    objective = _three_families(sizes)
+    assert set(objective.state_dict()) == {
+        "centres",
+        "losses.embedding.adapter.basis",
+        "losses.hint.projector.weight",
+        "losses.hint.projector.bias",
+    }
+
+
+@pytest.mark.parametrize("name", ["a.b", "", "2nd", "keys", "train", "half"])
+def test_bad_names(name: str, sizes: Sizes) -> None:
+    with pytest.raises(UserError, match="term is named"):
+        Objective({name: Term(ArcFace(sizes=sizes))}, sizes)
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_bad_weights(weight: float, sizes: Sizes) -> None:
+    with pytest.raises(UserError, match="term margin: weight is"):
+        Objective({"margin": Term(ArcFace(sizes=sizes), weight)}, sizes)
+
+
+def test_no_terms(sizes: Sizes) -> None:
+    with pytest.raises(UserError, match="at least one"):
+        Objective({"margin": Term(ArcFace(sizes=sizes), 0.0)}, sizes)

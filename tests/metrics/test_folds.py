@@ -1,0 +1,82 @@
+"""The 10-fold protocol against plain loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from distill.metrics.folds import THRESHOLDS, fold_table
+from reference import roc as slow
+
+
+def case(seed: int, pairs: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    same = rng.random(pairs) < 0.5
+    return np.clip(rng.normal(1.6, 0.4, pairs) - 0.5 * same, 0, 4), same
+
+
+def once(pairs: int) -> np.ndarray:
+    return np.ones((1, pairs))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("pairs", "folds"), [(40, 10), (43, 10), (10, 10), (21, 2)])
+def test_accuracies_and_thresholds_of_the_protocol(seed, pairs, folds):
+    distances, same = case(seed, pairs)
+    accuracies, thresholds = fold_table(distances, same, folds).accuracies(once(pairs))
+    expected, chosen = slow.fold_accuracies(distances.tolist(), same.tolist(), folds)
+    np.testing.assert_array_equal(accuracies[0], expected)
+    np.testing.assert_array_equal(thresholds[0], chosen)
+
+
+def test_a_distance_on_a_threshold_is_not_below_it():
+    distances = THRESHOLDS[[100, 100, 101, 101]].repeat(2)
+    same = np.array([True, True, True, True, False, False, False, False])
+    table = fold_table(distances, same, 2)
+    right, total = table.correct(once(8))
+    assert total.tolist() == [[4, 4]]
+    for step in (99, 100, 101, 102):
+        expected = [(distances < THRESHOLDS[step]) == same][0]
+        assert right[0, :, step].tolist() == [expected[:4].sum(), expected[4:].sum()]
+
+
+def test_ends_of_the_grid():
+    table = fold_table(np.array([0.0, 4.0, 3.99, 3.999]), np.array([True, True, True, True]), 2)
+    right, _ = table.correct(once(4))
+    assert right[0, :, 0].tolist() == [0, 0]  # nothing is below 0
+    assert right[0, :, 1].tolist() == [1, 0]
+    assert right[0, :, -1].tolist() == [1, 0]  # 3.99 is the last threshold
+
+
+def test_separated_pairs_score_one_with_the_first_threshold_that_separates():
+    same = np.tile([True, False], 20)
+    table = fold_table(np.where(same, 0.505, 2.0), same)
+    accuracies, thresholds = table.accuracies(once(40))
+    assert accuracies.min() == 1.0
+    assert table.threshold() == thresholds[0, 0] == THRESHOLDS[51]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_weight_is_a_repetition_inside_its_fold(seed):
+    distances, same = case(seed, 30)
+    weights = np.random.default_rng(seed).integers(0, 3, (2, 30)).astype(float)
+    accuracies, thresholds = fold_table(distances, same, 3).accuracies(weights)
+    for row, times in enumerate(weights.astype(int)):
+        for fold in range(3):
+            inside = np.arange(30) // 10 == fold
+            best, best_right = 0.0, -1
+            for threshold in THRESHOLDS:
+                right = ((distances < threshold) == same)[~inside] @ times[~inside]
+                if right > best_right:
+                    best, best_right = threshold, right
+            assert thresholds[row, fold] == best
+            right = ((distances < best) == same)[inside] @ times[inside]
+            assert accuracies[row, fold] == right / times[inside].sum()
+
+
+def test_a_fold_without_weight_is_undefined():
+    distances, same = case(0, 20)
+    weights = np.r_[np.zeros(10), np.ones(10)][None]
+    accuracies, _ = fold_table(distances, same, 2).accuracies(weights)
+    assert np.isnan(accuracies[0, 0])
+    assert np.isfinite(accuracies[0, 1])

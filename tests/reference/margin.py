@@ -1,0 +1,67 @@
+"""Margin losses as the papers write them, one number at a time in float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def cosine(a: Array, b: Array) -> float:
+    dot = sum(float(x) * float(y) for x, y in zip(a, b, strict=True))
+    return dot / math.sqrt(sum(float(x) ** 2 for x in a) * sum(float(y) ** 2 for y in b))
+
+
+def margin_angle(c: float, m1: float, m2: float, m3: float) -> float:
+    """cos(m1 theta + m2) - m3; past pi: -1, minus how far the cosine has fallen since, minus m3."""
+    theta = math.acos(c)
+    if m1 * theta + m2 <= math.pi:
+        return math.cos(m1 * theta + m2) - m3
+    return -1 - (math.cos((math.pi - m2) / m1) - c) - m3
+
+
+def softmax_loss(logits: list[float], label: int) -> float:
+    top = max(logits)
+    return top + math.log(sum(math.exp(z - top) for z in logits)) - logits[label]
+
+
+def _loss(rows: Array, centres: Array, labels: Array, scale: float, positive: Callable[[float, int], float]) -> Array:
+    losses = []
+    for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        logits = [cosine(row, centre) for centre in centres]
+        logits[int(label)] = positive(logits[int(label)], i)
+        losses.append(softmax_loss([scale * z for z in logits], int(label)))
+    return np.array(losses)
+
+
+def cosface(rows: Array, centres: Array, labels: Array, scale: float, margin: float) -> Array:
+    return _loss(rows, centres, labels, scale, lambda c, _: c - margin)
+
+
+def combined(rows: Array, centres: Array, labels: Array, scale: float, margins: tuple[float, float, float]) -> Array:
+    return _loss(rows, centres, labels, scale, lambda c, _: margin_angle(c, *margins))
+
+
+def arcface(rows: Array, centres: Array, labels: Array, scale: float, margins_rad: float | Array) -> Array:
+    each = np.broadcast_to(np.asarray(margins_rad, dtype=np.float64), (len(rows),))
+    return _loss(rows, centres, labels, scale, lambda c, i: margin_angle(c, 1, float(each[i]), 0))
+
+
+def arcnegface(
+    rows: Array, centres: Array, labels: Array, scale: float, constants: tuple[float, float, float]
+) -> Array:
+    margin, alpha, sigma = constants
+    losses = []
+    for row, label in zip(rows, labels, strict=True):
+        cosines = [cosine(row, centre) for centre in centres]
+        a = margin_angle(cosines[int(label)], 1, margin, 0)
+        logits = []
+        for j, c in enumerate(cosines):
+            t = alpha * math.exp(-((c - a) ** 2) / sigma)
+            logits.append(scale * (a if j == int(label) else t * c + t - 1))
+        losses.append(softmax_loss(logits, int(label)))
+    return np.array(losses)

@@ -1,0 +1,157 @@
+"""Every shipped configuration composes, and every network in it has only options that exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from distill.jobs.build import build
+from distill.jobs.compose import JOBS, conf_dir, load
+from distill.jobs.faces import augmentation, labelled_faces
+from distill.jobs.recipe import build_objective, length, machine_for, recipe
+from distill.jobs.schema import DistillConf, OptimizerConf, ScheduleConf
+from distill.optimise import LearningRate, OptimizerSettings, build_optimizer
+from distill.types import FaceNetwork, Output, Sizes, Step, UserError
+from reference.recordio import payload, write_set
+
+NEEDED = {
+    "distill": ["data.root=/faces"],
+    "teach": ["data.root=/faces"],
+    "export": ["run=runs/latest"],
+    "check": ["model=x.onnx"],
+    "verify": ["model=x.onnx", "pairs=x.bin"],
+}
+ALSO_NEEDED = {("teacher", "onnx"): ["teacher.weights=x.onnx"]}
+GROUPS = sorted(p.name for p in conf_dir().iterdir() if p.is_dir())
+CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]
+
+
+def test_the_groups_are_those_of_the_main_job():
+    assert set(GROUPS) - {"experiment"} == {
+        "data",
+        "objective",
+        "protocol",
+        "student",
+        "teacher",
+        "tracking",
+        "trainer",
+    }
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_job_composes(job: str):
+    assert isinstance(load(job, NEEDED[job]), JOBS[job].conf)
+
+
+def test_every_root_file_is_a_job():
+    assert {p.stem for p in conf_dir().glob("*.yaml")} == {*JOBS, "base"}
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_composes(group: str, choice: str):
+    job = "teach" if choice.startswith("teach") and group == "experiment" else "distill"
+    conf = load(job, [f"{group}={choice}", *NEEDED[job], *ALSO_NEEDED.get((group, choice), [])])
+    assert getattr(getattr(conf, group, None), "name", choice) == choice
+
+
+@pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group in ("student", "teacher")])
+def test_every_network_builds(choice: str):
+    group = "student" if ("student", choice) in CHOICES else "teacher"
+    conf = load("distill", [f"{group}={choice}", *NEEDED["distill"], *ALSO_NEEDED.get((group, choice), [])])
+    options = getattr(conf, group).network
+    if options is None:
+        assert choice in ("onnx", "none")
+        return
+    with torch.device("meta"):  # shapes without weights: the numbers are those of tests/students and tests/teachers
+        network = build(options, f"{group}.network")
+    assert isinstance(network, FaceNetwork)
+    assert network.embedding_dim == options["embedding_dim"]
+
+
+@pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "objective"])
+def test_every_objective_builds_and_has_a_gradient(choice: str):
+    sizes = Sizes(8, 6, 5, {"stage4": 4}, {"stage4": 3})
+    objective = build_objective(load("distill", [f"objective={choice}", *NEEDED["distill"]]).objective, sizes)
+    embedding = torch.randn(4, 8, requires_grad=True)
+    teacher = Output(torch.randn(4, 6))
+    step = Step(torch.tensor([0, 1, 2, -1]), Output(embedding), objective.centres, teacher, torch.randn(5, 6))
+    total = objective(step, 0.5)
+    assert set(total.raw) == set(objective.terms)
+    total.loss.backward()
+    assert embedding.grad is not None
+    assert embedding.grad.isfinite().all()
+    assert embedding.grad.any()
+
+
+@pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "trainer"])
+def test_every_trainer_builds(choice: str):
+    trainer = load("distill", [f"trainer={choice}", *NEEDED["distill"]]).trainer
+    run = length(trainer, 1_000_000, 1)
+    settings = recipe(trainer, run, machine_for(trainer, run))
+    assert settings.total_steps == run.steps > 0
+    weight = torch.nn.Parameter(torch.ones(2))
+    build_optimizer(torch.nn.ParameterList([weight]), settings.optimizer)
+    assert 0 <= settings.schedule.factor(run.steps - 1, run.steps) < settings.schedule.factor(run.steps // 2, run.steps)
+
+
+def test_every_reader_and_its_augmentation_build(tmp_path: Path):
+    picture = cv2.imencode(".png", np.zeros((112, 112, 3), np.uint8))[1].tobytes()
+    write_set(tmp_path, {k: payload(picture, float(k)) for k in range(2)}, classes=2)
+    for person in ("a", "b"):
+        (tmp_path / person).mkdir()
+        (tmp_path / person / "0.png").write_bytes(picture)
+    for choice in (choice for group, choice in CHOICES if group == "data"):
+        data = load("distill", [f"data={choice}", f"data.root={tmp_path}"]).data
+        assert len(labelled_faces(data)) == 2, choice
+        assert augmentation(data).mirror == 0.5, choice
+
+
+def test_a_black_box_needs_its_file_and_no_teacher_needs_none():
+    with pytest.raises(UserError, match=r"^teacher\.weights is missing: the teacher's ONNX file, e\.g\. "):
+        load("distill", ["teacher=onnx", *NEEDED["distill"]])
+    assert load("distill", ["teacher=none", *NEEDED["distill"]]).teacher.weights is None
+
+
+def test_an_experiment_wins_over_the_groups_and_loses_to_the_command_line(tmp_path: Path):
+    from hydra import compose, initialize_config_dir
+
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /student: vargfacenet\ntrainer: {batch_size: 7, accumulate: 3}\n"
+    )
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        path = f"hydra.searchpath=[file://{tmp_path}]"
+        conf = compose("distill", ["experiment=mine", "trainer.accumulate=5", path])
+    assert (conf.student.name, conf.trainer.batch_size, conf.trainer.accumulate) == ("vargfacenet", 7, 5)
+
+
+def test_files_say_what_they_are_for():
+    silent = [p for p in conf_dir().rglob("*.yaml") if not p.read_text(encoding="utf-8").startswith("#")]
+    assert not silent
+
+
+def test_files_are_plain_yaml():
+    for path in conf_dir().rglob("*.yaml"):
+        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
+
+
+def test_defaults_of_the_schema_are_those_of_the_classes_that_use_them():
+    optimizer, schedule = OptimizerConf(), ScheduleConf()
+    assert OptimizerSettings(**vars(optimizer)) == OptimizerSettings()
+    settings = vars(schedule) | {"milestones": tuple(schedule.milestones)}
+    assert LearningRate(**settings) == LearningRate()  # pyright: ignore[reportArgumentType]
+
+
+def test_trainers_give_their_length_in_one_way():
+    for path in (conf_dir() / "trainer").glob("*.yaml"):
+        trainer = load("distill", [f"trainer={path.stem}", "data.root=/faces"]).trainer
+        assert (trainer.images is None) != (trainer.epochs is None), path
+
+
+def test_the_main_job_has_a_group_for_each_choice_of_a_user():
+    assert {"teacher", "student", "data", "objective", "protocol", "trainer", "tracking"} <= set(vars(DistillConf()))

@@ -1,0 +1,162 @@
+"""The one module: steps, averages, guards, and a teacher that leaves no trace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from distill.losses.feature import EmbeddingCosine
+from distill.losses.margin import CosFace
+from distill.losses.objective import Objective, Term
+from distill.module import Distiller, GrowthGuard, Recipe
+from distill.optimise import LearningRate, OptimizerSettings
+from distill.students.vargnet import VarGNet
+from distill.types import Output, Preprocessing, Sizes, UserError
+
+TINY = {"widths": [8, 8, 8, 8], "units": [1, 1, 1], "last_channels": 8, "embedding_dim": 6}
+
+
+class Faces(Dataset[dict[str, Tensor]]):
+    """Eight noisy crops of four people."""
+
+    def __init__(self) -> None:
+        self.images = torch.randint(
+            0, 256, (8, 3, 112, 112), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"images": self.images[index], "labels": torch.tensor(index % 4)}
+
+
+class Mean:
+    """A teacher of width 3: mean colours, and a record of what it was asked."""
+
+    def __init__(self, value: float = 1.0) -> None:
+        self.value, self.asked = value, 0
+
+    def output(self, images: Tensor, maps: bool) -> Output:
+        self.asked += 1
+        assert not maps
+        assert images.dtype == torch.uint8
+        return Output(images.float().mean((2, 3)) * self.value)
+
+
+def distiller(steps: int, teacher: Mean | None = None, on_values=None, **recipe) -> Distiller:
+    torch.manual_seed(0)
+    student = VarGNet(**TINY)
+    sizes = Sizes(6, None if teacher is None else 3, 4, student.map_channels)
+    terms = {"margin": Term(CosFace(scale=16.0, margin=0.2, sizes=sizes))}
+    if teacher is not None:
+        terms["embedding"] = Term(EmbeddingCosine(sizes=sizes), weight=2.0)
+    settings = Recipe(steps, OptimizerSettings(lr=1e-2), LearningRate(warmup_fraction=0.0), **recipe)
+    return Distiller(student, Objective(terms, sizes), settings, Preprocessing(), teacher, None, on_values)
+
+
+def fit(module: Distiller, epochs: int, **trainer) -> pl.Trainer:
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    engine = pl.Trainer(accelerator="cpu", max_epochs=epochs, **quiet, **trainer)
+    engine.fit(module, DataLoader(Faces(), batch_size=4))
+    return engine
+
+
+def test_terms_are_reported_raw_and_weighted_and_sum_to_the_loss():
+    seen: list[tuple[int, Mapping[str, float]]] = []
+    fit(distiller(4, Mean(), lambda step, values: seen.append((step, values))), 2)
+    assert [step for step, _ in seen] == [1, 2, 3, 4]
+    for _, values in seen:
+        assert values["weighted/embedding"] == pytest.approx(2 * values["raw/embedding"])
+        assert values["loss"] == pytest.approx(values["weighted/margin"] + values["weighted/embedding"], rel=1e-5)
+    assert [v["lr"] for _, v in seen] == pytest.approx(
+        [1e-2 * LearningRate(warmup_fraction=0.0).factor(s, 4) for s in range(4)]
+    )
+
+
+def test_training_changes_student_and_centres_and_asks_the_teacher_once_a_step():
+    teacher = Mean()
+    module = distiller(4, teacher)
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    fit(module, 2)
+    assert teacher.asked == 4
+    changed = {k for k, v in module.state_dict().items() if not torch.equal(v, before[k])}
+    assert {"objective.centres", "student.stem.0.weight"} <= changed
+
+
+def test_a_teacher_is_needed_only_where_a_term_asks():
+    module = distiller(1, Mean())
+    with pytest.raises(UserError, match="teacher"):
+        Distiller(module.student, module.objective, module.recipe, Preprocessing())
+    fit(distiller(2), 1)
+
+
+def test_average_follows_its_formula_with_accumulation():
+    weights: list[Tensor] = []
+
+    class Watched(Distiller):
+        def optimizer_step(self, *args, **kwargs):
+            super().optimizer_step(*args, **kwargs)
+            weights.append(self.student.stem[0].weight.detach().clone())  # pyright: ignore
+
+    plain = distiller(3, ema_decay=0.5)
+    module = Watched(plain.student, plain.objective, plain.recipe, Preprocessing())
+    fit(module, 3, accumulate_grad_batches=2)
+    expected = weights[0]
+    for weight in weights[1:]:
+        expected = 0.5 * expected + 0.5 * weight
+    assert len(weights) == 3
+    assert torch.allclose(module.trained.stem[0].weight, expected, atol=1e-7)  # pyright: ignore
+
+
+def test_without_average_the_student_itself_is_trained():
+    module = distiller(1)
+    assert module.trained is module.student
+
+
+def test_nan_stops_with_step_term_and_checkpoint():
+    module = distiller(4, Mean(math.nan))
+    module.last_checkpoint = "runs/x/last.ckpt"
+    with pytest.raises(UserError, match=r"step 0: the loss term 'embedding' is not finite.*runs/x/last\.ckpt"):
+        fit(module, 2)
+
+
+def test_growth_is_noticed_when_it_lasts():
+    guard = GrowthGuard(10.0)
+    assert all(guard.grown({"a": v}) is None for v in [1.0, 40.0, 1.0, 1.0, 2.0])
+    found = [guard.grown({"a": 100.0}) for _ in range(30)]
+    assert found[-1] is not None
+    assert found[-1][0] == "a"
+
+
+def test_checkpoint_holds_no_teacher_and_loads_as_weights_only(tmp_path):
+    module = distiller(2, Mean())
+    engine = fit(module, 1)
+    engine.save_checkpoint(tmp_path / "x.ckpt")
+    content = torch.load(tmp_path / "x.ckpt", weights_only=True)
+    assert {k.split(".")[0] for k in content["state_dict"]} == {"student", "objective"}
+    optimised = sum(len(g["params"]) for g in content["optimizer_states"][0]["param_groups"])
+    assert optimised == len(list(module.student.parameters())) + 1
+
+
+def test_compiled_forward_is_no_child():
+    module = distiller(1, compile=True)
+    assert {n for n, _ in module.named_children()} == {"student", "objective"}
+    assert isinstance(module, nn.Module)
+
+
+@pytest.mark.parametrize("wrong", [{"ema_decay": 1.0}, {"max_loss_growth": 1.0}])
+def test_wrong_recipes_are_refused(wrong):
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        distiller(1, **wrong)

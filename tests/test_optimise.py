@@ -1,0 +1,81 @@
+"""Learning-rate factors against their formulas, and who is decayed."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from distill.optimise import LearningRate, OptimizerSettings, build_optimizer, parameter_groups
+from distill.students.vargnet import VarGNet
+from distill.types import UserError
+
+
+def test_cosine_rises_to_one_and_ends_at_the_final_factor():
+    rate = LearningRate(warmup_fraction=0.1, final_factor=0.01)
+    factors = [rate.factor(step, 100) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[9] == factors[10] == 1.0
+    assert factors[-1] == pytest.approx(0.01)
+    assert factors[55] == pytest.approx(0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * 45 / 89)))
+    assert all(a > b for a, b in pairwise(factors[10:]))
+
+
+def test_multistep_drops_at_the_milestones():
+    rate = LearningRate("multistep", warmup_fraction=0.0, milestones=(0.5, 0.75), gamma=0.1)
+    assert [round(rate.factor(s, 8), 6) for s in range(8)] == [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]
+
+
+def test_one_step_runs_have_a_rate():
+    assert LearningRate(warmup_fraction=0.0).factor(0, 1) == 1.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: LearningRate("linear"),  # pyright: ignore[reportArgumentType]
+        lambda: LearningRate(warmup_fraction=1.0),
+        lambda: LearningRate(milestones=(0.5, 1.5)),
+        lambda: OptimizerSettings("adam"),  # pyright: ignore[reportArgumentType]
+        lambda: OptimizerSettings(lr=0.0),
+        lambda: OptimizerSettings("sgd", momentum=0.0, nesterov=True),
+    ],
+)
+def test_wrong_settings_are_one_line(wrong):
+    with pytest.raises(UserError) as caught:
+        wrong()
+    assert "\n" not in str(caught.value)
+
+
+def test_norms_biases_and_slopes_do_not_decay():
+    student = VarGNet([8, 8, 16, 16], [1, 1, 2], last_channels=16, embedding_dim=8)
+    spared = {
+        id(p)
+        for module in student.modules()
+        for name, p in module.named_parameters(recurse=False)
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.PReLU) or name == "bias"
+    }
+    decayed, free = parameter_groups(student, 0.05)
+    assert {id(p) for p in free["params"]} == spared  # pyright: ignore[reportGeneralTypeIssues]
+    assert decayed["weight_decay"] == 0.05
+    assert free["weight_decay"] == 0.0
+
+
+def test_frozen_parameters_are_in_no_group():
+    layer = nn.Linear(3, 3).requires_grad_(False)
+    assert parameter_groups(layer, 0.1) == []
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_decay_shrinks_matrices_alone(name):
+    layer = nn.Linear(2, 2)
+    before = {k: v.clone() for k, v in layer.state_dict().items()}
+    optimizer = build_optimizer(layer, OptimizerSettings(name, lr=0.1, weight_decay=0.5))  # pyright: ignore
+    for p in layer.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    assert torch.allclose(layer.weight, before["weight"] * (1 - 0.05))
+    assert torch.equal(layer.bias, before["bias"])

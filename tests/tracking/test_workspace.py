@@ -1,0 +1,20 @@
+"""Builds the real workspace where the optional package is installed; saving it needs a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from distill.tracking.panels import SECTIONS, STEP
+from distill.tracking.workspace import build
+
+pytest.importorskip("wandb_workspaces", reason="the optional package wandb-workspaces is not installed")
+
+
+def test_every_panel_is_in_the_workspace() -> None:
+    workspace = build("team", "faces")
+    assert [section.name for section in workspace.sections] == [section.title for section in SECTIONS]
+    for ours, theirs in zip(SECTIONS, workspace.sections, strict=True):
+        assert [panel.title for panel in theirs.panels] == [panel.title for panel in ours.panels]
+        assert [panel.metric_regex for panel in theirs.panels] == [f"^{panel.pattern}$" for panel in ours.panels]
+        assert {panel.x for panel in theirs.panels} == {STEP}
+    assert workspace.auto_generate_panels is True
