@@ -175,8 +175,17 @@ def test_damaged_checkpoint(teach: Options, refused: Refused, tmp_path: Path):
     assert "is no checkpoint of a run" in refused(*teach(*EXPLODES))
 
 
-def test_checkpoint_of_another_network(teach: Options, refused: Refused):
+def test_run_name_of_another_network(teach: Options, refused: Refused, tmp_path: Path):
     refused(*teach(*EXPLODES))
+    line = refused(*teach(*EXPLODES, "teacher.network.embedding_dim=32"))
+    config = tmp_path / "runs" / "taught" / "config.yaml"
+    assert line.startswith(f"{config} has teacher.network.embedding_dim: 16, and this command 32")
+    assert "give another run.name" in line
+
+
+def test_checkpoint_of_another_network(teach: Options, refused: Refused, tmp_path: Path):
+    refused(*teach(*EXPLODES))
+    (tmp_path / "runs" / "taught" / "config.yaml").unlink()  # as if the checkpoint had been copied from elsewhere
     line = refused(*teach(*EXPLODES, "teacher.network.embedding_dim=32"))
     assert "last.ckpt is of a run with another network or objective" in line
     assert "give run.name" in line

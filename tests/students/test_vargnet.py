@@ -12,7 +12,7 @@ from reference.torch_counter import torch_cost
 
 
 def shipped(name: str) -> VarGNet:
-    conf = load("distill", [f"student={name}", "teacher=onnx", "data.root=-"]).student.network
+    conf = load("distill", [f"student={name}", "teacher=none", "data.root=-"]).student.network
     with torch.device("meta"):
         return VarGNet(**{k: v for k, v in conf.items() if k != "_target_"})
 
