@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from distill.losses.objective import Objective, Total
 from distill.optimise import LearningRate, OptimizerSettings, build_optimizer
-from distill.types import FaceNetwork, Output, Preprocessing, Step, UserError
+from distill.types import CROP_PX, FaceNetwork, Output, Preprocessing, Step, UserError
 
 Report = Callable[[int, Mapping[str, float]], None]
 """Receives the optimiser step and named values."""
@@ -32,11 +33,17 @@ class TeacherOutputs(Protocol):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, apart from the machine: all that changes its weights."""
+    """How a network is trained, apart from the machine: all that changes its weights.
+
+    The trained network sees crops of ``small_px`` for the first ``small_fraction`` of the run, and whole ones then
+    (progressive resizing; EfficientNetV2, arXiv 2104.00298, section 4). The teacher sees whole ones always.
+    """
 
     total_steps: int
     optimizer: OptimizerSettings
     schedule: LearningRate
+    small_px: int = 80
+    small_fraction: float = 0.0
     ema_decay: float = 0.0
     channels_last: bool = True
     compile: bool = False
@@ -45,6 +52,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not 0 <= self.ema_decay < 1:
             raise UserError(f"trainer.ema_decay is {self.ema_decay}; expected 0 (off) or more, below 1")
+        if self.small_px % 16 or not 32 <= self.small_px <= CROP_PX:
+            raise UserError(f"trainer.small_px is {self.small_px}; expected a multiple of 16 from 32 to {CROP_PX}")
+        if not 0 <= self.small_fraction <= 1:
+            raise UserError(f"trainer.small_fraction is {self.small_fraction}; expected 0 (off) to 1")
         if not self.max_loss_growth > 1:
             raise UserError(f"trainer.max_loss_growth is {self.max_loss_growth}; expected a number above 1")
 
@@ -81,7 +92,7 @@ class Distiller(pl.LightningModule):
         self.last_checkpoint: str = "none yet"
         forward = student.forward_maps
         # A list is invisible to nn.Module: neither the teacher nor a compiled twin of the student becomes a child.
-        self._hidden = [teacher, torch.compile(forward) if recipe.compile else forward]
+        self._hidden = [teacher, torch.compile(forward, dynamic=False) if recipe.compile else forward]
         self._guard = GrowthGuard(recipe.max_loss_growth)
         self._earlier_s, self._since_s = 0.0, time.monotonic()
 
@@ -112,6 +123,9 @@ class Distiller(pl.LightningModule):
     def _step(self, images: Tensor, labels: Tensor) -> Step:
         teacher, forward = self._hidden
         pixels = self.preprocessing(images)
+        if self.global_step < self.recipe.small_fraction * self.recipe.total_steps:
+            side = (self.recipe.small_px, self.recipe.small_px)
+            pixels = F.interpolate(pixels, side, mode="bilinear", align_corners=False, antialias=True)
         if self.recipe.channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         student = forward(pixels)
@@ -150,7 +164,7 @@ class Distiller(pl.LightningModule):
             self.averaged.update_parameters(self.student)
 
     def configure_optimizers(self) -> Any:
-        optimizer = build_optimizer(self, self.recipe.optimizer)
+        optimizer = build_optimizer(self, self.recipe.optimizer, self.student)
         total = self.recipe.total_steps
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.recipe.schedule.factor(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn, optim
 
+from distill.muon import Muon, layer_weights
 from distill.types import UserError
 
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """SGD with momentum or AdamW. ``betas`` belong to AdamW, ``momentum`` and ``nesterov`` to SGD."""
+    """SGD with momentum, AdamW, or Muon with AdamW for what is no layer's weight.
 
-    name: Literal["sgd", "adamw"] = "adamw"
+    ``betas`` belong to AdamW, ``momentum`` to SGD and Muon, ``nesterov`` to SGD. ``head_lr_factor`` is Muon's
+    alone: the rate, in parts of ``lr``, of class centres and projectors, which are not part of the network.
+    """
+
+    name: Literal["sgd", "adamw", "muon"] = "adamw"
     lr: float = 2e-3
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = 0.9
     nesterov: bool = False
+    head_lr_factor: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.name not in ("sgd", "adamw"):
-            raise UserError(f"trainer.optimizer.name is {self.name!r}; expected sgd or adamw")
+        if self.name not in ("sgd", "adamw", "muon"):
+            raise UserError(f"trainer.optimizer.name is {self.name!r}; expected sgd, adamw or muon")
         if not self.lr > 0:
             raise UserError(f"trainer.optimizer.lr is {self.lr}; expected a positive number")
+        if not self.head_lr_factor > 0:
+            raise UserError(f"trainer.optimizer.head_lr_factor is {self.head_lr_factor}; expected a positive number")
         if self.nesterov and not self.momentum > 0:
             raise UserError("trainer.optimizer.nesterov needs momentum above 0")
 
@@ -63,22 +71,45 @@ class LearningRate:
         return self.final_factor + (1 - self.final_factor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+Group = dict[str, Any]
+"""A parameter group in PyTorch's form."""
+
+
+def parameter_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[Group]:
     """Two groups of the trainable parameters: matrices and kernels decay; norms, biases and PReLU slopes do not.
 
     What has one dimension or none is one of the latter three in every network here, and nothing else is.
     """
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    groups: list[dict[str, object]] = [
+    trainable = [p for p in parameters if p.requires_grad]
+    groups: list[Group] = [
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return [g for g in groups if g["params"]]
 
 
-def build_optimizer(module: nn.Module, settings: OptimizerSettings) -> optim.Optimizer:
-    """The optimiser over all that is trainable in ``module``."""
-    groups = parameter_groups(module, settings.weight_decay)
+def build_optimizer(module: nn.Module, settings: OptimizerSettings, network: nn.Module) -> optim.Optimizer:
+    """The optimiser over all that is trainable in ``module``; Muon turns the weights of the layers of ``network``."""
+    if settings.name == "muon":
+        return _muon(module, settings, network)
+    groups = parameter_groups(module.parameters(), settings.weight_decay)
     if settings.name == "adamw":
         return optim.AdamW(groups, lr=settings.lr, betas=settings.betas)
     return optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov)
+
+
+def _muon(module: nn.Module, settings: OptimizerSettings, network: nn.Module) -> Muon:
+    """Layers in one group for each shape; the rest of the network and the heads beside it as AdamW has them."""
+    layers = layer_weights(network)
+    groups: list[Group] = [
+        {"params": weights, "blocks": blocks, "weight_decay": settings.weight_decay}
+        for (blocks, *_), weights in layers.items()
+    ]
+    turned = {id(w) for weights in layers.values() for w in weights}
+    inside = [p for p in network.parameters() if id(p) not in turned]
+    known = turned | {id(p) for p in inside}
+    heads = [p for p in module.parameters() if id(p) not in known]
+    head_lr = settings.lr * settings.head_lr_factor
+    groups += parameter_groups(inside, settings.weight_decay)
+    groups += [{**group, "lr": head_lr} for group in parameter_groups(heads, settings.weight_decay)]
+    return Muon(groups, settings.lr, settings.momentum, settings.betas)

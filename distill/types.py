@@ -13,12 +13,16 @@ from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 UNLABELLED = -1
 """Label of an image whose person is unknown (a transfer set)."""
 
 CROP_PX = 112
 """Side of an aligned ArcFace crop, the input of every network here."""
+
+HEAD_PX = CROP_PX // 16
+"""Side of the last map, which every head is made for."""
 
 
 class UserError(Exception):
@@ -89,6 +93,13 @@ class FaceNetwork(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_maps(x).embedding
+
+
+def at_head_size(x: Tensor) -> Tensor:
+    """A last map [b c h w] with the side that a head is made for; enlarged where training shows smaller crops."""
+    if x.shape[-2:] == (HEAD_PX, HEAD_PX):
+        return x
+    return F.interpolate(x, (HEAD_PX, HEAD_PX), mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True)

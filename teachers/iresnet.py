@@ -14,12 +14,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from distill.types import FaceNetwork, Output
+from distill.types import HEAD_PX, FaceNetwork, Output, at_head_size
 
 WIDTHS = (64, 128, 256, 512)
 BOTTLENECK_EXPANSION = 4
 SE_RATIO = 16
-LAST_MAP_PX = 7
 
 
 def _conv3(cin: int, cout: int, stride: int = 1) -> nn.Conv2d:
@@ -133,7 +132,7 @@ class IResNet(FaceNetwork):
         )
         self.bn2 = nn.BatchNorm2d(outs[-1], eps=eps)
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(outs[-1] * LAST_MAP_PX**2, embedding_dim)
+        self.fc = nn.Linear(outs[-1] * HEAD_PX**2, embedding_dim)
         self.features = nn.BatchNorm1d(embedding_dim, eps=eps)
         self.features.weight.requires_grad_(False)  # head "E": the last norm only centres and whitens
         self.apply(_initialise)
@@ -145,7 +144,7 @@ class IResNet(FaceNetwork):
         layers = (self.layer1, self.layer2, self.layer3, self.layer4)
         for name, layer in zip(self.map_channels, layers, strict=True):
             x = maps[name] = layer(x)
-        return Output(self._embed(self.dropout(self.bn2(x).flatten(1))), maps)
+        return Output(self._embed(self.dropout(self.bn2(at_head_size(x)).flatten(1))), maps)
 
     def _embed(self, flat: Tensor) -> Tensor:
         """The dense layer sums 25,088 products, so it stays in float32 under autocast, as in arcface_torch."""

@@ -94,8 +94,8 @@ def test_every_trainer_builds(choice: str):
     run = length(trainer, 1_000_000, 1)
     settings = recipe(trainer, run, machine_for(trainer, run))
     assert settings.total_steps == run.steps > 0
-    weight = torch.nn.Parameter(torch.ones(2))
-    build_optimizer(torch.nn.ParameterList([weight]), settings.optimizer)
+    layer = torch.nn.Linear(2, 2)
+    build_optimizer(layer, settings.optimizer, layer)
     assert 0 <= settings.schedule.factor(run.steps - 1, run.steps) < settings.schedule.factor(run.steps // 2, run.steps)
 
 

@@ -95,6 +95,25 @@ def test_training_changes_student_and_centres_and_asks_the_teacher_once_a_step()
     assert {"objective.centres", "student.stem.0.weight"} <= changed
 
 
+def test_a_run_begins_with_small_crops_and_the_teacher_sees_whole_ones():
+    sides: list[int] = []
+    teacher = Mean()
+    module = distiller(4, teacher, small_px=64, small_fraction=0.5)
+    module.student.stem.register_forward_pre_hook(lambda _, given: sides.append(given[0].shape[-1]))
+    whole: list[int] = []
+    told = teacher.output
+    teacher.output = lambda images, maps: (whole.append(images.shape[-1]), told(images, maps))[1]
+    fit(module, 2)
+    assert sides == [64, 64, 112, 112]
+    assert whole == [112] * 4
+
+
+@pytest.mark.parametrize("wrong", [{"small_px": 72}, {"small_px": 16}, {"small_px": 128}, {"small_fraction": 1.5}])
+def test_impossible_crops_are_refused(wrong):
+    with pytest.raises(UserError, match=r"^trainer\.small_"):
+        distiller(1, **wrong)
+
+
 def test_a_teacher_is_needed_only_where_a_term_asks():
     module = distiller(1, Mean())
     with pytest.raises(UserError, match="teacher"):

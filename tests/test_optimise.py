@@ -41,6 +41,7 @@ def test_one_step_runs_have_a_rate():
         lambda: LearningRate(milestones=(0.5, 1.5)),
         lambda: OptimizerSettings("adam"),  # pyright: ignore[reportArgumentType]
         lambda: OptimizerSettings(lr=0.0),
+        lambda: OptimizerSettings("muon", head_lr_factor=0.0),
         lambda: OptimizerSettings("sgd", momentum=0.0, nesterov=True),
     ],
 )
@@ -58,22 +59,39 @@ def test_norms_biases_and_slopes_do_not_decay():
         for name, p in module.named_parameters(recurse=False)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.PReLU) or name == "bias"
     }
-    decayed, free = parameter_groups(student, 0.05)
+    decayed, free = parameter_groups(student.parameters(), 0.05)
     assert {id(p) for p in free["params"]} == spared  # pyright: ignore[reportGeneralTypeIssues]
     assert decayed["weight_decay"] == 0.05
     assert free["weight_decay"] == 0.0
 
 
+def test_muon_turns_the_layers_and_leaves_the_rest_to_adamw():
+    student, heads = VarGNet([8, 16, 16, 16], [1, 1, 2], last_channels=16, embedding_dim=8), nn.Linear(8, 5)
+    whole = nn.ModuleDict({"student": student, "heads": heads})
+    settings = OptimizerSettings("muon", lr=0.5, weight_decay=0.3, head_lr_factor=0.2)
+    groups = build_optimizer(whole, settings, student).param_groups
+    layers = {id(m.weight): m for m in student.modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    turned = {id(p): group["blocks"] for group in groups if group["blocks"] for p in group["params"]}
+    assert turned == {key: getattr(layer, "groups", 1) for key, layer in layers.items()}
+    rest = {id(p): group["weight_decay"] for group in groups if not group["blocks"] for p in group["params"]}
+    assert {group["lr"] for group in groups} == {0.5, 0.1}
+    assert rest[id(heads.weight)] == 0.3
+    assert rest[id(heads.bias)] == 0.0
+    assert turned.keys() | rest.keys() == {id(p) for p in whole.parameters()}
+    assert not turned.keys() & rest.keys()
+
+
 def test_frozen_parameters_are_in_no_group():
     layer = nn.Linear(3, 3).requires_grad_(False)
-    assert parameter_groups(layer, 0.1) == []
+    assert parameter_groups(layer.parameters(), 0.1) == []
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
 def test_decay_shrinks_matrices_alone(name):
     layer = nn.Linear(2, 2)
     before = {k: v.clone() for k, v in layer.state_dict().items()}
-    optimizer = build_optimizer(layer, OptimizerSettings(name, lr=0.1, weight_decay=0.5))  # pyright: ignore
+    settings = OptimizerSettings(name, lr=0.1, weight_decay=0.5)  # pyright: ignore[reportArgumentType]
+    optimizer = build_optimizer(layer, settings, layer)
     for p in layer.parameters():
         p.grad = torch.zeros_like(p)
     optimizer.step()

@@ -36,7 +36,7 @@ class Augmentation:
     """
 
     mirror: float = 0.5
-    shift_px: int = 4  # each way, horizontally and vertically, always drawn; the border is repeated
+    shift_px: int = 2  # each way, horizontally and vertically, always drawn; the border is repeated
     scale: float = 0.0  # greatest relative change of size, always drawn
     colour: float = 0.0
     brightness: float = 0.2  # of the full range, added

@@ -85,6 +85,7 @@ def recipe(conf: TrainerConf, run: Length, machine: Machine) -> Recipe:
             betas=optimizer.betas,
             momentum=optimizer.momentum,
             nesterov=optimizer.nesterov,
+            head_lr_factor=optimizer.head_lr_factor,
         ),
         schedule=LearningRate(
             kind=schedule.kind.value,
@@ -93,6 +94,8 @@ def recipe(conf: TrainerConf, run: Length, machine: Machine) -> Recipe:
             milestones=tuple(schedule.milestones),
             gamma=schedule.gamma,
         ),
+        small_px=conf.small_px,
+        small_fraction=conf.small_fraction,
         ema_decay=conf.ema_decay,
         channels_last=machine.channels_last,
         compile=machine.compile,

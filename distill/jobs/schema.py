@@ -31,6 +31,7 @@ class Precision(StrEnum):
 class OptimizerName(StrEnum):
     sgd = "sgd"
     adamw = "adamw"
+    muon = "muon"
 
 
 class ScheduleKind(StrEnum):
@@ -117,7 +118,7 @@ class ProtocolConf:
 
 @dataclass
 class OptimizerConf:
-    """SGD with momentum or AdamW. ``betas`` belong to AdamW, ``momentum`` and ``nesterov`` to SGD."""
+    """``betas`` belong to AdamW (and to what Muon leaves to it), ``momentum`` to SGD and Muon, ``nesterov`` to SGD."""
 
     name: OptimizerName = OptimizerName.adamw
     lr: float = 2e-3
@@ -125,6 +126,8 @@ class OptimizerConf:
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = 0.9
     nesterov: bool = False
+    head_lr_factor: float = 0.1
+    """Muon's rate for class centres and projectors, in parts of ``lr``."""
 
 
 @dataclass
@@ -149,6 +152,9 @@ class TrainerConf:
     accumulate: int = 1
     optimizer: OptimizerConf = field(default_factory=OptimizerConf)
     schedule: ScheduleConf = field(default_factory=ScheduleConf)
+    small_px: int = 80
+    """Side of the crops that the trained network sees for the first ``small_fraction`` of the run."""
+    small_fraction: float = 0.0
     gradient_clip: float | None = 5.0
     ema_decay: float = 0.0
     """0 keeps no average of the weights."""

@@ -90,6 +90,8 @@ def fit(
     trainer = _trainer(training, [meter, bar, verification, Checkpoints(checkpoint)])
     data = training.data
     faces = FacesModule(data.train, data.augment, run.plan(), machine.workers, data.max_damaged)
+    if machine.compile:
+        print("the first step compiles the network, which takes some minutes the first time", flush=True)
     try:
         if saved is not None:
             _check_fits(saved, module, checkpoint)

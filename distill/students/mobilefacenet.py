@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from distill.types import FaceNetwork, Output
+from distill.types import FaceNetwork, Output, at_head_size
 
 WIDTHS = (64, 64, 128, 128)  # of the maps of 56, 28, 14 and 7 px
 DOWN_HIDDEN = (128, 256, 512)  # inside the three strided units
@@ -75,7 +75,7 @@ class MobileFaceNet(FaceNetwork):
         x = self.stem(x)
         for name in self.map_channels:
             x = maps[name] = self.get_submodule(name)(x)
-        return Output(self.head(x), maps)
+        return Output(self.head(at_head_size(x)), maps)
 
 
 def _first_stage(count: int) -> nn.Sequential:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from distill.types import FaceNetwork, Output
+from distill.types import FaceNetwork, Output, at_head_size
 
 EPS = 2e-5  # MXNet's value in the published network; PyTorch's default is 1e-5
 MOMENTUM = 0.1  # MXNet writes the same update as momentum 0.9
@@ -164,7 +164,7 @@ class VarGNet(FaceNetwork):
         x = self.stem(x)
         for name in self.map_channels:
             x = maps[name] = self.get_submodule(name)(x)
-        return Output(self.head(x), maps)
+        return Output(self.head(at_head_size(x)), maps)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -57,7 +57,7 @@ def test_every_family_trains_together_with_transfer_images(options: Options, roo
     assert main(["distill", *options(f"data.transfer=[{root}]", "objective=default")]) == 0
     rows = [json.loads(line) for line in (latest(tmp_path) / "series.jsonl").read_text().splitlines()]
     first = rows[0]["values"]
-    assert {"raw/embedding", "raw/classes", "raw/frozen_centres", "weighted/relation", "lr"} <= first.keys()
+    assert {"raw/embedding", "raw/classes", "weighted/frozen_centres", "lr"} <= first.keys()
     assert first["loss"] == pytest.approx(sum(v for k, v in first.items() if k.startswith("weighted/")), rel=1e-5)
 
 

@@ -83,8 +83,10 @@ def test_scores_during_training_need_a_pair_for_each_of_ten_folds():
 
 def test_recipe_says_all_that_the_configuration_says():
     trainer = conf(
-        optimizer=OptimizerConf(OptimizerName.sgd, 0.2, 1e-4, (0.8, 0.9), 0.7, True),
+        optimizer=OptimizerConf(OptimizerName.sgd, 0.2, 1e-4, (0.8, 0.9), 0.7, True, 0.3),
         schedule=ScheduleConf(ScheduleKind.multistep, 0.3, 0.4, [0.5, 0.6], 0.2),
+        small_px=64,
+        small_fraction=0.25,
         ema_decay=0.5,
         max_loss_growth=3.0,
     )
@@ -92,9 +94,11 @@ def test_recipe_says_all_that_the_configuration_says():
     optimizer, schedule = found.optimizer, found.schedule
     assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("sgd", 0.2, 1e-4)
     assert (optimizer.betas, optimizer.momentum, optimizer.nesterov) == ((0.8, 0.9), 0.7, True)
+    assert optimizer.head_lr_factor == 0.3
     assert (schedule.kind, schedule.warmup_fraction, schedule.final_factor) == ("multistep", 0.3, 0.4)
     assert (schedule.milestones, schedule.gamma) == ((0.5, 0.6), 0.2)
     assert (found.total_steps, found.ema_decay, found.max_loss_growth) == (80, 0.5, 3.0)
+    assert (found.small_px, found.small_fraction) == (64, 0.25)
     assert (found.channels_last, found.compile) == (False, True)
 
 
