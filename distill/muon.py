@@ -48,7 +48,7 @@ def layer_weights(network: nn.Module) -> dict[tuple[int, ...], list[Tensor]]:
 class Muon(Optimizer):
     """Muon for the groups that say ``blocks`` (of every weight), AdamW for those that do not.
 
-    All parameters of a ``blocks`` group have one shape [out ...]; a step without a gradient for them is a mistake.
+    All parameters of a ``blocks`` group have one shape [out ...]. What has no gradient stays as it is, as in PyTorch's.
     """
 
     def __init__(
@@ -73,7 +73,9 @@ class Muon(Optimizer):
         return loss
 
     def _orthogonal_step(self, group: dict[str, Any]) -> None:
-        weights, blocks = group["params"], group["blocks"]
+        weights, blocks = [w for w in group["params"] if w.grad is not None], group["blocks"]
+        if not weights:
+            return
         updates = torch.stack([self._nesterov(w, group["momentum"]) for w in weights])
         matrices = updates.reshape(len(weights) * blocks, weights[0].shape[0] // blocks, -1)
         scale = 0.2 * max(matrices.shape[1:]) ** 0.5
@@ -91,15 +93,15 @@ class Muon(Optimizer):
         return weight.grad.lerp(mean, momentum)
 
     def _adamw_step(self, group: dict[str, Any]) -> None:
-        with_gradient = [p for p in group["params"] if p.grad is not None]
-        for p in with_gradient:
+        parameters = [p for p in group["params"] if p.grad is not None]
+        for p in parameters:
             if not self.state[p]:
                 zeros = {"exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
                 self.state[p].update(zeros, step=torch.tensor(0.0))
-        states = [self.state[p] for p in with_gradient]
+        states = [self.state[p] for p in parameters]
         adamw(
-            with_gradient,
-            [p.grad for p in with_gradient],
+            parameters,
+            [p.grad for p in parameters],
             [s["exp_avg"] for s in states],
             [s["exp_avg_sq"] for s in states],
             [],

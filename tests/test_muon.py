@@ -68,6 +68,18 @@ def test_the_rest_follows_adamw_to_the_bit() -> None:
     assert torch.equal(ours, theirs)
 
 
+def test_what_has_no_gradient_stays() -> None:
+    layers = [nn.Linear(3, 4) for _ in range(2)]
+    before = [layer.weight.detach().clone() for layer in layers]
+    groups = [{"params": [w.weight for w in layers], "blocks": 1}, {"params": [w.bias for w in layers]}]
+    optimizer = Muon(groups, lr=0.1)
+    optimizer.step()
+    layers[0](torch.ones(2, 3)).sum().backward()
+    optimizer.step()
+    assert not torch.equal(layers[0].weight, before[0])
+    assert torch.equal(layers[1].weight, before[1])
+
+
 def test_continues_from_its_state() -> None:
     def run(stop: bool) -> Tensor:
         torch.manual_seed(0)
