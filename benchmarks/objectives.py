@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 RESULTS = Path(__file__).parent / "results"
+RUNS = Path("runs") / "objectives"
 OBJECTIVES = {
     "margin": "no distillation (CosFace)",
     "feature": "feature alone",
@@ -53,15 +54,15 @@ def main() -> int:
 
 def _run(objective: str, arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """One run in a process of its own, with its share of the cores; its metrics."""
-    root = Path("runs") / "objectives" / f"{objective}-{arguments.images}"
-    root.mkdir(parents=True, exist_ok=True)
+    name = f"{objective}-{arguments.images}"
+    RUNS.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // arguments.jobs))}
-    with (root / "log.txt").open("ab") as log:
-        command = _command(objective, arguments, root)
+    with (RUNS / f"{name}.log").open("ab") as log:
+        command = _command(objective, arguments, name)
         status = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False).returncode
     if status > 1:
-        sys.exit(f"{objective} ended with status {status}: see {root / 'log.txt'}")
-    return objective, json.loads((root / "latest" / "metrics.json").read_text())
+        sys.exit(f"{objective} ended with status {status}: see {RUNS / name}.log")
+    return objective, json.loads((RUNS / name / "metrics.json").read_text())
 
 
 def table(rows: dict[str, Any]) -> str:
@@ -80,7 +81,7 @@ def table(rows: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _command(objective: str, arguments: argparse.Namespace, root: Path) -> list[str]:
+def _command(objective: str, arguments: argparse.Namespace, name: str) -> list[str]:
     data: Path = arguments.data
     return [
         *(sys.executable, "-m", "distill", "distill"),
@@ -90,7 +91,7 @@ def _command(objective: str, arguments: argparse.Namespace, root: Path) -> list[
             f"data.transfer=[{data / 'singles'}]",
             f"data.pairs={data / 'lfw_dev.bin'}",
         ),
-        *(f"objective={objective}", f"trainer.images={arguments.images}", f"run.root={root}"),
+        *(f"objective={objective}", f"trainer.images={arguments.images}", f"run.root={RUNS}", f"run.name={name}"),
         *arguments.options,
     ]
 

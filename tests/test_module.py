@@ -99,7 +99,7 @@ def test_a_run_begins_with_small_crops_and_the_teacher_sees_whole_ones():
     sides: list[int] = []
     teacher = Mean()
     module = distiller(4, teacher, small_px=64, small_fraction=0.5)
-    module.student.stem.register_forward_pre_hook(lambda _, given: sides.append(given[0].shape[-1]))
+    module.student.get_submodule("stem").register_forward_pre_hook(lambda _, given: sides.append(given[0].shape[-1]))
     whole: list[int] = []
     told = teacher.output
     teacher.output = lambda images, maps: (whole.append(images.shape[-1]), told(images, maps))[1]
