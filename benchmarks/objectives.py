@@ -60,7 +60,7 @@ def _run(objective: str, arguments: argparse.Namespace) -> tuple[str, dict[str, 
     with (RUNS / f"{name}.log").open("ab") as log:
         command = _command(objective, arguments, name)
         status = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False).returncode
-    if status > 1:
+    if status not in (0, 1):
         sys.exit(f"{objective} ended with status {status}: see {RUNS / name}.log")
     return objective, json.loads((RUNS / name / "metrics.json").read_text())
 
