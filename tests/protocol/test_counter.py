@@ -46,7 +46,7 @@ def published() -> VarGNet:
     return VarGNet([40, 80, 160, 320], [3, 7, 4])
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")  # the side is fixed
 @pytest.mark.parametrize(
     ("network", "flops", "macs"),
     [(published, 1_022_864_152, 512_593_440), (MobileFaceNet, 933_336_950, 468_825_088)],
@@ -56,7 +56,7 @@ def test_published_networks_unfolded_to_the_digit(tmp_path, network, flops, macs
     assert (cost.flops, cost.macs) == (flops, macs)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")  # the side is fixed
 def test_folding_adds_one_operation_for_each_output_of_a_group(tmp_path):
     """The folded file counts 0.23 % more; ``bias_flops`` brackets the unfolded reading from below."""
     cost = count(export(published(), tmp_path / "net.onnx", fold=True))
