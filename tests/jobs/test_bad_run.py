@@ -49,6 +49,7 @@ def disk_full(after: Path, max_bytes: int) -> Iterator[None]:
 
 def started(*arguments: str, until: Path, **environment: str) -> subprocess.Popen[str]:
     """A job in another process, running since the file ``until`` came."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     job = subprocess.Popen(
         [sys.executable, "-m", "distill", *arguments],
         env={**os.environ, **environment},
@@ -199,7 +200,7 @@ def test_a_run_in_use_and_an_interrupted_one(teach: Options, refused: Refused, t
     line = refused(*arguments)
     assert line.startswith(f"the run {run} is being worked on by process {job.pid}; wait for it")
     job.send_signal(signal.SIGINT)
-    _, told = job.communicate()
+    _, told = job.communicate(timeout=120)
     assert job.returncode == 130, told
     assert told.splitlines()[-1] == "interrupted; the same command continues where this one stopped"
     assert "Traceback" not in told
