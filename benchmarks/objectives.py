@@ -1,6 +1,6 @@
 """Which objective teaches best: the same student, data, seed and number of steps for each, in one table.
 
-    .venv/bin/python benchmarks/objectives.py DATA_ROOT [--images 9600] [--jobs 2] [--only default feature]
+    .venv/bin/python benchmarks/objectives.py DATA_ROOT [--images 8000] [--jobs 2] [--only default feature]
 
 DATA_ROOT holds labelled/ and singles/ (RecordIO), lfw_dev.bin and reference_teacher.onnx. Runs and their logs are kept
 below runs/objectives, so that a stopped benchmark continues; figures go to benchmarks/results/objectives-IMAGES.json.
@@ -45,7 +45,7 @@ def main() -> int:
         for done in as_completed(runs):
             objective, metrics = done.result()
             rows[objective] = _row(metrics)
-            content = {"machine": _machine(), "command": shlex.join(sys.argv), "rows": rows}
+            content = {"machine": _machine(), "command": _told(arguments), "rows": rows}
             path.write_text(json.dumps(content, indent=1) + "\n")
             print(f"{objective}: {rows[objective]['accuracy']:.2%}", flush=True)
     print(table(rows))
@@ -96,6 +96,12 @@ def _command(objective: str, arguments: argparse.Namespace, name: str) -> list[s
     ]
 
 
+def _told(arguments: argparse.Namespace) -> str:
+    """The command that makes all rows, wherever the data lie and however many of the rows were made this time."""
+    words = ["benchmarks/objectives.py", "DATA_ROOT", f"--images={arguments.images}", f"--jobs={arguments.jobs}"]
+    return shlex.join([*words, *(["--options", *arguments.options] if arguments.options else [])])
+
+
 def _row(metrics: dict[str, Any]) -> dict[str, Any]:
     student = metrics["student"]
     return {
@@ -128,7 +134,7 @@ def _machine() -> dict[str, Any]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with labelled/, singles/, lfw_dev.bin, reference_teacher.onnx")
-    parser.add_argument("--images", type=int, default=9_600, help="length of each run in image-steps")
+    parser.add_argument("--images", type=int, default=8_000, help="length of each run in image-steps")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
     parser.add_argument("--only", nargs="*", choices=list(OBJECTIVES), help="some of the objectives")
     parser.add_argument("--options", nargs="*", default=[], help="further overrides for every run")
