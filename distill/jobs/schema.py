@@ -71,7 +71,7 @@ class StudentConf:
 @dataclass
 class DataConf:
     name: str = MISSING
-    root: str = needed("the folder with the faces, e.g. data.root=/data/faces (README, 'Your own data')")
+    root: str = needed("the folder with the faces, e.g. data.root=/data/faces (README: 'A worked example')")
     reader: dict[str, Any] = MISSING
     transfer: list[str] = field(default_factory=list)
     """Folders of further sets, whose labels are not used."""
