@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from distill.types import FaceNetwork, Output, at_head_size
+from distill.students.staged import through_stages
+from distill.types import FaceNetwork, Output
 
 WIDTHS = (64, 64, 128, 128)  # of the maps of 56, 28, 14 and 7 px
 DOWN_HIDDEN = (128, 256, 512)  # inside the three strided units
@@ -71,11 +72,7 @@ class MobileFaceNet(FaceNetwork):
 
     def forward_maps(self, x: Tensor) -> Output:
         """The embedding and the outputs of the four resolution stages."""
-        maps: dict[str, Tensor] = {}
-        x = self.stem(x)
-        for name in self.map_channels:
-            x = maps[name] = self.get_submodule(name)(x)
-        return Output(self.head(at_head_size(x)), maps)
+        return through_stages(self, self.stem, self.head, x)
 
 
 def _first_stage(count: int) -> nn.Sequential:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from distill.types import FaceNetwork, Output, at_head_size
+from distill.students.staged import through_stages
+from distill.types import FaceNetwork, Output
 
 EPS = 2e-5  # MXNet's value in the published network; PyTorch's default is 1e-5
 MOMENTUM = 0.1  # MXNet writes the same update as momentum 0.9
@@ -160,11 +161,7 @@ class VarGNet(FaceNetwork):
 
     def forward_maps(self, x: Tensor) -> Output:
         """The embedding and the outputs of the four resolution stages."""
-        maps: dict[str, Tensor] = {}
-        x = self.stem(x)
-        for name in self.map_channels:
-            x = maps[name] = self.get_submodule(name)(x)
-        return Output(self.head(at_head_size(x)), maps)
+        return through_stages(self, self.stem, self.head, x)
 
 
 def _initialise(module: nn.Module) -> None:
