@@ -44,8 +44,8 @@ def main() -> int:
         runs = [pool.submit(_run, objective, arguments) for objective in arguments.only or OBJECTIVES]
         for done in as_completed(runs):
             objective, metrics = done.result()
-            rows[objective] = _row(metrics)
-            content = {"machine": _machine(), "command": _told(arguments), "rows": rows}
+            rows[objective] = {"command": _told(arguments), **_row(metrics)}
+            content = {"machine": _machine(), "rows": rows}
             path.write_text(json.dumps(content, indent=1) + "\n")
             print(f"{objective}: {rows[objective]['accuracy']:.2%}", flush=True)
     print(table(rows))
