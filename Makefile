@@ -21,13 +21,16 @@ QUOTE = '$(subst ','\'',$1)'
 OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(ARGS)
 
 ##@ Jobs
-.PHONY: distill teacher export check verify dashboard
+.PHONY: distill teacher signals export check verify dashboard
 
 distill: $(READY) ## from images to a checked student: teacher= student= data= objective= protocol= trainer= tracking=
 	@$(DISTILL) distill $(OPTIONS)
 
 teacher: $(READY) ## train a teacher and write its card: teacher=r152 data.root=DIR
 	@$(DISTILL) teach $(OPTIONS)
+
+signals: $(READY) ## run a teacher once over a set and keep what it says: teacher= data= [views=4] [maps=[stage3]]
+	@$(DISTILL) signals $(OPTIONS)
 
 export: $(READY) ## write the ONNX file of a run again: run=runs/latest
 	@$(DISTILL) export $(OPTIONS)

@@ -60,17 +60,17 @@ def resolve(
         raise UserError("trainer.precision=fp16 needs a GPU; on this CPU use auto, bf16 or fp32")
     if precision == "auto":
         precision = "bf16" if has_fast_bf16(device) else "fp32"
-    cores = len(os.sched_getaffinity(0))
     return Machine(
         device=device,
         precision=precision,  # pyright: ignore[reportArgumentType]
         channels_last=True if channels_last is None else channels_last,
         compile=(can_compile() and total_images >= COMPILE_PAYS_IMAGES) if compiled is None else compiled,
-        workers=_workers(cores, device) if workers is None else workers,
+        workers=loader_workers(device) if workers is None else workers,
         threads=torch.get_num_threads(),
     )
 
 
-def _workers(cores: int, device: str) -> int:
+def loader_workers(device: str) -> int:
     """Loader processes: a GPU wants many; on a CPU one keeps ahead of the step and more would take its cores."""
+    cores = len(os.sched_getaffinity(0))
     return min(8, max(1, cores - 1)) if device == "cuda" else 1

@@ -26,9 +26,34 @@ Report = Callable[[int, Mapping[str, float]], None]
 
 
 class TeacherOutputs(Protocol):
-    """What the module needs of a teacher: its output for RGB uint8 crops [b 3 h w]."""
+    """What the module needs of a teacher: its output for a batch, with its maps where they are wanted."""
+
+    def output(self, batch: Mapping[str, Any], maps: bool) -> Output: ...
+
+
+class Looking(Protocol):
+    """A network that looks at RGB uint8 crops [b 3 h w]."""
 
     def output(self, images: Tensor, maps: bool) -> Output: ...
+
+
+class LiveTeacher:
+    """Looks at the images of every batch."""
+
+    def __init__(self, network: Looking) -> None:
+        self._network = network
+
+    def output(self, batch: Mapping[str, Any], maps: bool) -> Output:
+        return self._network.output(batch["images"], maps)
+
+
+class StoredTeacher:
+    """Reads what the loader brought along from a store: float16, all maps with one channel."""
+
+    def output(self, batch: Mapping[str, Any], maps: bool) -> Output:
+        stored = {name: values.float() for name, values in batch["stored"].items()}
+        embedding = stored.pop("embedding")
+        return Output(embedding, stored if maps else {})
 
 
 @dataclass(frozen=True)
@@ -114,15 +139,14 @@ class Distiller(pl.LightningModule):
         self._since_s = time.monotonic()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        images: Tensor = batch["images"]
-        total = self.objective(self._step(images, batch["labels"]), self.global_step / self.recipe.total_steps)
+        total = self.objective(self._step(batch), self.global_step / self.recipe.total_steps)
         self._check(total)
         self._report(total)
         return total.loss
 
-    def _step(self, images: Tensor, labels: Tensor) -> Step:
+    def _step(self, batch: Mapping[str, Any]) -> Step:
         teacher, forward = self._hidden
-        pixels = self.preprocessing(images)
+        pixels = self.preprocessing(batch["images"])
         if self.global_step < self.recipe.small_fraction * self.recipe.total_steps:
             side = (self.recipe.small_px, self.recipe.small_px)
             pixels = F.interpolate(pixels, side, mode="bilinear", align_corners=False, antialias=True)
@@ -131,8 +155,8 @@ class Distiller(pl.LightningModule):
         student = forward(pixels)
         frozen = None
         if self.objective.needs_teacher:
-            frozen = teacher.output(images, maps=bool(self.objective.teacher_maps))
-        return Step(labels, student, self.objective.centres, frozen, self.teacher_centres)
+            frozen = teacher.output(batch, maps=bool(self.objective.teacher_maps))
+        return Step(batch["labels"], student, self.objective.centres, frozen, self.teacher_centres)
 
     def _check(self, total: Total) -> None:
         bad = total.nonfinite()

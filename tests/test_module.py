@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -43,7 +44,8 @@ class Mean:
     def __init__(self, value: float = 1.0) -> None:
         self.value, self.asked = value, 0
 
-    def output(self, images: Tensor, maps: bool) -> Output:
+    def output(self, batch: Mapping[str, Any], maps: bool) -> Output:
+        images = batch["images"]
         self.asked += 1
         assert not maps
         assert images.dtype == torch.uint8
@@ -102,7 +104,7 @@ def test_a_run_begins_with_small_crops_and_the_teacher_sees_whole_ones():
     module.student.get_submodule("stem").register_forward_pre_hook(lambda _, given: sides.append(given[0].shape[-1]))
     whole: list[int] = []
     told = teacher.output
-    teacher.output = lambda images, maps: (whole.append(images.shape[-1]), told(images, maps))[1]
+    teacher.output = lambda batch, maps: (whole.append(batch["images"].shape[-1]), told(batch, maps))[1]
     fit(module, 2)
     assert sides == [64, 64, 112, 112]
     assert whole == [112] * 4

@@ -14,6 +14,7 @@ from distill.data.batches import Plan
 from distill.data.module import FacesModule
 from distill.data.pairs import Pairs
 from distill.data.recordio import RecordIOSet
+from distill.data.views import NewViews
 from distill.losses.margin import CosFace
 from distill.losses.objective import Objective, Term
 from distill.metrics.verification import verify
@@ -122,7 +123,7 @@ def steps_scored(faces: RecordIOSet, every_steps: int, steps: int, interval: int
         enable_model_summary=False,
     )
     plan = Plan(2, steps * accumulate, interval * accumulate, seed=1)
-    trainer.fit(module, FacesModule(faces, Augmentation(), plan))
+    trainer.fit(module, FacesModule(faces, NewViews(Augmentation(), plan.seed), plan))
     assert trainer.global_step == steps
     return seen
 

@@ -82,6 +82,10 @@ class Augmentation:
             image = cv2.GaussianBlur(image, (0, 0), sigma_px)
         return self._degraded(image, draws[11:])
 
+    def mirrors(self, rng: np.random.Generator) -> bool:
+        """Whether a call with a generator in this state mirrors the image."""
+        return bool(rng.random() < self.mirror)
+
     def _degraded(self, image: np.ndarray, draws: Sequence[float]) -> np.ndarray:
         """Low resolution, JPEG and erasing, in this order."""
         if draws[0] < self.low_resolution:

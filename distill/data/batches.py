@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import cv2
 import numpy as np
@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from distill.data.augment import Augmentation, replay
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage, FaceSet
+from distill.data.views import Views
 from distill.types import CROP_PX, UserError
 
 
@@ -91,35 +91,52 @@ class FaceBatch(TypedDict):
     """One batch as the loader gives it.
 
     ``images`` RGB uint8 [b 3 112 112], channels last in memory; ``labels`` int64 [b], ``UNLABELLED`` where unknown;
-    ``index`` int64 [b], the image that is really in the row; ``damaged``: images that were met and replaced.
+    ``index`` int64 [b], the image that is really in the row; ``damaged``: images that were met and replaced;
+    ``stored``: the teacher's stored outputs for just these views, by name, where there is a store.
     """
 
     images: Tensor
     labels: Tensor
     index: Tensor
     damaged: list[tuple[int, str]]
+    stored: NotRequired[dict[str, Tensor]]
+
+
+class StoredRows(Protocol):
+    """A store of teacher outputs, as batches read it."""
+
+    def check(self, index: int, encoded: bytes) -> None:
+        """Raise ``DamagedImage`` where the store was not made of this image."""
+        ...
+
+    def rows(self, index: np.ndarray, column: np.ndarray) -> dict[str, Tensor]:
+        """The named outputs [b ...] for images [b] and columns [b]."""
+        ...
 
 
 class FaceBatches(Dataset[FaceBatch]):
-    """Reads, decodes and augments one whole batch for rows [b 2] of (index, visit)."""
+    """Reads, decodes and augments one whole batch for rows [b 2] of (index, visit); with a store, its rows too."""
 
-    def __init__(self, faces: FaceSet, augment: Augmentation, seed: int, max_damaged: int) -> None:
-        self._faces, self._augment, self._seed = faces, augment, seed
+    def __init__(self, faces: FaceSet, views: Views, max_damaged: int, store: StoredRows | None = None) -> None:
+        self._faces, self._views, self._store = faces, views, store
         self._tries = min(max_damaged + 1, len(faces))
 
     def __getitem__(self, rows: np.ndarray) -> FaceBatch:
         images = np.empty((len(rows), CROP_PX, CROP_PX, 3), np.uint8)
-        taken = np.empty(len(rows), np.int64)
+        taken, columns = np.empty((2, len(rows)), np.int64)
         damaged: list[tuple[int, str]] = []
         for row, (index, visit) in enumerate(rows.tolist()):
             taken[row], image = self._image(index, damaged)
-            images[row] = self._augment(image, replay(self._seed, index, visit))
-        return FaceBatch(
+            images[row], columns[row] = self._views.show(image, int(taken[row]), visit)
+        batch = FaceBatch(
             images=torch.from_numpy(images).permute(0, 3, 1, 2),
             labels=torch.from_numpy(self._faces.labels[taken]),
             index=torch.from_numpy(taken),
             damaged=damaged,
         )
+        if self._store is not None:
+            batch["stored"] = self._store.rows(taken, columns)
+        return batch
 
     def _image(self, index: int, damaged: list[tuple[int, str]]) -> tuple[int, np.ndarray]:
         """The image, or the next whole one after it; every damaged one on the way is noted.
@@ -128,7 +145,10 @@ class FaceBatches(Dataset[FaceBatch]):
         """
         for candidate in ((index + k) % len(self._faces) for k in range(self._tries)):
             try:
-                return candidate, decode(self._faces.read(candidate))
+                encoded = self._faces.read(candidate)
+                if self._store is not None:
+                    self._store.check(candidate, encoded)
+                return candidate, decode(encoded)
             except DamagedImage as damage:
                 damaged.append((candidate, f"{self._faces.name(candidate)}: {damage}"))
         return index, np.zeros((CROP_PX, CROP_PX, 3), np.uint8)

@@ -43,6 +43,15 @@ class FaceSet(Protocol):
         """Hex sha256 that changes with the images, their order or their labels, but not with the folder's place."""
         ...
 
+    def digest(self, index: int, encoded: bytes) -> int:
+        """64 bits, not 0, that change with the image at ``index``, whose bytes are given."""
+        ...
+
+
+def bytes_digest(encoded: bytes) -> int:
+    """64 bits of BLAKE2b over an encoded image, not 0: 7 us for a crop of 5 kB."""
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "little") or 1
+
 
 class Joined:
     """Labelled faces followed by transfer sets, whose people are unknown here; nothing of theirs is copied.
@@ -71,6 +80,10 @@ class Joined:
     def name(self, index: int) -> str:
         faces, row = self._place(index)
         return faces.name(row)
+
+    def digest(self, index: int, encoded: bytes) -> int:
+        faces, row = self._place(index)
+        return faces.digest(row, encoded)
 
     def fingerprint(self) -> str:
         return hashlib.sha256(" ".join(s.fingerprint() for s in self._sets).encode()).hexdigest()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from distill.data.decode import check_crops
-from distill.data.faceset import DamagedImage, spread
+from distill.data.faceset import DamagedImage, bytes_digest, spread
 from distill.types import CROP_PX, UserError
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -51,6 +51,9 @@ class ImageFolderSet:
 
     def name(self, index: int) -> str:
         return str(self._path(index))
+
+    def digest(self, index: int, encoded: bytes) -> int:
+        return bytes_digest(encoded)
 
     def fingerprint(self) -> str:
         """Sha256 of names, sizes and labels, and of 64 images spread over the set."""

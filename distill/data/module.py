@@ -1,7 +1,7 @@
 """The one LightningDataModule: faces in, batches out.
 
-What a batch holds is decided by the face set's ``fingerprint``, the augmentation, the plan (batch size, seed), the
-step's number and the number of processes; neither the number of workers nor what was trained before matters.
+What a batch holds is decided by the face set's ``fingerprint``, the views, the plan (batch size, seed), the step's
+number and the number of processes; neither the number of workers nor what was trained before matters.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from distill.data.augment import Augmentation
-from distill.data.batches import FaceBatch, FaceBatches, Plan, StepOrder, as_it_is, use_one_thread
+from distill.data.batches import FaceBatch, FaceBatches, Plan, StepOrder, StoredRows, as_it_is, use_one_thread
 from distill.data.faceset import FaceSet
+from distill.data.views import Views
 from distill.types import UserError
 
 _log = logging.getLogger(__name__)
@@ -53,11 +53,17 @@ class FacesModule(LightningDataModule):
     """
 
     def __init__(
-        self, train: FaceSet, augment: Augmentation, plan: Plan, workers: int = 0, max_damaged: int = 10
+        self,
+        train: FaceSet,
+        views: Views,
+        plan: Plan,
+        workers: int = 0,
+        max_damaged: int = 10,
+        store: StoredRows | None = None,
     ) -> None:
         super().__init__()
         self._faces, self._plan, self._workers = train, plan, workers
-        self._batches = FaceBatches(train, augment, plan.seed, max_damaged)
+        self._batches = FaceBatches(train, views, max_damaged, store)
         self.damage = DamageLog(len(train), max_damaged)
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
@@ -80,7 +86,7 @@ class FacesModule(LightningDataModule):
             collate_fn=as_it_is,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=use_one_thread,
-            multiprocessing_context=_worker_context() if self._workers else None,
+            multiprocessing_context=worker_context() if self._workers else None,
             persistent_workers=self._workers > 0,
         )
 
@@ -91,7 +97,7 @@ class FacesModule(LightningDataModule):
         return batch
 
 
-def _worker_context() -> SpawnContext:
+def worker_context() -> SpawnContext:
     """Workers in clean processes, children of this one.
 
     Forking a process that has threads (ONNX Runtime, W&B) can lock up. Children of a fork server would outlive a

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from distill.data.decode import check_crops
-from distill.data.faceset import spread
+from distill.data.faceset import bytes_digest, spread
 from distill.data.records import Heads, RecordFile, read_index
 from distill.types import CROP_PX, UNLABELLED, UserError
 
@@ -53,6 +53,9 @@ class RecordIOSet:
 
     def name(self, index: int) -> str:
         return f"{self._records.path} key {self._keys[index]} at offset {self._offsets[index]}"
+
+    def digest(self, index: int, encoded: bytes) -> int:
+        return bytes_digest(encoded)
 
     def fingerprint(self) -> str:
         """Sha256 of classes, keys, offsets, labels, the file's size and 64 images spread over it.

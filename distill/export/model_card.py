@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from distill.export.atomic import write_atomic
+from distill.atomic import write_atomic
 from distill.export.parity import Parity
 from distill.export.redact import redact_text
 from distill.export.report import Cost

@@ -27,7 +27,7 @@ import torch
 from onnx import ModelProto, TensorProto
 from torch import nn
 
-from distill.export.atomic import write_atomic
+from distill.atomic import write_atomic
 from distill.export.graph import flush_denormals, foldable_norms, strip
 from distill.export.parity import parity, random_images
 from distill.types import CROP_PX, Preprocessing, UserError

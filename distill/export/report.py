@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from distill.export.atomic import write_atomic
+from distill.atomic import write_atomic
 from distill.export.panels import Series, training_figures, verification_figures
 from distill.export.parity import Parity
 from distill.export.redact import flatten, redact_text

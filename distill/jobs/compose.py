@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import distill
 from distill.jobs.build import check_targets
-from distill.jobs.schema import CheckConf, DistillConf, ExportJobConf, TeachConf, VerifyConf
+from distill.jobs.schema import CheckConf, DistillConf, ExportJobConf, SignalsConf, TeachConf, VerifyConf
 from distill.jobs.suggest import explain
 from distill.types import UserError
 
@@ -35,6 +35,7 @@ class Job:
 JOBS = {
     "distill": Job(DistillConf, "from images and a teacher to a checked ONNX student"),
     "teach": Job(TeachConf, "train a teacher with a margin loss and write its card"),
+    "signals": Job(SignalsConf, "run a teacher once over a set and store its outputs"),
     "export": Job(ExportJobConf, "write the ONNX file of a run again, with parity and verdict"),
     "check": Job(CheckConf, "judge an ONNX file by the limits of a protocol"),
     "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),

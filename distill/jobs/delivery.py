@@ -8,32 +8,29 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from distill.data.pairs import Pairs
 from distill.export.onnx_file import state_sha256
 from distill.export.parity import Parity
-from distill.jobs.cache import kept
 from distill.jobs.check import check
 from distill.jobs.onnx_student import export_student, parity_images
 from distill.jobs.pages import hardest, write_pages
 from distill.jobs.run_folder import STUDENT_ONNX, RunFolder
 from distill.jobs.schema import DistillConf
+from distill.jobs.supervision import Supervision
 from distill.metrics.embedding import embed_flip_sum
-from distill.metrics.verification import Verification, verify
+from distill.metrics.verification import Verification, verify, verify_distances
 from distill.protocol.verdict import Verdict
 from distill.tracking.summary import Summary, print_summary
 from distill.tracking.waiting import waiting
 from distill.tracking.wandb_run import WandbRun
 from distill.types import Embedder, FaceNetwork
 from teachers.onnx_network import OnnxNetwork
-from teachers.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,7 @@ class Delivery:
     pairs: Sequence[Pairs]
     images: int
     people: int
-    teacher: Teacher | None
-    teacher_id: str
+    supervision: Supervision | None
     teacher_tried: bool
     machine: Mapping[str, Any]
     training_s: float
@@ -68,7 +64,7 @@ def deliver(delivery: Delivery, network: FaceNetwork) -> int:
     shown = []
     if conf.data.pictures:
         shown = hardest(delivery.pairs[0], embeddings[0], 1 - student[0].threshold / 2)
-    write_pages(folder, conf, metrics, None if delivery.teacher is None else delivery.teacher.card, shown)
+    write_pages(folder, conf, metrics, delivery.supervision and delivery.supervision.card, shown)
     _track(delivery, metrics, student[0])
     folder.finish(metrics)
     return show(folder)
@@ -113,27 +109,12 @@ def _embeddings(embedder: Embedder, pairs: Pairs, who: str) -> np.ndarray:
 
 
 def _teacher_scores(delivery: Delivery) -> list[Verification]:
-    """The teacher on the same pairs; its embeddings are kept, because a large one takes minutes for them."""
-    teacher = delivery.teacher
-    if teacher is None:
+    """The teacher on the same pairs; none where it is not here and its distances are not stored for all of them."""
+    if delivery.supervision is None:
         return []
-    cache = delivery.folder.path.parent / ".cache"
-    return [
-        _verified(
-            kept(
-                cache,
-                "embeddings",
-                (delivery.teacher_id, pairs.fingerprint()),
-                partial(_teacher_embeddings, teacher, pairs),
-            ),
-            pairs,
-        )
-        for pairs in delivery.pairs
-    ]
-
-
-def _teacher_embeddings(teacher: Teacher, pairs: Pairs) -> Tensor:
-    return torch.from_numpy(_embeddings(teacher, pairs, "teacher"))
+    found = [delivery.supervision.distances(pairs) for pairs in delivery.pairs]
+    known = [verify_distances(d, p.same) for d, p in zip(found, delivery.pairs, strict=True) if d is not None]
+    return known if len(known) == len(found) else []
 
 
 def _metrics(

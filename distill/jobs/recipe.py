@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from distill.machine import Machine, resolve
 from distill.module import Recipe
 from distill.optimise import LearningRate, OptimizerSettings
 from distill.types import FaceNetwork, Preprocessing, Sizes, UserError
-from teachers.teacher import Teacher
 
 STUDENT_INPUT = Preprocessing()
 """All networks that are trained here take RGB (x - 127.5) / 128."""
@@ -30,6 +30,16 @@ LEAST = {
     "validate_every_steps": 1,
     "validate_pairs": 10,  # a pair for each of the ten folds
 }
+
+
+class Widths(Protocol):
+    """What loss terms are built for of a teacher, live or stored."""
+
+    @property
+    def embedding_dim(self) -> int: ...
+
+    @property
+    def map_channels(self) -> dict[str, int]: ...
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ def build_objective(conf: ObjectiveConf, sizes: Sizes) -> Objective:
     return Objective(terms, sizes)
 
 
-def sizes_of(student: FaceNetwork, teacher: Teacher | None, classes: int) -> Sizes:
+def sizes_of(student: FaceNetwork, teacher: Widths | None, classes: int) -> Sizes:
     """The widths that the loss terms are built for."""
     return Sizes(
         student_dim=student.embedding_dim,

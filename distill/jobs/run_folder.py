@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import yaml
 
-from distill.export.atomic import write_atomic
+from distill.atomic import write_atomic
 from distill.jobs.compose import config_yaml
 from distill.types import UserError
 

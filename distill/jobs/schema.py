@@ -212,6 +212,25 @@ class DistillConf:
     tracking: TrackingConf = field(default_factory=TrackingConf)
     export: ExportConf = field(default_factory=ExportConf)
     run: RunConf = field(default_factory=RunConf)
+    signals: str = "auto"
+    """``auto``: the teacher's stored outputs where they match, else the live teacher; ``live``; or a folder."""
+    seed: int = 1
+
+
+@dataclass
+class SignalsConf:
+    """``make signals``: run a teacher once over a set and keep what it says."""
+
+    teacher: TeacherConf = field(default_factory=TeacherConf)
+    data: DataConf = field(default_factory=DataConf)
+    views: int = 0
+    """0: each image and its mirror image; K: that many augmented views of each image, drawn with ``seed``."""
+    maps: list[str] = field(default_factory=list)
+    """Maps of the teacher whose spatial attention is stored, e.g. [stage3, stage4]."""
+    out: str | None = None
+    """Folder; null: below ``signals``, named by teacher, data and a hash."""
+    batch_images: int = 32
+    workers: int | None = None
     seed: int = 1
 
 

@@ -11,6 +11,7 @@ import torch
 
 from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
+from distill.data.views import NewViews
 from distill.jobs.build import build
 from distill.jobs.compose import config_hash
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
@@ -54,7 +55,7 @@ def _teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[P
     objective = build_objective(conf.objective, sizes_of(network, None, faces.classes))
     run_length = length(conf.trainer, len(faces), conf.seed)
     machine = machine_for(conf.trainer, run_length)
-    data = Faces(faces, augmentation(conf.data), pairs, conf.data.max_damaged)
+    data = Faces(faces, NewViews(augmentation(conf.data), conf.seed), pairs, conf.data.max_damaged)
     module, recorder = fit(
         Training(folder, conf.trainer, run_length, machine, data, [wandb]), network, objective, None, None
     )

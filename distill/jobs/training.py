@@ -16,32 +16,33 @@ import torch
 from torch import Tensor
 
 from distill.checkpoints import Checkpoints, WholeFiles
-from distill.data.augment import Augmentation
+from distill.data.batches import StoredRows
 from distill.data.faceset import FaceSet
 from distill.data.module import FacesModule
 from distill.data.pairs import Pairs
+from distill.data.views import Views
 from distill.jobs.recipe import STUDENT_INPUT, Length, recipe
 from distill.jobs.run_folder import SERIES, RunFolder
 from distill.jobs.schema import TrainerConf
 from distill.losses.objective import Objective
 from distill.machine import Machine
-from distill.module import Distiller
+from distill.module import Distiller, TeacherOutputs
 from distill.tracking.progress import ProgressDisplay
 from distill.tracking.series import Recorder, SeriesFile, Sink, read_series
 from distill.tracking.throughput import ThroughputMeter
 from distill.types import FaceNetwork, UserError
 from distill.verification import VerificationDuringTraining
-from teachers.teacher import Teacher
 
 
 @dataclass(frozen=True)
 class Faces:
-    """What is trained on, how it is varied, and what it is scored on meanwhile."""
+    """What is trained on, how it is varied, what it is scored on meanwhile, and the teacher's stored rows."""
 
     train: FaceSet
-    augment: Augmentation
+    views: Views
     pairs: Sequence[Pairs]
     max_damaged: int
+    store: StoredRows | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def fit(
     training: Training,
     student: FaceNetwork,
     objective: Objective,
-    teacher: Teacher | None,
+    teacher: TeacherOutputs | None,
     teacher_centres: Tensor | None,
 ) -> tuple[Distiller, Recorder]:
     """Train from the last checkpoint, or from the start, to the end; returns the module and what it last reported."""
@@ -89,7 +90,7 @@ def fit(
     )
     trainer = _trainer(training, [meter, bar, verification, Checkpoints(checkpoint)])
     data = training.data
-    faces = FacesModule(data.train, data.augment, run.plan(), machine.workers, data.max_damaged)
+    faces = FacesModule(data.train, data.views, run.plan(), machine.workers, data.max_damaged, data.store)
     if machine.compile:
         print("the first step compiles the network, which takes some minutes the first time", flush=True)
     try:

@@ -27,6 +27,8 @@ class Loss(nn.Module, ABC):
     """Reads the teacher's frozen class centres."""
     student_maps: tuple[str, ...] = ()
     teacher_maps: tuple[str, ...] = ()
+    attention_alone: bool = False
+    """Reads no more of the teacher's maps than the mean square over channels, at each place."""
 
     def forward(self, step: Step) -> Tensor:
         """Values [k] for the k rows of the step, in float32 or better whatever autocast says."""

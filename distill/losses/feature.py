@@ -129,6 +129,7 @@ class AttentionTransfer(Loss):
         self.student_maps = tuple(pair[0] for pair in pairs)
         self.teacher_maps = tuple(pair[1] for pair in pairs)
         self.power = power
+        self.attention_alone = power == 2
         for student, teacher in pairs:
             channels(sizes.student_maps, student, "student", "AttentionTransfer")
             channels(sizes.teacher_maps, teacher, "teacher", "AttentionTransfer")

@@ -81,6 +81,14 @@ class Objective(nn.Module):
     def teacher_maps(self) -> tuple[str, ...]:
         return _union(loss.teacher_maps for loss in self._losses())
 
+    def full_maps(self) -> dict[str, tuple[str, ...]]:
+        """The teacher's maps that a term needs with all their channels, by the name of the term."""
+        return {
+            name: term.loss.teacher_maps
+            for name, term in self.terms.items()
+            if term.loss.teacher_maps and not term.loss.attention_alone
+        }
+
     def forward(self, step: Step, progress: float) -> Total:
         """The total at ``progress``, the fraction of the run that is done."""
         batch = len(step.labels)

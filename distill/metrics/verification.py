@@ -87,9 +87,27 @@ def verify(
     ``persons`` [p 2], where known, are resampled instead of pairs. ``UserError`` for NaN or zero embeddings, sides of
     different shape, or fewer pairs than folds.
     """
+    return verify_distances(distances(left, right), same, folds, bootstrap=bootstrap, persons=persons)
+
+
+def distances(left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Squared distances [p] of the unit vectors of embeddings [p d] and [p d]; ``UserError`` for NaN or zero rows."""
+    if left.ndim != 2 or left.shape != right.shape:
+        raise UserError(f"pairs: left embeddings {left.shape}, right {right.shape}; expected [p d] and [p d]")
+    return ((unit_vectors(left, "left embeddings") - unit_vectors(right, "right embeddings")) ** 2).sum(axis=1)
+
+
+def verify_distances(
+    distances: NDArray[np.float64],
+    same: NDArray[np.bool_],
+    folds: int = FOLDS,
+    *,
+    bootstrap: Bootstrap = STANDARD,
+    persons: NDArray[np.int64] | None = None,
+) -> Verification:
+    """``verify`` from the squared distances [p] of the pairs, all that the scores depend on."""
     same = np.asarray(same, dtype=bool)
-    _check(left, right, same, folds)
-    distances = ((unit_vectors(left, "left embeddings") - unit_vectors(right, "right embeddings")) ** 2).sum(axis=1)
+    _check(distances, same, folds)
     scores = 1 - distances / 2  # the cosine
     table = fold_table(distances, same, folds)
     once = np.ones((1, len(same)))
@@ -110,11 +128,9 @@ def verify(
     )
 
 
-def _check(left: NDArray[np.floating], right: NDArray[np.floating], same: NDArray[np.bool_], folds: int) -> None:
-    if left.ndim != 2 or left.shape != right.shape or len(left) != len(same):
-        raise UserError(
-            f"pairs: left embeddings {left.shape}, right {right.shape}, labels {same.shape}; expected [p d], [p d], [p]"
-        )
+def _check(distances: NDArray[np.float64], same: NDArray[np.bool_], folds: int) -> None:
+    if distances.shape != same.shape or same.ndim != 1:
+        raise UserError(f"pairs: distances {distances.shape}, labels {same.shape}; expected [p] and [p]")
     if not 2 <= folds <= len(same):
         raise UserError(f"pairs: {len(same)} pairs for {folds} folds; expected 2 folds or more and a pair for each")
 

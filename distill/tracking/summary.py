@@ -74,6 +74,11 @@ def print_verification(rows: Rows, preprocessing: str, console: Console | None =
     _say(console, f"preprocessing: {preprocessing}")
 
 
+def print_facts(title: str, rows: Sequence[tuple[str, str]], console: Console | None = None) -> None:
+    """A table of names and values."""
+    _table(console or Console(highlight=False), (title, ""), rows)
+
+
 def _compare(student: Score, teacher: Score) -> list[tuple[str, ...]]:
     """Each metric of both networks, and by how much the teacher is ahead."""
     rows: list[tuple[str, ...]] = []

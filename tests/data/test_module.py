@@ -15,11 +15,13 @@ from distill.data.decode import decode
 from distill.data.faceset import Joined
 from distill.data.module import DamageLog, FacesModule
 from distill.data.recordio import RecordIOSet
+from distill.data.views import NewViews
 from distill.types import UNLABELLED, UserError
 from reference.recordio import payload, write_set
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 PLAN = Plan(batch_size=8, total_steps=10, steps_per_interval=4, seed=1)
+VIEWS = NewViews(Augmentation(), seed=1)
 
 
 def batches(module: FacesModule, intervals: int = 3) -> list[FaceBatch]:
@@ -44,7 +46,7 @@ def spoil(root: Path, keys: list[int]) -> None:
 def test_a_batch_is_the_images_that_the_order_names(many: Path) -> None:
     faces = Joined(RecordIOSet(many), [RecordIOSet(FIXTURES / "header")])
     order = StepOrder(len(faces), PLAN)
-    for step, batch in enumerate(batches(FacesModule(faces, Augmentation(), PLAN))):
+    for step, batch in enumerate(batches(FacesModule(faces, VIEWS, PLAN))):
         rows = order.batch(step)
         assert batch["images"].shape == (8, 3, 112, 112)
         assert batch["images"].dtype == torch.uint8
@@ -61,7 +63,7 @@ def test_workers_change_nothing(many: Path) -> None:
     spoil(many, [5])
     faces = RecordIOSet(many)
     plan = Plan(batch_size=40, total_steps=10, steps_per_interval=4, seed=1)
-    alone, helped = (batches(FacesModule(faces, Augmentation(), plan, workers=w)) for w in (0, 2))
+    alone, helped = (batches(FacesModule(faces, VIEWS, plan, workers=w)) for w in (0, 2))
     assert len(alone) == len(helped) == 10
     for one, two in zip(alone, helped, strict=True):
         assert torch.equal(one["images"], two["images"])
@@ -73,7 +75,7 @@ def test_workers_change_nothing(many: Path) -> None:
 def test_damaged_images_are_replaced_by_the_next_whole_one(many: Path) -> None:
     spoil(many, [5, 6])
     plan = Plan(batch_size=300, total_steps=1, steps_per_interval=1, seed=0)
-    (batch,) = batches(FacesModule(RecordIOSet(many), Augmentation(), plan), 1)
+    (batch,) = batches(FacesModule(RecordIOSet(many), VIEWS, plan), 1)
     index = batch["index"].tolist()
     assert index.count(7) == 3
     assert not {5, 6} & set(index)
@@ -125,7 +127,7 @@ def fit(module: FacesModule, checkpoint: Path, intervals: int, resume: bool = Fa
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_resumed_run_sees_the_batches_that_were_left(many: Path, tmp_path: Path, workers: int) -> None:
     def module() -> FacesModule:
-        return FacesModule(RecordIOSet(many), Augmentation(), PLAN, workers)
+        return FacesModule(RecordIOSet(many), VIEWS, PLAN, workers)
 
     undisturbed = fit(module(), tmp_path / "a.ckpt", 3).shown
     assert [len(batch) for batch in undisturbed] == [8] * 10
@@ -141,7 +143,7 @@ def test_too_many_damaged_images_stop_the_run_in_one_line(
     many: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, workers: int
 ) -> None:
     spoil(many, list(range(100, 120)))
-    module = FacesModule(RecordIOSet(many), Augmentation(), Plan(50, 60, 60, 0), workers, max_damaged=3)
+    module = FacesModule(RecordIOSet(many), VIEWS, Plan(50, 60, 60, 0), workers, max_damaged=3)
     expected = (
         r"train\.rec key \d+ at offset \d+: not a whole JPEG .*: damaged, number 4 of this run; data\.max_damaged"
     )
@@ -158,7 +160,7 @@ def test_a_damaged_image_is_reported_once_however_often_it_comes(
     many: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(many, [7, 200])
-    module = FacesModule(RecordIOSet(many), Augmentation(), Plan(100, 12, 4, 0), max_damaged=2)
+    module = FacesModule(RecordIOSet(many), VIEWS, Plan(100, 12, 4, 0), max_damaged=2)
     with caplog.at_level(logging.WARNING):
         shown = fit(module, tmp_path / "c.ckpt", 3).shown
     assert len(shown) == 12
@@ -168,7 +170,7 @@ def test_a_damaged_image_is_reported_once_however_often_it_comes(
 
 def test_a_set_without_one_whole_image_ends_the_run(tmp_path: Path) -> None:
     root = write_set(tmp_path / "s", {key: payload(b"nothing", 0.0) for key in range(3)}, classes=1)
-    module = FacesModule(RecordIOSet(root), Augmentation(), Plan(2, 1, 1, 0))
+    module = FacesModule(RecordIOSet(root), VIEWS, Plan(2, 1, 1, 0))
     (batch,) = batches(module, 1)
     with pytest.raises(UserError, match="number 3 of this run"):
         module.on_before_batch_transfer(batch, 0)
@@ -182,7 +184,7 @@ def test_no_damage_may_be_allowed() -> None:
 def test_real_faces(faces_root: Path) -> None:
     faces = Joined(RecordIOSet(faces_root / "labelled"), [RecordIOSet(faces_root / "singles")])
     assert len(faces) == 12292 + 5552
-    for batch in batches(FacesModule(faces, Augmentation(), Plan(64, 4, 2, 0)), 2):
+    for batch in batches(FacesModule(faces, VIEWS, Plan(64, 4, 2, 0)), 2):
         assert batch["damaged"] == []
         assert batch["labels"].max() < 3791
         assert (batch["labels"] == UNLABELLED).any()

@@ -41,6 +41,9 @@ class Faulty:
     def fingerprint(self) -> str:
         return "faulty"
 
+    def digest(self, index: int, encoded: bytes) -> int:
+        return self._inner.digest(index, encoded)
+
 
 @pytest.fixture
 def faces(root: Path) -> RecordIOSet:

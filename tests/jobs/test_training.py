@@ -13,6 +13,7 @@ import torch
 from distill.data.augment import Augmentation
 from distill.data.pairs import read_pairs
 from distill.data.recordio import RecordIOSet
+from distill.data.views import NewViews
 from distill.jobs.recipe import build_objective, length, machine_for, recipe, seed_everything, sizes_of
 from distill.jobs.run_folder import RunFolder
 from distill.jobs.schema import (
@@ -164,7 +165,7 @@ def train(root: Path, folder: Path, *sinks: Killer) -> tuple[dict[str, torch.Ten
     )
     faces, run = RecordIOSet(root), length(trainer, 30, seed=3)
     objective = build_objective(ObjectiveConf("mine", {"margin": TermConf(MARGIN)}), sizes_of(network, None, 6))
-    data = Faces(faces, Augmentation(), [read_pairs(root / "lfw_small.bin")], max_damaged=0)
+    data = Faces(faces, NewViews(Augmentation(), 3), [read_pairs(root / "lfw_small.bin")], max_damaged=0)
     module, recorder = fit(Training(RunFolder(folder), trainer, run, CPU, data, sinks), network, objective, None, None)
     return module.trained.state_dict(), recorder.last
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from distill.export.atomic import write_atomic
+from distill.atomic import write_atomic
 from distill.export.onnx_file import export_onnx
 from distill.types import UserError
 

@@ -10,7 +10,7 @@ from distill.types import UserError
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write beside ``path``, then rename; a failed write leaves an earlier file as it was and raises UserError."""
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:

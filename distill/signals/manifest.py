@@ -1,0 +1,111 @@
+"""What a store of signals was made of, and the first thing in which it is not what a run needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from distill.types import UserError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+_TYPES = {
+    "format": int,
+    "data": dict,
+    "teacher": dict,
+    "views": dict,
+    "arrays": dict,
+    "shard_images": int,
+    "software": dict,
+}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``manifest.json``, the first file of a store.
+
+    ``data`` has images, classes and fingerprint; ``teacher`` name, sha256, preprocessing, embedding_dim and
+    map_channels; ``views`` is what ``Views.described`` says; ``arrays`` gives the shape of each output of one view.
+    ``software`` is told and not compared: another version of a library moves an embedding by less than float16 does.
+    """
+
+    data: Mapping[str, Any]
+    teacher: Mapping[str, Any]
+    views: Mapping[str, Any]
+    arrays: Mapping[str, list[int]]
+    shard_images: int
+    software: Mapping[str, str]
+    format: int = FORMAT
+
+    @property
+    def images(self) -> int:
+        return self.data["images"]
+
+    @property
+    def columns(self) -> int:
+        return 2 if self.views["kind"] == "mirror" else self.views["columns"]
+
+    @property
+    def shards(self) -> int:
+        return -(-self.images // self.shard_images)
+
+    def rows(self, shard: int) -> range:
+        """The images of a shard."""
+        return range(shard * self.shard_images, min((shard + 1) * self.shard_images, self.images))
+
+    def hash(self) -> str:
+        """Hex sha256 of all but the software, which every file of the store carries."""
+        said = {key: value for key, value in asdict(self).items() if key != "software"}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a store; ``UserError`` where there is none, or none that can be read."""
+    path = folder / MANIFEST
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no {MANIFEST}; expected a folder that `make signals` wrote") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}; expected what `make signals` wrote") from error
+    return _checked(raw, path)
+
+
+def _checked(raw: Any, path: Path) -> Manifest:
+    found = raw if isinstance(raw, dict) else {}
+    if found.get("format", FORMAT) != FORMAT:
+        raise UserError(f"{path} has format {found['format']!r}; expected {FORMAT}: make the signals again")
+    for key, kind in _TYPES.items():
+        if not isinstance(found.get(key), kind):
+            raise UserError(f"{path}: {key} is {found.get(key)!r}; expected what `make signals` wrote")
+    if found.keys() != _TYPES.keys():
+        raise UserError(f"{path} has the unknown key {min(found.keys() - _TYPES.keys())!r}: make the signals again")
+    return Manifest(**found)
+
+
+def first_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any], place: str = "") -> str | None:
+    """Where two trees of JSON differ first, in words, in the order of ``wanted``; None where they agree.
+
+    A key that ``wanted`` does not have is not asked for.
+    """
+    for key, value in wanted.items():
+        here = f"{place}.{key}" if place else key
+        if isinstance(value, Mapping) and isinstance(stored.get(key), Mapping):
+            if (deeper := first_difference(stored[key], value, here)) is not None:
+                return deeper
+        elif stored.get(key) != value:
+            return f"{here} is {_short(stored.get(key))} there and {_short(value)} here"
+    return None
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:25]}...{text[-25:]}"

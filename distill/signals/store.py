@@ -1,0 +1,92 @@
+"""A store of signals as training reads it: bound to its data, verified as a whole, mapped into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill.data.augment import Augmentation
+from distill.data.faceset import DamagedImage, FaceSet
+from distill.data.views import FixedViews, MirrorViews, Views
+from distill.signals.manifest import Manifest, read_manifest
+from distill.signals.sealed import Damaged
+from distill.signals.shard import DIGEST, open_shard, verify_shard
+from distill.types import UserError
+
+_REPAIR = "run `make signals` again with the options that made the store: it writes what is damaged or missing anew"
+
+
+class Store:
+    """The rows of one folder for one set of faces. Can be sent to another process, which maps the files again.
+
+    Opening checks names, sizes and shapes of all shards, and raises ``UserError`` at the first that is not right;
+    ``verify`` reads every byte.
+    """
+
+    def __init__(self, folder: Path, faces: FaceSet) -> None:
+        self.folder, self.manifest = folder, read_manifest(folder)
+        self._faces = faces
+        self._map()
+
+    def _map(self) -> None:
+        try:
+            self._shards = [open_shard(self.folder, self.manifest, shard) for shard in range(self.manifest.shards)]
+        except Damaged as error:
+            raise UserError(f"{error}; {_REPAIR}") from error
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"folder": self.folder, "manifest": self.manifest, "_faces": self._faces}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._map()
+
+    def verify(self, progress: Callable[[int], None]) -> None:
+        """Check the contents of every shard, as many at a time as there are cores; ``progress`` gets images."""
+        for shard, error in damaged_shards(self.folder, self.manifest, range(self.manifest.shards)):
+            if error is not None:
+                raise UserError(f"{error}; {_REPAIR}")
+            progress(len(self.manifest.rows(shard)))
+
+    def check(self, index: int, encoded: bytes) -> None:
+        """Raise ``DamagedImage`` where the stored row was made of another image than this, or of a damaged one."""
+        shard, row = divmod(index, self.manifest.shard_images)
+        if int(self._shards[shard][DIGEST][row]) != self._faces.digest(index, encoded):
+            raise DamagedImage("is not the image that its signals were made of")
+
+    def rows(self, index: np.ndarray, column: np.ndarray) -> dict[str, Tensor]:
+        """Every output, float16 [b ...], for images [b] and their columns [b]."""
+        shards, rows = np.divmod(index, self.manifest.shard_images)
+        return {
+            name: torch.from_numpy(
+                np.stack([self._shards[s][name][r, c] for s, r, c in zip(shards, rows, column, strict=True)])
+            )
+            for name in self.manifest.arrays
+        }
+
+
+def damaged_shards(folder: Path, manifest: Manifest, shards: Sequence[int]) -> Iterator[tuple[int, Damaged | None]]:
+    """Each of the shards with what is wrong with it, or None; each is read to its end."""
+
+    def look(shard: int) -> tuple[int, Damaged | None]:
+        try:
+            verify_shard(folder, manifest, shard)
+        except Damaged as error:
+            return shard, error
+        return shard, None
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # hashing lets go of the interpreter's lock
+        yield from pool.map(look, shards)
+
+
+def views_of(manifest: Manifest, augment: Augmentation, seed: int) -> Views:
+    """What training shows with this store. ``UserError`` where the augmentation is not one that the store replays."""
+    if manifest.views["kind"] == "mirror":
+        return MirrorViews(augment, seed)
+    return FixedViews(augment, manifest.views["seed"], manifest.views["columns"])
