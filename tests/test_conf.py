@@ -22,6 +22,7 @@ from reference.recordio import payload, write_set
 NEEDED = {
     "distill": ["data.root=/faces"],
     "teach": ["data.root=/faces"],
+    "signals": ["data.root=/faces"],
     "export": ["run=runs/latest"],
     "check": ["model=x.onnx"],
     "verify": ["model=x.onnx", "pairs=x.bin"],

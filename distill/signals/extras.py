@@ -43,13 +43,14 @@ def mean_centres(store: Store, labels: np.ndarray, classes: int) -> Tensor:
     order = order[np.searchsorted(labels[order], 0) :]
     centres = torch.zeros(classes, store.manifest.arrays["embedding"][0], dtype=torch.float16)
     for rows in _pieces(labels[order]):
-        index, first = order[rows], int(labels[order[rows.start]])
-        sums = torch.zeros(int(labels[index[-1]]) - first + 1, centres.shape[1])
+        index = order[rows]
+        present, member = np.unique(labels[index], return_inverse=True)
+        sums = torch.zeros(len(present), centres.shape[1])
         for column in range(store.manifest.columns):
             found = store.rows(index, np.full(len(index), column))["embedding"].float()
             units = normalize(found.nan_to_num(0.0), dim=1)  # an image that could not be read is NaN and counts nothing
-            sums.index_add_(0, torch.from_numpy(labels[index] - first), units)
-        centres[first : first + len(sums)] = normalize(sums, dim=1).half()
+            sums.index_add_(0, torch.from_numpy(member), units)
+        centres[torch.from_numpy(present)] = normalize(sums, dim=1).half()
     return centres
 
 

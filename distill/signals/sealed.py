@@ -20,7 +20,7 @@ from distill.types import UserError
 
 SEAL = "sha256"
 _DTYPES = {"F16": np.dtype("<f2"), "F64": np.dtype("<f8"), "U64": np.dtype("<u8")}
-_LENGTH_BYTES = 8
+_LENGTH_BYTES = _ALIGN_BYTES = 8
 _MOST_HEADER_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 20
 
@@ -33,8 +33,12 @@ def sealed(arrays: Mapping[str, np.ndarray], belongs: Mapping[str, str]) -> byte
     """The bytes of a file with these arrays (float16, float64 or uint64) that belongs to what ``belongs`` says."""
     plain = save(dict(arrays))
     end = _LENGTH_BYTES + struct.unpack_from("<Q", plain)[0]
-    seal = _seal(json.loads(plain[_LENGTH_BYTES:end]), io.BytesIO(plain[end:]))
-    return save(dict(arrays), metadata={**belongs, SEAL: seal})
+    entries = json.loads(plain[_LENGTH_BYTES:end])
+    metadata = {**belongs, SEAL: _seal(entries, io.BytesIO(plain[end:]))}
+    # The library writes metadata in any order; the same arrays shall give the same bytes.
+    header = json.dumps({"__metadata__": metadata, **entries}, sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % _ALIGN_BYTES)
+    return struct.pack("<Q", len(header)) + header + plain[end:]
 
 
 def open_sealed(path: Path, belongs: Mapping[str, str]) -> dict[str, np.ndarray]:

@@ -33,10 +33,8 @@ def test_objects_reach_the_constructor_untouched():
     assert len(made) == 0
     bootstrap = build({"_target_": "distill.metrics.bootstrap.Bootstrap", "seed": 3}, "part", resamples=7)
     assert bootstrap == Bootstrap(resamples=7, seed=3)
-    made = build(
-        {"_target_": "distill.data.module.FaceBatches", "seed": 1, "max_damaged": 0}, "part", faces=[], augment=inner
-    )
-    assert made._augment is inner
+    made = build({"_target_": "distill.data.views.NewViews", "seed": 1}, "part", augment=inner)
+    assert made.augment is inner
 
 
 def test_misspelt_option_names_the_nearest():

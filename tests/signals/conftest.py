@@ -1,0 +1,55 @@
+"""A store of the signals of a small set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from distill.data.augment import Augmentation
+from distill.data.views import MirrorViews, Views
+from distill.signals.claims import Claims
+from distill.signals.manifest import MANIFEST, Manifest
+from distill.signals.write import Writer
+from reference.listed_faces import Arithmetic, Listed
+
+SHARD = 8
+
+
+def manifest_for(faces: Listed, views: Views, arrays: Mapping[str, list[int]]) -> Manifest:
+    return Manifest(
+        data={"images": len(faces), "classes": faces.classes, "fingerprint": faces.fingerprint()},
+        teacher={"name": "arithmetic", "embedding_dim": 6, "map_channels": {"stage4": 2}},
+        views=views.described(),
+        arrays=dict(arrays),
+        shard_images=SHARD,
+        software={"torch": "any"},
+    )
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., tuple[Path, Manifest, int]]:
+    """Writes a store of some faces below ``tmp_path/store``; gives the folder, its manifest and shards written now."""
+
+    def run(
+        faces: Listed,
+        views: Views | None = None,
+        arrays: Mapping[str, list[int]] | None = None,
+        teacher: Arithmetic | None = None,
+        max_damaged: int = 0,
+        workers: int = 0,
+    ) -> tuple[Path, Manifest, int]:
+        folder = tmp_path / "store"
+        folder.mkdir(exist_ok=True)
+        views = views or MirrorViews(Augmentation(shift_px=0), 1)
+        manifest = manifest_for(faces, views, arrays or {"embedding": [6]})
+        (folder / MANIFEST).write_text(manifest.to_json())
+        claims = Claims(folder)
+        writer = Writer(folder, manifest, teacher or Arithmetic(), 3, workers, max_damaged)
+        try:
+            return folder, manifest, writer.write(faces, views, claims, lambda images: None)
+        finally:
+            claims.close()
+
+    return run
