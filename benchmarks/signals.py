@@ -1,0 +1,191 @@
+"""What stored signals save: the rate of distillation with r152 live and from a store, as ratios of one run.
+
+    .venv/bin/python benchmarks/signals.py [--batch 64] [--steps 12] [--compile]
+
+On 512 synthetic faces, with an untrained r152, whose arithmetic is that of a trained one. Prints a table and writes
+benchmarks/results/signals-DEVICE.json. Run it on an otherwise idle machine.
+
+``allowed`` is what the stages alone permit, (teacher + student) / student, with batches that are ready in memory; reading
+images and signals from disk has to reach 95 % of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from distill.data.synth.dataset import SynthFaces
+from torch.utils.data import DataLoader
+
+from distill.atomic import write_atomic
+from distill.data.augment import Augmentation
+from distill.data.batches import Plan, as_it_is
+from distill.data.faceset import FaceSet
+from distill.data.module import FacesModule
+from distill.data.views import MirrorViews
+from distill.losses.feature import EmbeddingCosine
+from distill.losses.objective import Objective, Term
+from distill.machine import Machine, resolve
+from distill.module import Distiller, LiveTeacher, Recipe, StoredTeacher, TeacherOutputs
+from distill.optimise import LearningRate, OptimizerSettings
+from distill.signals.claims import Claims
+from distill.signals.manifest import MANIFEST, Manifest
+from distill.signals.store import Store
+from distill.signals.write import Writer, shard_images
+from distill.students.vargnet import VarGNet
+from distill.tracking.waiting import waiting
+from distill.types import Preprocessing, Sizes
+from teachers.card import shipped_card
+from teachers.iresnet import IResNet
+from teachers.teacher import Teacher
+
+RESULTS = Path(__file__).parent / "results"
+VIEWS = MirrorViews(Augmentation(shift_px=0), seed=1)
+WARM_UP_STEPS = 3
+ARITHMETIC_LIMIT = (12.32 + 3 * 0.51) / (3 * 0.51)
+
+
+class StepClock(pl.Callback):
+    """Seconds from the end of one step to the end of the next, waiting for data included."""
+
+    def __init__(self) -> None:
+        self.marks: list[float] = []
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.marks.append(time.perf_counter())
+
+    def step_s(self) -> float:
+        seconds = [b - a for a, b in zip(self.marks, self.marks[1:], strict=False)]
+        return statistics.median(seconds[WARM_UP_STEPS:])
+
+
+def main() -> int:
+    arguments = _arguments()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    machine = resolve("auto", None, arguments.compile, None, 0)
+    teacher = _teacher(machine)
+    with tempfile.TemporaryDirectory() as folder:
+        faces = SynthFaces(Path(folder) / "faces", identities=64, pictures=8, pairs=40)
+        store = _store(Path(folder) / "signals", faces, teacher)
+        seconds = _seconds(faces, store, teacher, arguments, machine)
+    reached = seconds["live"] / seconds["stored"]
+    allowed = (seconds["teacher"] + seconds["student"]) / seconds["student"]
+    rates = {name: arguments.batch / value for name, value in seconds.items()}
+    for name, rate in rates.items():
+        print(f"{name:8} {rate:8.1f} images/s")
+    print(f"stored signals: {reached:.2f} times the rate of the live teacher, {reached / allowed:.1%} of {allowed:.2f}")
+    _keep(arguments, machine, rates, {"ratio": reached, "allowed": allowed, "share": reached / allowed})
+    return 0
+
+
+def _teacher(machine: Machine) -> Teacher:
+    card = shipped_card("r152")
+    assert card is not None
+    precision = "bf16" if machine.precision == "bf16" else "fp32"
+    return Teacher("r152", IResNet([3, 8, 36, 3]), card, card.preprocessing, precision).to(machine.device)
+
+
+def _store(folder: Path, faces: FaceSet, teacher: Teacher) -> Store:
+    """The signals of every image and its mirror image."""
+    manifest = Manifest(
+        data={"images": len(faces), "classes": faces.classes, "fingerprint": faces.fingerprint()},
+        teacher={"name": "r152", "embedding_dim": 512, "map_channels": {}},
+        views=VIEWS.described(),
+        arrays={"embedding": [512]},
+        shard_images=shard_images(len(faces)),
+        software={},
+    )
+    write_atomic(folder / MANIFEST, manifest.to_json().encode())
+    claims = Claims(folder)
+    with waiting("signals of r152", len(faces), "images") as progress:
+        Writer(folder, manifest, teacher, 32, 0, 0).write(faces, VIEWS, claims, progress)
+    claims.close()
+    return Store(folder, faces)
+
+
+def _seconds(
+    faces: FaceSet, store: Store, teacher: Teacher, arguments: argparse.Namespace, machine: Machine
+) -> dict[str, float]:
+    """Median seconds of a batch: trained live, trained from the store, and of teacher and student alone."""
+    plan = Plan(arguments.batch, arguments.steps, arguments.steps, 1)
+    loaded = FacesModule(faces, VIEWS, plan, machine.workers, store=store)
+    batches = list(FacesModule(faces, VIEWS, plan, 0, store=store).train_dataloader())
+    ready = DataLoader(batches, batch_size=None, collate_fn=as_it_is)  # pyright: ignore[reportArgumentType]
+    images = batches[0]["images"].to(machine.device)
+    return {
+        "live": _step_s(LiveTeacher(teacher), FacesModule(faces, VIEWS, plan, machine.workers), machine),
+        "stored": _step_s(StoredTeacher(), loaded, machine),
+        "teacher": statistics.median(_timed(lambda: teacher.output(images)) for _ in range(arguments.steps)),
+        "student": _step_s(StoredTeacher(), ready, machine),
+    }
+
+
+def _step_s(teacher: TeacherOutputs, data: Any, machine: Machine) -> float:
+    """Seconds of one training step on this source of batches."""
+    student = VarGNet([40, 80, 160, 296], [3, 7, 4])
+    sizes = Sizes(512, 512, 1, student.map_channels)
+    objective = Objective({"embedding": Term(EmbeddingCosine(sizes=sizes))}, sizes)
+    recipe = Recipe(1000, OptimizerSettings("muon"), LearningRate(), compile=machine.compile)
+    clock = StepClock()
+    trainer = pl.Trainer(
+        accelerator=machine.device,
+        devices=1,
+        precision=machine.lightning_precision,
+        max_epochs=1,
+        callbacks=[clock],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(Distiller(student, objective, recipe, Preprocessing(), teacher), data)
+    return clock.step_s()
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def _keep(arguments: argparse.Namespace, machine: Machine, rates: dict[str, float], found: dict[str, float]) -> None:
+    content = {
+        "command": f"benchmarks/signals.py --batch {arguments.batch} --steps {arguments.steps}"
+        + (" --compile" if arguments.compile else ""),
+        "torch": torch.__version__,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "cores": len(os.sched_getaffinity(0)),
+        "precision": machine.precision,
+        "images_per_s": rates,
+        **found,
+        "arithmetic_limit": ARITHMETIC_LIMIT,
+    }
+    path = RESULTS / f"signals-{machine.device}.json"
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=12, help="of each measurement; the first three do not count")
+    parser.add_argument("--compile", action="store_true", help="compile the student's step")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
