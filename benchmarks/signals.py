@@ -5,7 +5,7 @@
 On 512 synthetic faces, with an untrained r152, whose arithmetic is that of a trained one. Prints a table and writes
 benchmarks/results/signals-DEVICE.json. Run it on an otherwise idle machine.
 
-``allowed`` is what the stages alone permit, (teacher + student) / student, with batches that are ready in memory; reading
+``allowed`` is what the stages alone permit, (teacher + student) / student, with batches ready in memory; reading
 images and signals from disk has to reach 95 % of it.
 """
 
