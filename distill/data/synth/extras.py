@@ -47,7 +47,7 @@ def _ear(points: np.ndarray, shape: EarShape, side: float) -> Sheet:
         ],
         -1,
     )
-    open_ = np.clip(0.9 - 0.55 * bowl - 0.25 * np.exp(-(((p - 0.78) / 0.07) ** 2)), 0.2, 1)
+    open_ = np.clip(0.95 - 0.8 * bowl - 0.4 * np.exp(-(((p - 0.78) / 0.07) ** 2)), 0.2, 1)
     return _solid(grid, open_, Material.ear)
 
 

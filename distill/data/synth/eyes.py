@@ -65,12 +65,13 @@ def eyeball(eye, x, y, top, bottom, rgb):
     corner = 1.0 - 0.4 * smooth(0.55, 1.0, abs(x) / eye.half_width)
     tear = smooth(0.80, 0.93, -x / eye.half_width)
     wet = 0.35 * np.exp(-((y - bottom + 0.3) ** 2) / 0.18)
+    window = np.exp(-((dx + 1.9) ** 2 + (dy + 2.2) ** 2) / 0.9) * shade
     for c in range(3):
         ball = eye.white[c] * corner
         iris = eye.iris[c] * ring * rays * (1.0 - pupil) + 0.006
         colour = ball + inside * (iris - ball)
         flesh = eye.white[c] * (0.75 if c == 0 else 0.45)
-        rgb[c] = (colour + tear * (flesh - colour)) * shade + wet * 0.12
+        rgb[c] = (colour + tear * (flesh - colour)) * shade + wet * 0.12 + 0.8 * window
 
 
 @kernel

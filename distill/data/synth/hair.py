@@ -129,13 +129,13 @@ def _thickness(style: Style, w: np.ndarray, ends: np.ndarray, below: np.ndarray,
 
 def _strand_coordinates(style: Style, w: np.ndarray, heights: np.ndarray, phase: np.ndarray) -> np.ndarray:
     """Where each point is on the tile of strands: [n c 2]."""
-    twist = 0.05 * style.curl_mm * np.sin(60 * w + 9 * _THETA) + 0.02 * style.wave_mm * np.sin(22 * w + p2(phase))
+    twist = 0.05 * style.curl_mm * np.sin(60 * w + 9 * _THETA) + 0.02 * style.wave_mm * np.sin(22 * w + _p2(phase))
     u = _THETA[None] * 0.55 + style.sweep * w**2 * 0.5 + phase[7] + twist
     v = (heights - head.TOP_MM) / 300 * (1 + 0.8 * style.curl_mm)
     return np.stack([u, np.broadcast_to(v, u.shape) + phase[0]], -1).astype(np.float32)
 
 
-def p2(phase: np.ndarray) -> float:
+def _p2(phase: np.ndarray) -> float:
     return 2 * np.pi * float(phase[2])
 
 

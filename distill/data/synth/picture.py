@@ -53,8 +53,7 @@ class Sitter:
         self.person: Person = draw_person(key)
         self._points = neutral_head(self.person)
         self._open = head.openness(self._points)
-        traits = key.stream(Purpose.features)
-        traits.random(64)  # brows, lips and beard draw from the front of this stream
+        traits = key.stream(Purpose.eyes)
         recede = max(0.0, traits.normal(4 + 8 * self.person.male * (0.4 + self.person.old), 5))
         self._hairline = Hairline(traits.normal(-65 - 3 * self.person.male * self.person.old, 4), recede)
         self._ears = EarShape(*traits.normal((58, 29, 0.42, 0, 0.05), (4, 2.5, 0.14, 3, 0.08)))
@@ -64,7 +63,7 @@ class Sitter:
     def picture(self, number: int, nuisance: Nuisance) -> bytes:
         """The JPEG of one aligned crop."""
         portrait = self.portrait(number, nuisance)
-        return encode(portrait.image, self._stream(Purpose.camera, number, 1), nuisance.strength)
+        return encode(portrait.image, self._stream(Purpose.file, number), nuisance.strength)
 
     def portrait(self, number: int, nuisance: Nuisance, side: int = CROP_PX) -> Portrait:
         """The picture before it is encoded; a larger ``side`` shows the same in more detail."""
@@ -96,7 +95,7 @@ class Sitter:
         occlude(developed, camera, s)
         return Portrait(degrade(developed, camera, s), aligned(marks, fit, side), covered)
 
-    def _stream(self, purpose: Purpose, picture: int | None, skip: int = 0) -> np.random.Generator:
+    def _stream(self, purpose: Purpose, picture: int | None) -> np.random.Generator:
         return self.person.key.stream(purpose, picture)
 
     def _sheets(self, points: np.ndarray, outfit: Outfit) -> list[Sheet]:
@@ -133,12 +132,12 @@ def _eye_traits(person: Person, rng: np.random.Generator) -> dict[str, float | n
     darkness = np.clip(person.tone * 2.4 + rng.normal(0, 0.25), 0, 1)
     colour = np.array([np.interp((1 - darkness) * 5, range(6), _IRISES[:, c]) for c in range(3)])
     return {
-        "half_width": np.clip(rng.normal(14.6, 0.8), 12.8, 16.4),
-        "upper": np.clip(rng.normal(5.6 - 0.5 * person.male - 0.5 * person.old + 0.5 * (fold - 0.5), 0.6), 3.8, 7.4),
-        "lower": np.clip(rng.normal(4.2, 0.4), 3.2, 5.4),
+        "half_width": np.clip(rng.normal(15.6, 0.8), 13.6, 17.4),
+        "upper": np.clip(rng.normal(5.5 - 0.5 * person.male - 0.5 * person.old + 0.5 * (fold - 0.5), 0.6), 3.8, 7.2),
+        "lower": np.clip(rng.normal(4.6, 0.4), 3.6, 5.6),
         "tilt": rng.normal(1.0 - 0.8 * person.old, 0.8),
         "skew": rng.normal(0.10, 0.09),
-        "iris_mm": np.clip(rng.normal(6.0, 0.2), 5.5, 6.5),
+        "iris_mm": np.clip(rng.normal(6.3, 0.2), 5.8, 6.8),
         "fold_mm": np.clip(rng.normal(3.6 - 1.0 * person.old, 0.9), 1.8, 5.5),
         "fold": fold,
         "iris": linear(colour * rng.uniform(0.8, 1.15)),
@@ -151,10 +150,9 @@ def _eye(traits: dict, look: Look, outfit: Outfit, expression: dict[str, float],
     wide = 1 + 0.12 * np.clip(expression["brows up"], -1, 1) - 0.16 * np.clip(expression["squint"], -0.5, 1.6)
     upper = traits["upper"] * wide * (1 - look.lowered) - (traits["lower"] - 0.6) * look.lowered * (look.lowered > 0.8)
     lower = traits["lower"] * (1 - 0.18 * np.clip(expression["squint"] + 0.5 * expression["smile"], -0.3, 2))
-    down = look.down_mm + 0.4 * upper * 0
     return Eye(
-        traits["half_width"], upper + 0.25 * look.down_mm * -1, lower, traits["tilt"], traits["skew"],
-        side * look.right_mm, down, traits["iris_mm"], look.pupil_mm, traits["fold_mm"], traits["fold"],
+        traits["half_width"], upper - 0.3 * look.down_mm, lower, traits["tilt"], traits["skew"],
+        side * look.right_mm, look.down_mm, traits["iris_mm"], look.pupil_mm, traits["fold_mm"], traits["fold"],
         outfit.lash, outfit.shadow, traits["iris"], traits["white"], outfit.shadow_colour,
     )  # fmt: skip
 

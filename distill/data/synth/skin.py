@@ -74,12 +74,13 @@ def _skin(person: Person, rng: np.random.Generator) -> np.ndarray:
     colour = tone_colour(person.tone) + redness * np.array([3, -4, -3]) + yellow * np.array([1, 1, -6])
     fair = 1 - 0.6 * person.tone
     blood = 0.7 * blob(40, 30, 17, 14) + 0.8 * blob(0, 42, 11, 10) + 0.35 * blob(0, 103, 14, 9)
-    blood += 0.5 * blob(0, -52, 30, 14) * -0.5 + 0.35 * noise(rng, 14, 26) + 0.16 * noise(rng, 40, 80)
+    blood += 0.5 * blob(0, -52, 30, 14) * -0.5 + 0.16 * noise(rng, 14, 26) + 0.08 * noise(rng, 40, 80)
     blood *= (0.8 + 0.3 * rng.random()) * fair
-    shade = 0.045 * noise(rng, 10, 18) + 0.03 * noise(rng, 30, 56) + 0.018 * noise(rng, 110, 220)
+    shade = 0.022 * noise(rng, 10, 18) + 0.014 * noise(rng, 36, 44) + 0.011 * noise(rng, 160, 140)
     shade *= 0.6 + 0.6 * person.old + 0.3 * rng.random()
     shade -= (0.10 + 0.10 * rng.random()) * (blob(EYE_X_MM, 9, 13, 5) + 0.8 * blob(17, 1, 5, 7))
     shade -= 0.05 * blob(EYE_X_MM, -8, 14, 4) + 0.05 * blob(0, 88, 14, 4)
+    shade -= 0.75 * blob(6.3, 48.3, 2.4, 1.4) + 0.22 * blob(17.5, 43, 1.5, 4.5) + 0.12 * blob(0, 50.5, 9, 1.5)
     shade -= _marks(person, rng) / 255.0
     skin = colour * (1 + shade[..., None]) + blood[..., None] * np.array([5.0, -13.0, -11.0])
     return np.clip(skin, 0, 255)
@@ -128,11 +129,11 @@ def _brows(person: Person, rng: np.random.Generator) -> np.ndarray:
     thick = np.clip(rng.normal(4.6 + 2.0 * (person.male - 0.5), 1.2), 2.4, 8.0)
     arch, peak = np.clip(rng.normal(4.0 - 2.0 * (person.male - 0.5), 1.8), 0, 8), rng.uniform(0.5, 0.78)
     begin, end, low = rng.normal(11.5, 2.2), rng.normal(50, 2.5), rng.normal(-16.5, 1.6)
-    slant, count = rng.normal(0, 1.6), int(np.clip(rng.normal(150, 40) * thick / 4.5, 50, 300))
+    slant, count = rng.normal(0, 1.6), int(np.clip(rng.normal(210, 55) * thick / 4.5, 70, 420))
     for side in (-1, 1):
         s = np.sort(rng.random(count))
         offset = rng.uniform(-0.5, 0.5, count)
-        rise = np.where(s < peak, s / peak, 1 - 0.9 * ((s - peak) / (1 - peak)) ** 1.5)
+        rise = np.where(s < peak, s / peak, 1 - 0.9 * (np.maximum(s - peak, 0) / (1 - peak)) ** 1.5)
         x = begin + (end - begin) * s
         width = thick * np.clip(1.15 - 0.75 * s**2, 0.25, 1) * np.clip(0.6 + 4 * s, 0, 1)
         b = low - arch * rise - slant * (s - 0.5) * 2 + offset * width
@@ -140,9 +141,9 @@ def _brows(person: Person, rng: np.random.Generator) -> np.ndarray:
         length = rng.uniform(3.0, 5.5, count)
         for i in range(count):
             ends = np.array([0, length[i]])
-            stroke(hairs, side * (x[i] + ends * np.cos(lean[i])), b[i] + ends * np.sin(lean[i]), 150 + 80 * offset[i])
+            stroke(hairs, side * (x[i] + ends * np.cos(lean[i])), b[i] + ends * np.sin(lean[i]), 185 + 110 * offset[i])
     solid = cv2.GaussianBlur(hairs, (0, 0), 1.2)
-    return np.maximum(0.8 * hairs, np.minimum(1.15 * solid, 255))
+    return np.maximum(0.85 * hairs, np.minimum(1.5 * solid, 235))
 
 
 def _lips(person: Person, rng: np.random.Generator) -> np.ndarray:
@@ -166,15 +167,15 @@ def _bell(x: np.ndarray, spread: float) -> np.ndarray:
 def _grain(rng: np.random.Generator) -> np.ndarray:
     """Short hairs as a pattern [h w] float32 in 0.4..1."""
     fine = cv2.GaussianBlur(rng.random((texture.HEIGHT, texture.WIDTH), np.float32), (3, 7), 0.8)
-    return np.clip(0.5 + 2.6 * (fine - 0.38), 0.35, 1)
+    return np.clip(0.8 + 1.5 * (fine - 0.5), 0.5, 1)
 
 
 def _moustache(rng: np.random.Generator) -> np.ndarray:
     """Between nose and lip, and round the mouth to the chin: float32 [h w] in 0..255."""
     edge = 21 + 0.16 * (B - 56)
-    upper = np.clip((B - 51.5) / 3, 0, 1) * np.clip((67 - B) / 2.5, 0, 1)
-    moustache = upper[:, None] * np.clip((edge[:, None] + 7 - np.abs(X)) / 5, 0, 1)
-    ring = blob(27, 74, 3.2, 13) + 1.2 * blob(0, 103, 14, 12) + 0.5 * blob(0, 87, 4, 4)
+    upper = np.clip((B - 51.5) / 3, 0, 1) * np.clip((65 - B) / 3, 0, 1)
+    moustache = upper[:, None] * np.clip((edge[:, None] + 6 - np.abs(X)) / 7, 0, 1)
+    ring = 0.75 * blob(29, 76, 4.0, 15) + 1.2 * blob(0, 104, 16, 13) + 0.4 * blob(0, 88, 4, 4)
     return 255 * np.clip(np.maximum(moustache, np.clip(ring * 1.4, 0, 1)), 0, 1) * _grain(rng)
 
 

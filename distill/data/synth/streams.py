@@ -27,9 +27,10 @@ class Purpose(IntEnum):
     pose = 5
     light = 6
     expression = 7
-    extras = 8
+    eyes = 8
     background = 9
     camera = 10
+    file = 11
 
 
 _NO_PICTURE = 0

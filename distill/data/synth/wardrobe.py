@@ -140,7 +140,7 @@ def _short(rng: np.random.Generator) -> Style:
 
 def _long(rng: np.random.Generator) -> Style:
     fringe = rng.choice([-40.0, -28.0, -22.0]) if rng.random() < 0.4 else None
-    end = rng.choice([62.0, 96.0, 150.0, 190.0], p=[0.2, 0.25, 0.35, 0.3])
+    end = rng.choice([62.0, 96.0, 150.0, 190.0], p=[0.2, 0.25, 0.3, 0.25])
     return Style(
         top_mm=rng.uniform(7, 18),
         side_mm=rng.uniform(6, 15),
