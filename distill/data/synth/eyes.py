@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill.data.synth.kernel import kernel
+from distill.data.synth.kernel import inlined
 
 
 class Eye(NamedTuple):
@@ -33,14 +33,14 @@ class Eye(NamedTuple):
     paint: np.ndarray
 
 
-@kernel
+@inlined
 def smooth(low, high, value):
     """0 below ``low``, 1 above ``high``, smooth between."""
     s = min(max((value - low) / (high - low), 0.0), 1.0)
     return s * s * (3.0 - 2.0 * s)
 
 
-@kernel
+@inlined
 def lids(eye, x):
     """Heights of the upper and the lower lid at ``x``, in mm down; they meet in the corners."""
     s = x / eye.half_width
@@ -52,7 +52,7 @@ def lids(eye, x):
     return top - eye.tilt * s, bottom - eye.tilt * s
 
 
-@kernel
+@inlined
 def eyeball(eye, x, y, top, bottom, rgb):
     """Write the colour of the eyeball at (x, y) mm into ``rgb`` [3]: white, iris, pupil, and the upper lid's shadow."""
     dx, dy = x - eye.gaze_x, y - eye.gaze_y
@@ -74,7 +74,7 @@ def eyeball(eye, x, y, top, bottom, rgb):
         rgb[c] = (colour + tear * (flesh - colour)) * shade + wet * 0.12 + 0.8 * window
 
 
-@kernel
+@inlined
 def eyelid(eye, x, y, top, bottom, rgb):
     """Darken the skin's colour ``rgb`` [3] round an eye: lashes, the lid's fold, paint."""
     s = abs(x) / eye.half_width

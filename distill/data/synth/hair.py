@@ -17,6 +17,8 @@ _ROWS = 34
 _THETA = head.azimuth(head.T[::_STEP])
 _DEGREES = np.degrees(np.abs(_THETA))
 _TILE = 256
+_HANG_MM = np.where(_DEGREES < 58, 60.0, np.interp(_DEGREES, [58, 75, 180], [20.0, 4.0, 26.0]))
+"""The canonical height below which hair hangs instead of lying on the head, by column."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,28 @@ def strands() -> np.ndarray:
 def sheets(points: np.ndarray, style: Style, hairline: Hairline, phase: np.ndarray) -> list[Sheet]:
     """The layers over a head of ``points`` [r c 3], the innermost first; ``phase`` [8] in 0..1 places its locks."""
     ends = _ends(style, hairline)
-    lifts = (1.0,) if style.cloth else (0.55, 1.0)
-    return [_layer(points, style, ends, lift, phase) for lift in lifts]
+    w = np.linspace(0, 1, _ROWS)[:, None] ** 0.9
+    heights = head.TOP_MM + w * (_ends(style, hairline) - head.TOP_MM)[None]
+    below = np.maximum(heights - _HANG_MM, 0)
+    base = _on_head(points, np.minimum(heights, _HANG_MM))
+    base[..., 1] += below
+    outward = base - np.array([0, -28, -6], np.float32)
+    outward[..., 1] *= np.where(below > 0, 0.1, 0.8)
+    outward /= np.linalg.norm(outward, axis=-1, keepdims=True) + 1e-6
+    reach = _thickness(style, w, heights[-1], below, phase)
+    fall = (below * style.flare)[..., None] * outward * np.array([1, 0, 1])
+    uv = _strand_coordinates(style, w, heights, phase)
+    material = Material.cloth if style.cloth else Material.hair
+    return [
+        Sheet(
+            (base + (0.8 + lift * reach)[..., None] * outward + fall).astype(np.float32),
+            uv,
+            _thin(style, w, lift),
+            _openness(w, below, lift),
+            material,
+        )
+        for lift in ((1.0,) if style.cloth else (0.55, 1.0))
+    ]
 
 
 def _ends(style: Style, hairline: Hairline) -> np.ndarray:
@@ -79,28 +101,6 @@ def _ends(style: Style, hairline: Hairline) -> np.ndarray:
 def _step(s: np.ndarray) -> np.ndarray:
     s = np.clip(s, 0, 1)
     return s * s * (3 - 2 * s)
-
-
-def _layer(points: np.ndarray, style: Style, ends: np.ndarray, lift: float, phase: np.ndarray) -> Sheet:
-    w = np.linspace(0, 1, _ROWS)[:, None] ** 0.9
-    heights = head.TOP_MM + w * (ends - head.TOP_MM)[None]
-    hang = np.where(_DEGREES < 58, 60.0, np.interp(_DEGREES, [58, 75, 180], [20.0, 4.0, 26.0]))
-    base = _on_head(points, np.minimum(heights, hang))
-    below = np.maximum(heights - hang, 0)
-    base[..., 1] += below
-    outward = base - np.array([0, -28, -6])
-    outward[..., 1] *= np.where(below > 0, 0.1, 0.8)
-    outward /= np.linalg.norm(outward, axis=-1, keepdims=True) + 1e-6
-    thick = lift * _thickness(style, w, ends, below, phase)
-    grid = base + thick[..., None] * outward
-    grid[..., :3:2] += (below * style.flare)[..., None] * outward[..., :3:2]
-    return Sheet(
-        grid.astype(np.float32),
-        _strand_coordinates(style, w, heights, phase),
-        _thin(style, w, lift),
-        _openness(w, below, lift),
-        Material.cloth if style.cloth else Material.hair,
-    )
 
 
 def _on_head(points: np.ndarray, heights: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ def _thickness(style: Style, w: np.ndarray, ends: np.ndarray, below: np.ndarray,
     wave = style.wave_mm * np.sin(9 * w * (1 + below / 80) + p[2] + 1.2 * np.sin(3 * _THETA + p[3]))
     curl = np.sin(13 * _THETA + p[4]) * np.sin(19 * w + p[5]) + np.sin(23 * _THETA + 9 * w + p[6]) * np.sin(27 * w)
     relief = 0.08 * middle * locks * (not style.cloth) + wave + style.curl_mm * curl
-    return 0.8 + edge * np.maximum(middle * part + relief, 0.6)
+    return edge * np.maximum(middle * part + relief, 0.6)
 
 
 def _strand_coordinates(style: Style, w: np.ndarray, heights: np.ndarray, phase: np.ndarray) -> np.ndarray:

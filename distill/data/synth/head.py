@@ -61,6 +61,9 @@ X = RADIUS_MM * SIN
 FRONT = np.clip((COS + 0.1) / 0.3, 0, 1)
 """1 on the face, 0 behind the ears."""
 SHAPE = (len(B), COLUMNS)
+UV = np.stack(np.broadcast_arrays(T[None, :], B[:, None]), -1).astype(np.float32)
+SOLID = np.zeros(SHAPE, np.float32)
+_AZIMUTH = azimuth(T)
 
 _PROFILE = np.array(
     [  # height, half-width, front and back depth
@@ -139,8 +142,8 @@ def spot_weight(spot: Spot, side: float) -> np.ndarray:
 
 
 def field(*spots: Spot) -> np.ndarray:
-    """The shift [r c 3] that spots of one sign make together."""
-    return _sum_of(spots)
+    """The shift [r c 3] float32 that spots make together."""
+    return _sum_of(spots).astype(np.float32)
 
 
 def _sum_of(spots: tuple[Spot, ...]) -> np.ndarray:
@@ -211,14 +214,15 @@ def jaw_opening() -> np.ndarray:
     shift = np.zeros((*SHAPE, 3))
     shift[..., 1] = share * lower[:, None]
     shift[..., 2] = -0.28 * share * lower[:, None]
-    return shift
+    return shift.astype(np.float32)
 
 
 def combine(base: np.ndarray, fields: Mapping[str, np.ndarray], amounts: Mapping[str, float]) -> np.ndarray:
     """``base`` [r c 3] plus each named field times its amount."""
     points = base.copy()
     for name, amount in amounts.items():
-        points += np.float32(amount) * fields[name]
+        if amount:
+            points += np.float32(amount) * fields[name]
     return points
 
 
@@ -229,7 +233,7 @@ def at(points: np.ndarray, x: float, b: float) -> np.ndarray:
 
 def at_angle(points: np.ndarray, angle: float, b: float) -> np.ndarray:
     """The point [3] of a head [r c 3] at an angle in radians from the middle of the face and a canonical height."""
-    column = np.interp(angle, azimuth(T), np.arange(COLUMNS))
+    column = np.interp(angle, _AZIMUTH, np.arange(COLUMNS))
     row = np.interp(b, B, np.arange(len(B)))
     r, c = min(int(row), len(B) - 2), min(int(column), COLUMNS - 2)
     fr, fc = row - r, column - c

@@ -16,3 +16,8 @@ def kernel(function: Function) -> Function:
         return njit(cache=True, fastmath=True, error_model="numpy")(function)
     except RuntimeError:  # numba found no place for its cache: a read-only installation without a home
         return njit(fastmath=True, error_model="numpy")(function)
+
+
+def inlined(function: Function) -> Function:
+    """A part of a kernel, made part of its caller's code: a call would copy every array that it is given."""
+    return njit(fastmath=True, error_model="numpy", inline="always")(function)

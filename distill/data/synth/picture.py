@@ -32,7 +32,7 @@ from distill.data.synth.wardrobe import Outfit, dress, linear
 from distill.types import CROP_PX
 
 JITTER_PX = 0.8
-_SUPERSAMPLING = 2
+_SUPERSAMPLING = 1.5
 _IRISES = np.array([(58, 36, 22), (92, 58, 32), (120, 96, 56), (96, 112, 84), (92, 124, 148), (130, 150, 166)])
 _GLOSS = np.array([0.75, 0.9, 0.05, 3.0, 0.5])
 
@@ -56,7 +56,8 @@ class Sitter:
         traits = key.stream(Purpose.eyes)
         recede = max(0.0, traits.normal(4 + 8 * self.person.male * (0.4 + self.person.old), 5))
         self._hairline = Hairline(traits.normal(-65 - 3 * self.person.male * self.person.old, 4), recede)
-        self._ears = EarShape(*traits.normal((58, 29, 0.42, 0, 0.05), (4, 2.5, 0.14, 3, 0.08)))
+        ear_shape = EarShape(*traits.normal((58, 29, 0.42, 0, 0.05), (4, 2.5, 0.14, 3, 0.08)))
+        self._ears = ears(self._points, ear_shape)
         self._eyes = _eye_traits(self.person, traits)
         self._texture = skin.paint(self.person, self._hairline)
 
@@ -77,7 +78,7 @@ class Sitter:
         surface = assemble(sheets, view)
         marks = view.project(landmarks(points) @ view.turn.T)
         fit = similarity(marks, TEMPLATE_PX + pose.normal(0, JITTER_PX, (5, 2)))
-        fine = side * _SUPERSAMPLING
+        fine = int(side * _SUPERSAMPLING)
         pixels = aligned(view.project(surface.points), fit, fine)
         visible = see(surface, pixels, sheets, hair.strands(), fine)
         rng = self._stream(Purpose.light, number)
@@ -100,13 +101,11 @@ class Sitter:
 
     def _sheets(self, points: np.ndarray, outfit: Outfit) -> list[Sheet]:
         """Head, ears, hair and glasses, in head space."""
-        uv = np.stack(np.broadcast_arrays(head.T[None, :], head.B[:, None]), -1).astype(np.float32)
-        thin = np.zeros(head.SHAPE, np.float32)
         phase = self._stream(Purpose.hair, None).random(8)
         worn = [sheet for style in outfit.styles for sheet in hair.sheets(points, style, self._hairline, phase)]
         spectacles = [] if outfit.glasses is None else glasses(points, outfit.glasses)
-        face = Sheet(points.astype(np.float32), uv, thin, self._open, Material.skin)
-        return [face, *ears(points, self._ears), *worn, *spectacles]
+        face = Sheet(points, head.UV, head.SOLID, self._open, Material.skin)
+        return [face, *self._ears, *worn, *spectacles]
 
     def _looks(self, outfit: Outfit, look: Look, expression: dict[str, float], view: View) -> Looks:
         bare = linear(tone_colour(self.person.tone) * np.array([1.0, 0.95, 0.94]))

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill.data.synth.kernel import kernel
+from distill.data.synth.kernel import inlined, kernel
 
 
 class Mesh(NamedTuple):
     """``screen`` [v 3] float32 (pixels right, pixels down, mm towards the viewer), ``triangles`` [t 3] int32.
 
-    ``uv`` [v 2] and ``thin`` [v] let strands be left out: a pixel where ``strands`` [s s] is below ``thin`` is empty.
+    Of the first ``closed`` triangles, which bound a solid, the far sides are left out. ``uv`` [v 2] and ``thin`` [v] let strands be left out: a pixel where ``strands`` [s s] is below ``thin`` is empty.
     """
 
     screen: np.ndarray
@@ -20,6 +20,7 @@ class Mesh(NamedTuple):
     uv: np.ndarray
     thin: np.ndarray
     strands: np.ndarray
+    closed: int
 
 
 class Visible(NamedTuple):
@@ -46,32 +47,38 @@ def rasterise(mesh: Mesh, side: int) -> Visible:
 @kernel
 def _fill(mesh, visible):
     side = visible.depth.shape[0]
-    one = np.float32(1.0)
     for t in range(len(mesh.triangles)):
         i, j, k = mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2]
         xi, yi, xj, yj = mesh.screen[i, 0], mesh.screen[i, 1], mesh.screen[j, 0], mesh.screen[j, 1]
         xk, yk = mesh.screen[k, 0], mesh.screen[k, 1]
         area = (xj - xi) * (yk - yi) - (xk - xi) * (yj - yi)
+        if abs(area) < 1e-6 or (area > 0 and t < mesh.closed):
+            continue
         left, right = max(0, int(np.ceil(min(xi, xj, xk)))), min(side - 1, int(np.floor(max(xi, xj, xk))))
         top, bottom = max(0, int(np.ceil(min(yi, yj, yk)))), min(side - 1, int(np.floor(max(yi, yj, yk))))
-        if abs(area) < 1e-6 or left > right or top > bottom:
+        if left > right or top > bottom:
             continue
+        inverse = np.float32(1.0) / area
+        a_right, b_right = (yj - yk) * inverse, (yk - yi) * inverse
+        zi, zj, zk = mesh.screen[i, 2], mesh.screen[j, 2], mesh.screen[k, 2]
         laced = mesh.thin[i] + mesh.thin[j] + mesh.thin[k] > 0
+        first_x = np.float32(left)
         for y in range(top, bottom + 1):
+            at_y = np.float32(y)
+            a = ((xj - first_x) * (yk - at_y) - (xk - first_x) * (yj - at_y)) * inverse - a_right
+            b = ((xk - first_x) * (yi - at_y) - (xi - first_x) * (yk - at_y)) * inverse - b_right
             for x in range(left, right + 1):
-                a = ((xj - x) * (yk - y) - (xk - x) * (yj - y)) / area
-                b = ((xk - x) * (yi - y) - (xi - x) * (yk - y)) / area
-                c = one - a - b
-                if a < 0 or b < 0 or c < 0:
+                a, b = a + a_right, b + b_right
+                if a < 0 or b < 0 or a + b > 1:
                     continue
-                z = a * mesh.screen[i, 2] + b * mesh.screen[j, 2] + c * mesh.screen[k, 2]
+                z = zk + a * (zi - zk) + b * (zj - zk)
                 if z <= visible.depth[y, x] or (laced and _absent(mesh, t, a, b)):
                     continue
                 visible.triangle[y, x], visible.depth[y, x] = t, z
                 visible.first[y, x], visible.second[y, x] = a, b
 
 
-@kernel
+@inlined
 def _absent(mesh, t, a, b):
     """Whether no strand passes through this place of a triangle."""
     i, j, k = mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2]

@@ -28,7 +28,8 @@ class View:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """View-space points [n 3] in mm to the picture's plane [n 2], before alignment."""
-        return points[:, :2] * (self.distance_mm / (self.distance_mm - points[:, 2:3]))
+        nearness = np.float32(self.distance_mm) / (np.float32(self.distance_mm) - points[:, 2:3])
+        return points[:, :2] * nearness
 
 
 def turn(yaw: float, pitch: float) -> np.ndarray:
@@ -54,9 +55,10 @@ def similarity(from_: np.ndarray, to: np.ndarray) -> tuple[complex, complex]:
 
 def aligned(plane: np.ndarray, fit: tuple[complex, complex], side: int) -> np.ndarray:
     """Points [n 2] of the picture's plane to pixels [n 2] of a crop of ``side`` pixels."""
-    placed = fit[0] * (plane @ np.array([1, 1j])) + fit[1]
     scale = side / CROP_PX
-    return np.stack([placed.real, placed.imag], -1) * scale + 0.5 * (scale - 1)
+    factor, shift = fit[0] * scale, fit[1] * scale + 0.5 * (scale - 1) * (1 + 1j)
+    matrix = np.array([[factor.real, factor.imag], [-factor.imag, factor.real]], plane.dtype)
+    return plane @ matrix + np.array([shift.real, shift.imag], plane.dtype)
 
 
 def assemble(sheets: list[Sheet], view: View) -> Surface:
@@ -87,7 +89,8 @@ def see(surface: Surface, pixels: np.ndarray, sheets: list[Sheet], strands: np.n
     """What the camera sees of the surface, whose points lie at ``pixels`` [v 2]."""
     screen = np.column_stack([pixels, surface.points[:, 2]]).astype(np.float32)
     thin = np.concatenate([s.thin.ravel() for s in sheets])
-    return rasterise(Mesh(screen, surface.triangles, surface.uv, thin, strands), side)
+    closed = len(triangles(*sheets[0].points.shape[:2]))
+    return rasterise(Mesh(screen, surface.triangles, surface.uv, thin, strands, closed), side)
 
 
 def shadow_map(surface: Surface, sheets: list[Sheet], strands: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -99,7 +102,7 @@ def shadow_map(surface: Surface, sheets: list[Sheet], strands: np.ndarray, key: 
     screen = seen * np.float32(_SHADOW_PX / _SHADOW_MM) + np.float32(_SHADOW_PX / 2)
     screen[:, 2] = seen[:, 2]
     thin = np.concatenate([s.thin.ravel() for s in sheets])
-    mesh = Mesh(np.ascontiguousarray(screen), _corners(sheets, 3), surface.uv, thin, strands)
+    mesh = Mesh(np.ascontiguousarray(screen), _corners(sheets, 3), surface.uv, thin, strands, 0)
     return rotation, rasterise(mesh, _SHADOW_PX).depth
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from distill.data.synth.eyes import Eye, eyeball, eyelid, lids, smooth
 from distill.data.synth.head import EYE_X_MM, LIP_GAP_MM, LIP_LINE_MM, MOUTH_HALF_MM, RADIUS_MM, TOP_MM
-from distill.data.synth.kernel import kernel
+from distill.data.synth.kernel import inlined, kernel
 from distill.data.synth.texture import BOTTOM_MM
 
 LAYERS = 6
@@ -100,7 +100,7 @@ def _shade(surface, visible, looks, light, image):
             image[y, x, 0], image[y, x, 1], image[y, x, 2] = rgb[0], rgb[1], rgb[2]
 
 
-@kernel
+@inlined
 def _plain(looks, material, u, v, rgb):
     """Cloth is knitted, frames and ears are plain."""
     knit = 1.0
@@ -110,7 +110,7 @@ def _plain(looks, material, u, v, rgb):
         rgb[c] = looks.materials[material, c] * knit
 
 
-@kernel
+@inlined
 def _hair(looks, u, v, rgb):
     """Strands light and dark; returns how glossy this one is, about 1."""
     side = looks.strands.shape[0]
@@ -121,7 +121,7 @@ def _hair(looks, u, v, rgb):
     return 0.3 + 1.2 * strand * lock + 0.3 * lock
 
 
-@kernel
+@inlined
 def _skin(looks, t, b, normal, rgb):
     """Write the colour at a place of the head; in the eyes and between the lips what is there. Returns the gloss."""
     _texture(looks, t, b, rgb)
@@ -144,7 +144,7 @@ def _skin(looks, t, b, normal, rgb):
     return looks.gloss[0]
 
 
-@kernel
+@inlined
 def _round(looks, x, y, normal):
     """The normal of an eyeball at (x, y) mm from its middle, in view space."""
     nx, ny = x / 14.0, y / 14.0
@@ -153,7 +153,7 @@ def _round(looks, x, y, normal):
         normal[n] = looks.head_turn[n, 0] * nx + looks.head_turn[n, 1] * ny + looks.head_turn[n, 2] * nz
 
 
-@kernel
+@inlined
 def _mouth(looks, x, s, rgb):
     """Between open lips, ``s`` from the upper (0) to the lower (1): teeth, then darkness."""
     depth = s * looks.mouth_open_mm
@@ -168,7 +168,7 @@ def _mouth(looks, x, s, rgb):
     return 0.25
 
 
-@kernel
+@inlined
 def _texture(looks, t, b, rgb):
     """The skin with its layers at canonical (t, b), bilinear, from sRGB to linear by squaring."""
     height, width, _ = looks.texture.shape
@@ -191,7 +191,7 @@ def _texture(looks, t, b, rgb):
             rgb[k] += share * (looks.layers[m, k] - rgb[k])
 
 
-@kernel
+@inlined
 def _lit(light, material, gloss, free, position, normal, rgb):
     """Multiply a colour by the light that falls on it and add the shine, in place."""
     length = 1.0 / np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2 + 1e-9)
@@ -218,9 +218,15 @@ def _lit(light, material, gloss, free, position, normal, rgb):
         rgb[c] = rgb[c] * received + shine * (light.key_colour[c] + 0.5 * around)
 
 
-@kernel
+@inlined
+def _tent(distance):
+    """The weight of a place so many pixels away; four in a row make 1."""
+    return max(0.0, 2.0 - abs(distance)) / 4.0
+
+
+@inlined
 def _unshadowed(light, position):
-    """The share of the key light, 0..1, that arrives; four taps with soft edges."""
+    """The share of the key light, 0..1, that arrives; the map's places round it, weighted by a tent."""
     q0, q1, q2 = 0.0, 0.0, 0.0
     for n in range(3):
         q0 += light.turn[0, n] * position[n]
@@ -229,15 +235,12 @@ def _unshadowed(light, position):
     side = light.shadow.shape[0]
     u, v = q0 * light.scale + side / 2.0, q1 * light.scale + side / 2.0
     total = 0.0
-    for dy in (-0.7, 0.7):
-        for dx in (-0.7, 0.7):
-            c, r = int(np.floor(u + dx)), int(np.floor(v + dy))
-            if 0 <= c < side - 1 and 0 <= r < side - 1:
-                fu, fv = u + dx - c, v + dy - r
-                for rr in range(2):
-                    for cc in range(2):
-                        weight = (fu if cc else 1 - fu) * (fv if rr else 1 - fv)
-                        total += weight * (1.0 - smooth(3.0, 9.0, light.shadow[r + rr, c + cc] - q2))
-            else:
-                total += 1.0
-    return total / 4.0
+    c, r = int(u), int(v)
+    if u < 1 or v < 1 or c >= side - 2 or r >= side - 2:
+        return 1.0
+    fu, fv = u - c, v - r
+    for rr in range(-1, 3):
+        for cc in range(-1, 3):
+            weight = _tent(cc - fu) * _tent(rr - fv)
+            total += weight * min(max(1.5 - (light.shadow[r + rr, c + cc] - q2) / 6.0, 0.0), 1.0)
+    return total

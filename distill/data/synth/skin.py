@@ -12,10 +12,21 @@ from distill.data.synth import texture
 from distill.data.synth.head import EYE_X_MM, LIP_LINE_MM, MOUTH_HALF_MM
 from distill.data.synth.identity import Person
 from distill.data.synth.streams import Purpose
-from distill.data.synth.texture import B, COS, X, blob, noise, stroke
+from distill.data.synth.texture import B, COS, X, blobs, noise, stroke, strokes
 
 CHANNELS = 9
 _TONES = np.array([(243, 214, 198), (231, 192, 166), (209, 161, 128), (170, 119, 86), (124, 82, 58), (84, 55, 41)])
+
+
+_BLOOD = ((0.7, 40, 30, 17, 14), (0.8, 0, 42, 11, 10), (0.35, 0, 103, 14, 9), (-0.25, 0, -52, 30, 14))
+_SHADE = (
+    (0.05, EYE_X_MM, -8, 14, 4),
+    (0.05, 0, 88, 14, 4),
+    (0.75, 6.3, 48.3, 2.4, 1.4),  # nostrils, and the grooves of the nose
+    (0.22, 17.5, 43, 1.5, 4.5),
+    (0.12, 0, 50.5, 9, 1.5),
+)
+"""Where blood is near the surface, and what is dark: (share, x, b, spreads) in canonical mm."""
 
 
 class Layer(IntEnum):
@@ -55,13 +66,14 @@ def paint(person: Person, hairline: Hairline) -> np.ndarray:
     features = person.key.stream(Purpose.features)
     canvas = np.empty((texture.HEIGHT, texture.WIDTH, CHANNELS), np.uint8)
     canvas[..., :3] = _skin(person, rng)
+    grain = _grain(rng)
     layers = {
         Layer.brow: _brows(person, features),
         Layer.lips: _lips(person, features),
-        Layer.moustache: _moustache(rng),
-        Layer.beard: _beard(rng, features),
-        Layer.scalp: _scalp(hairline, rng),
-        Layer.blush: 255 * blob(42, 32, 14, 12),
+        Layer.moustache: _moustache() * grain,
+        Layer.beard: _beard(features) * grain,
+        Layer.scalp: _scalp(hairline, rng) * grain,
+        Layer.blush: blobs((255, 42, 32, 14, 12)),
     }
     for layer, share in layers.items():
         canvas[..., 3 + layer] = share
@@ -72,17 +84,14 @@ def _skin(person: Person, rng: np.random.Generator) -> np.ndarray:
     """Red where blood is near, dark where it is thin, mottled, freckled and lined: float32 [h w 3] in 0..255."""
     redness, yellow = rng.normal(0, 1), rng.normal(0, 1)
     colour = tone_colour(person.tone) + redness * np.array([3, -4, -3]) + yellow * np.array([1, 1, -6])
-    fair = 1 - 0.6 * person.tone
-    blood = 0.7 * blob(40, 30, 17, 14) + 0.8 * blob(0, 42, 11, 10) + 0.35 * blob(0, 103, 14, 9)
-    blood += 0.5 * blob(0, -52, 30, 14) * -0.5 + 0.16 * noise(rng, 14, 26) + 0.08 * noise(rng, 40, 80)
-    blood *= (0.8 + 0.3 * rng.random()) * fair
-    shade = 0.022 * noise(rng, 10, 18) + 0.014 * noise(rng, 36, 44) + 0.011 * noise(rng, 160, 140)
-    shade *= 0.6 + 0.6 * person.old + 0.3 * rng.random()
-    shade -= (0.10 + 0.10 * rng.random()) * (blob(EYE_X_MM, 9, 13, 5) + 0.8 * blob(17, 1, 5, 7))
-    shade -= 0.05 * blob(EYE_X_MM, -8, 14, 4) + 0.05 * blob(0, 88, 14, 4)
-    shade -= 0.75 * blob(6.3, 48.3, 2.4, 1.4) + 0.22 * blob(17.5, 43, 1.5, 4.5) + 0.12 * blob(0, 50.5, 9, 1.5)
-    shade -= _marks(person, rng) / 255.0
-    skin = colour * (1 + shade[..., None]) + blood[..., None] * np.array([5.0, -13.0, -11.0])
+    warm = np.float32((0.8 + 0.3 * rng.random()) * (1 - 0.6 * person.tone))
+    blood = warm * (blobs(*_BLOOD) + 0.16 * noise(rng, 14, 26) + 0.08 * noise(rng, 40, 80))
+    mottled = 0.022 * noise(rng, 10, 18) + 0.014 * noise(rng, 36, 44) + 0.011 * noise(rng, 160, 140)
+    rings = 0.10 + 0.10 * rng.random()
+    shade = mottled * np.float32(0.6 + 0.6 * person.old + 0.3 * rng.random())
+    shade -= blobs(*_SHADE, (rings, EYE_X_MM, 9, 13, 5), (0.8 * rings, 17, 1, 5, 7))
+    shade -= _marks(person, rng) / np.float32(255)
+    skin = (1 + shade[..., None]) * colour.astype(np.float32) + blood[..., None] * np.float32([5, -13, -11])
     return np.clip(skin, 0, 255)
 
 
@@ -95,7 +104,7 @@ def _marks(person: Person, rng: np.random.Generator) -> np.ndarray:
     for x, b in rng.uniform((-62, -50), (62, 100), (rng.poisson(2.0), 2)):
         _dot(marks, x, b, 70 + 60 * rng.random(), 1.0)
     lined = cv2.GaussianBlur(_lines(person, rng), (0, 0), 0.9)
-    return marks.astype(np.float32) + (0.25 + 1.1 * person.old) * lined.astype(np.float32)
+    return marks + np.float32(0.25 + 1.1 * person.old) * lined
 
 
 def _dot(canvas: np.ndarray, x: float, b: float, value: float, radius_px: float) -> None:
@@ -139,9 +148,10 @@ def _brows(person: Person, rng: np.random.Generator) -> np.ndarray:
         b = low - arch * rise - slant * (s - 0.5) * 2 + offset * width
         lean = np.interp(s, [0, 0.25, 0.6, 1], [-1.2, -0.75, -0.15, 0.35])
         length = rng.uniform(3.0, 5.5, count)
-        for i in range(count):
-            ends = np.array([0, length[i]])
-            stroke(hairs, side * (x[i] + ends * np.cos(lean[i])), b[i] + ends * np.sin(lean[i]), 185 + 110 * offset[i])
+        ends = np.array([0.0, 1.0])[None] * length[:, None]
+        across, down = x[:, None] + ends * np.cos(lean)[:, None], b[:, None] + ends * np.sin(lean)[:, None]
+        for dark, rows in enumerate(np.array_split(np.argsort(offset), 4)):
+            strokes(hairs, side * across[rows], down[rows], 150 + 26 * dark)
     solid = cv2.GaussianBlur(hairs, (0, 0), 1.2)
     return np.maximum(0.85 * hairs, np.minimum(1.5 * solid, 235))
 
@@ -156,8 +166,8 @@ def _lips(person: Person, rng: np.random.Generator) -> np.ndarray:
     soft = 1.4
     above = np.clip((B[:, None] - (LIP_LINE_MM - top)) / soft + 0.5, 0, 1)
     below = np.clip((LIP_LINE_MM + bottom - B[:, None]) / soft + 0.5, 0, 1)
-    creases = 1 + 0.10 * noise(rng, 6, 200)
-    return np.clip(255 * above * below * np.clip(across * 6, 0, 1) * creases, 0, 255)
+    creases = 1 + np.float32(0.1) * noise(rng, 6, 200)
+    return np.clip((255 * np.clip(across * 6, 0, 1)) * above * below * creases, 0, 255)
 
 
 def _bell(x: np.ndarray, spread: float) -> np.ndarray:
@@ -170,27 +180,27 @@ def _grain(rng: np.random.Generator) -> np.ndarray:
     return np.clip(0.8 + 1.5 * (fine - 0.5), 0.5, 1)
 
 
-def _moustache(rng: np.random.Generator) -> np.ndarray:
+def _moustache() -> np.ndarray:
     """Between nose and lip, and round the mouth to the chin: float32 [h w] in 0..255."""
     edge = 21 + 0.16 * (B - 56)
     upper = np.clip((B - 51.5) / 3, 0, 1) * np.clip((65 - B) / 3, 0, 1)
     moustache = upper[:, None] * np.clip((edge[:, None] + 6 - np.abs(X)) / 7, 0, 1)
-    ring = 0.75 * blob(29, 76, 4.0, 15) + 1.2 * blob(0, 104, 16, 13) + 0.4 * blob(0, 88, 4, 4)
-    return 255 * np.clip(np.maximum(moustache, np.clip(ring * 1.4, 0, 1)), 0, 1) * _grain(rng)
+    ring = blobs((0.75, 29, 76, 4.0, 15), (1.2, 0, 104, 16, 13), (0.4, 0, 88, 4, 4))
+    return 255 * np.clip(np.maximum(moustache, np.clip(ring * 1.4, 0, 1)), 0, 1)
 
 
-def _beard(rng: np.random.Generator, features: np.random.Generator) -> np.ndarray:
+def _beard(features: np.random.Generator) -> np.ndarray:
     """Cheeks, jaw and throat: float32 [h w] in 0..255."""
     degrees = np.degrees(np.abs(texture.azimuth(texture.T)))
     high = features.normal(0, 5)
     top = np.interp(degrees, [0, 18, 26, 45, 66, 78, 90, 100], [84, 84, 74, 66 + high, 44 + high, 4, -4, 60])
     full = np.clip((B[:, None] - top) / 7, 0, 1) * np.clip((95 - degrees) / 6, 0, 1)
     full = full * np.clip((132 - B[:, None]) / 14, 0, 1)
-    return 255 * full * _grain(rng)
+    return 255 * full
 
 
 def _scalp(hairline: Hairline, rng: np.random.Generator) -> np.ndarray:
     """Where hair grows on the head: float32 [h w] in 0..255."""
     line = hairline.at(np.degrees(np.abs(texture.azimuth(texture.T))))
     ragged = 3.0 * noise(rng, 24, 90)
-    return 255 * np.clip((line - B[:, None] + ragged) / 7 + 0.3, 0, 1) * _grain(rng)
+    return 255 * np.clip((line - B[:, None] + ragged) / 7 + 0.3, 0, 1)

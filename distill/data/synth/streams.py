@@ -1,7 +1,7 @@
 """Random streams that depend on their key alone: what is drawn from one never moves what is drawn from another.
 
 A key is (seed, split, identity, picture, purpose). The split is part of it, so people of different splits are
-different by construction; the purpose is part of it, so that a new hairstyle leaves the skin as it is.
+different by construction (Philox: another key is another sequence); the purpose is part of it, so that a new hairstyle leaves the skin as it is.
 """
 
 from __future__ import annotations
@@ -33,12 +33,9 @@ class Purpose(IntEnum):
     file = 11
 
 
-_NO_PICTURE = 0
-
-
 @dataclass(frozen=True)
 class Key:
-    """Which person of which split, and which of the person's pictures."""
+    """Which person of which split: ``seed`` and ``identity`` below 2**32."""
 
     seed: int
     split: Split
@@ -46,6 +43,6 @@ class Key:
 
     def stream(self, purpose: Purpose, picture: int | None = None) -> np.random.Generator:
         """The numbers for one purpose, of the person or (counted from 0) of one picture."""
-        number = _NO_PICTURE if picture is None else 1 + picture
-        words = [self.seed, int(self.split), self.identity, number, int(purpose)]
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
+        number = 0 if picture is None else 1 + picture
+        words = [(self.seed << 32) + self.identity, (int(self.split) << 56) + (int(purpose) << 48) + number]
+        return np.random.Generator(np.random.Philox(key=np.array(words, np.uint64)))
