@@ -10,8 +10,8 @@ _PX = 64
 
 def draw_background(rng: np.random.Generator, side: int) -> np.ndarray:
     """A blurred picture float32 [side side 3], linear RGB."""
-    hue = rng.uniform(0, 1, 3)
-    base = rng.beta(1.6, 2.0) * (0.55 + 0.45 * hue)
+    hue = rng.uniform(-1, 1, 3)
+    base = rng.beta(1.6, 2.0) * (0.78 + rng.choice([0.08, 0.22]) * hue)
     slope = np.linspace(-1, 1, _PX)[:, None, None] * rng.normal(0, 0.3) + np.linspace(-1, 1, _PX)[:, None] * rng.normal(0, 0.3)
     canvas = np.ascontiguousarray(np.clip(base * (1 + slope), 0.01, 1), np.float32)
     kind = rng.choice(["wall", "blocks", "lamps", "leaves"], p=[0.3, 0.35, 0.15, 0.2])
@@ -21,7 +21,7 @@ def draw_background(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _colour(base: np.ndarray, rng: np.random.Generator) -> tuple[float, ...]:
-    return tuple(np.clip(base * rng.uniform(0.3, 1.9) + rng.normal(0, 0.06, 3), 0, 1).tolist())
+    return tuple(np.clip(base * rng.uniform(0.3, 1.9) + rng.normal(0, 0.04, 3), 0, 1).tolist())
 
 
 def _wall(canvas: np.ndarray, base: np.ndarray, rng: np.random.Generator) -> None:

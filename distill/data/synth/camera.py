@@ -1,4 +1,4 @@
-"""From linear light to the file: exposure, occluders, blur, low resolution, noise, colour, JPEG."""
+"""From linear light to the file: exposure, blur, low resolution, noise, colour, JPEG."""
 
 from __future__ import annotations
 
@@ -11,28 +11,11 @@ from distill.types import CROP_PX
 
 def develop(linear: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Linear RGB [s s 3] to sRGB float32 in 0..255: exposure and contrast of the picture, highlights rolled off."""
-    exposed = linear * np.float32(np.exp(rng.normal(0.10, 0.05 + 0.16 * strength)))
+    exposed = linear * np.float32(np.exp(rng.normal(0.08, 0.05 + 0.20 * strength)))
     rolled = exposed * (1 + 0.16 * exposed) / (1 + 0.42 * exposed)
     values = np.sqrt(np.clip(rolled, 0, 1.2)) * 262
     contrast, cast = rng.normal(1.02, 0.02 + 0.06 * strength), rng.normal(0, 1 + 4.5 * strength, 3)
     return ((values - 110) * np.float32(contrast) + 110 + cast.astype(np.float32)).astype(np.float32)
-
-
-def occlude(image: np.ndarray, rng: np.random.Generator, strength: float) -> None:
-    """Now and then something before the face: a hand-sized soft shape or a bar at the edge, in place."""
-    if rng.random() >= 0.10 * strength:
-        return
-    side = image.shape[0]
-    mask = np.zeros((side, side), np.float32)
-    colour = rng.uniform(20, 220) * (0.6 + 0.4 * rng.random(3))
-    angle = rng.uniform(0, 2 * np.pi)
-    reach = rng.uniform(0.34, 0.52) * side
-    x, y = side / 2 + reach * np.cos(angle), side / 2 + reach * np.sin(angle)
-    axes = (int(rng.uniform(0.12, 0.26) * side), int(rng.uniform(0.10, 0.2) * side))
-    cv2.ellipse(mask, (int(x), int(y)), axes, rng.uniform(0, 180), 0, 360, 1.0, -1, cv2.LINE_AA)
-    mask = cv2.GaussianBlur(mask, (0, 0), 0.012 * side)[..., None]
-    ramp = np.linspace(0.75, 1.15, side, dtype=np.float32)[:, None, None]
-    image += mask * (colour.astype(np.float32) * ramp - image)
 
 
 def degrade(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
@@ -44,7 +27,7 @@ def degrade(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.
         image = cv2.resize(cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA), (side, side))
     elif rng.random() < 0.5 * strength:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.35, 1.3) * unit)
-    noise = abs(rng.normal(0, 0.8 + 3.2 * strength))
+    noise = abs(rng.normal(0, 0.8 + 2.6 * strength))
     image = image + np.float32(noise) * rng.standard_normal(image.shape, np.float32)
     if rng.random() < 0.06 * strength:
         image = np.repeat(image @ np.array([[0.3], [0.59], [0.11]], np.float32), 3, 2)

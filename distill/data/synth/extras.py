@@ -1,9 +1,10 @@
-"""Ears and glasses: sheets set onto a finished head."""
+"""Ears, glasses, masks and mufflers: sheets set onto a finished head."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from distill.data.synth import head
@@ -120,3 +121,38 @@ def lenses(points: np.ndarray, shape: Glasses) -> list[np.ndarray]:
     eyes = [head.at(points, side * head.EYE_X_MM, 0) for side in (-1, 1)]
     depth = max(bridge[2] + 1.5, *(eye[2] + 9 for eye in eyes))
     return [_rim(shape, eye[0], eye[1] + shape.drop, depth) for eye in eyes]
+
+
+def mask(points: np.ndarray, thick_mm: float) -> Sheet:
+    """A cloth mask over nose, mouth and chin, drawn taut: [r c 3] of the head's own grid, smoothed and lifted."""
+    rows, columns = np.flatnonzero((head.B > 22) & (head.B < 128)), np.flatnonzero(np.abs(head.T) < 0.46)
+    taut = points.copy()
+    for size in ((15, 31), (21, 25)):
+        taut = np.maximum(cv2.blur(taut, size, borderType=cv2.BORDER_REPLICATE), points * [0, 0, 1])
+    taut[..., :2] = points[..., :2]
+    part = taut[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    shift = part - np.array([0, 60, 0])
+    lifted = part + thick_mm * shift / np.linalg.norm(shift, axis=-1, keepdims=True)
+    s, t = np.linspace(-1, 1, len(columns))[None], np.linspace(0, 1, len(rows))[:, None]
+    lifted[..., 1] += 16 * s**2 * (1 - t) - 18 * s**2 * t
+    pleats = 0.8 * np.sin(22 * t) * (1 - s**2)
+    lifted[..., 2] += pleats
+    return _solid(lifted, 0.95 + 0.15 * np.cos(22 * t) * (1 - s**2), Material.cloth)
+
+
+def muffler(points: np.ndarray, thick_mm: float) -> Sheet:
+    """A scarf wound round the neck up to the lips."""
+    rows = np.flatnonzero((head.B > 78) & (head.B < 190))
+    angle, t = head.AZIMUTH, np.linspace(0, 1, len(rows))[:, None]
+    edge = 82 + 12 * np.cos(angle)
+    fold = np.sin(9 * t + 1.5 * np.sin(2 * angle)) + 0.5 * np.sin(17 * t + 3 * angle)
+    reach = thick_mm * (1 + 0.25 * fold) * np.clip(6 * t, 0.2, 1) ** 0.5
+    grid = np.stack(
+        [
+            (56 + 12 * t + reach) * np.sin(angle),
+            edge + (190 - edge) * t,
+            np.where(np.cos(angle) > 0, 80 + 6 * t + reach, 62 + reach) * np.cos(angle) - 6,
+        ],
+        -1,
+    )
+    return _solid(grid, 0.72 + 0.22 * fold / 1.5, Material.cloth)

@@ -143,9 +143,10 @@ def _thin(style: Style, w: np.ndarray, lift: float) -> np.ndarray:
     """Strands end at different lengths, those of the outer layer earlier: [n c] float32."""
     if style.cloth:
         return np.zeros((_ROWS, len(_THETA)), np.float32)
-    fade = np.clip((w - 1 + style.ragged) / style.ragged, 0, 1) ** 1.3
-    gaps = 0.12 if lift == 1 else 0.0
-    return np.broadcast_to(np.clip(gaps + (1.02 - gaps) * fade, 0, 1.02), (_ROWS, len(_THETA))).astype(np.float32)
+    ragged = style.ragged * np.where(_DEGREES > 75, 0.5, 1.0)
+    fade = np.clip((w - 1 + ragged) / ragged, 0, 1) ** 1.6
+    gaps = 0.08 if lift == 1 else 0.0
+    return np.clip(gaps + (1.02 - gaps) * fade, 0, 1.02).astype(np.float32)
 
 
 def _openness(w: np.ndarray, below: np.ndarray, lift: float) -> np.ndarray:

@@ -63,7 +63,7 @@ FRONT = np.clip((COS + 0.1) / 0.3, 0, 1)
 SHAPE = (len(B), COLUMNS)
 UV = np.stack(np.broadcast_arrays(T[None, :], B[:, None]), -1).astype(np.float32)
 SOLID = np.zeros(SHAPE, np.float32)
-_AZIMUTH = azimuth(T)
+AZIMUTH = azimuth(T)
 
 _PROFILE = np.array(
     [  # height, half-width, front and back depth
@@ -233,7 +233,7 @@ def at(points: np.ndarray, x: float, b: float) -> np.ndarray:
 
 def at_angle(points: np.ndarray, angle: float, b: float) -> np.ndarray:
     """The point [3] of a head [r c 3] at an angle in radians from the middle of the face and a canonical height."""
-    column = np.interp(angle, _AZIMUTH, np.arange(COLUMNS))
+    column = np.interp(angle, AZIMUTH, np.arange(COLUMNS))
     row = np.interp(b, B, np.arange(len(B)))
     r, c = min(int(row), len(B) - 2), min(int(column), COLUMNS - 2)
     fr, fc = row - r, column - c

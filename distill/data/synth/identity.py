@@ -102,7 +102,7 @@ def fields() -> dict[str, np.ndarray]:
     made = {name: head.field(*spots) for name, spots in _SPOTS.items()}
     made |= {
         "head width": head.girdle(-40, 60, 4.0, 0),
-        "cheek width": head.girdle(18, 20, 3.0, 0),
+        "cheek width": head.girdle(18, 20, 3.4, 0),
         "jaw width": head.girdle(72, 22, 4.2, 0.5),
         "chin width": head.field(Spot(24, 103, 12, 12, 4.0, 0, 0.8)),
         "forehead width": head.girdle(-55, 22, 3.0, 1.0),
@@ -110,9 +110,9 @@ def fields() -> dict[str, np.ndarray]:
         "face depth": head.girdle(40, 50, 0, 3.0),
         "forehead slope": head.girdle(-75, 25, 0, 4.0),
         "upper face": head.stretch(-70, -20, -3.5) - head.stretch(-200, -199, -3.5),
-        "nose length": head.stretch(2, 40, 2.6),
+        "nose length": head.stretch(2, 40, 3.2),
         "upper lip length": head.stretch(50, 66, 2.0),
-        "lower face": head.stretch(72, 108, 3.4),
+        "lower face": head.stretch(72, 108, 4.0),
         "mouth height": head.stretch(46, 66, 1.6) - head.stretch(78, 98, 1.6),
     }
     made |= _ripples()
@@ -121,9 +121,9 @@ def fields() -> dict[str, np.ndarray]:
 
 _EYE = EYE_X_MM
 _SPOTS: dict[str, tuple[Spot, ...]] = {
-    "eye distance": (Spot(_EYE, 0, 15, 13, 1.9, 0, 0),),
-    "eye height": (Spot(_EYE, 0, 15, 11, 0, 1.6, 0),),
-    "eye size": (Spot(_EYE + 12, 0, 8, 8, 1.3, 0, 0), Spot(_EYE - 12, 0, 7, 8, -0.9, 0, 0)),
+    "eye distance": (Spot(_EYE, 0, 15, 13, 2.2, 0, 0),),
+    "eye height": (Spot(_EYE, 0, 15, 11, 0, 2.0, 0),),
+    "eye size": (Spot(_EYE + 12, 0, 8, 8, 1.6, 0, 0), Spot(_EYE - 12, 0, 7, 8, -1.0, 0, 0)),
     "eye tallness": (Spot(_EYE, -7, 12, 5, 0, -1.0, 0.4), Spot(_EYE, 8, 12, 5, 0, 0.7, 0)),
     "eye tilt": (Spot(_EYE + 13, -1, 8, 9, 0, -1.8, 0), Spot(_EYE - 13, 1, 6, 8, 0, 1.0, 0)),
     "eye depth": (Spot(_EYE, -2, 13, 10, 0, 0, 2.0),),
@@ -141,10 +141,10 @@ _SPOTS: dict[str, tuple[Spot, ...]] = {
     "nose turn": (Spot(0, 36, 9, 12, 1.2, 0, 0),),
     "cheekbones": (Spot(43, 22, 14, 11, 1.8, 0, 2.3),),
     "cheekbone height": (Spot(43, 24, 15, 14, 0, -3.0, 0),),
-    "cheek fullness": (Spot(40, 55, 16, 16, 1.6, 0, 3.0),),
+    "cheek fullness": (Spot(40, 55, 16, 16, 1.6, 0, 2.6),),
     "nose fold": (Spot(27, 56, 5, 12, 0, 0, -1.0),),
     "muzzle": (Spot(0, 67, 21, 16, 0, 0, 2.6),),
-    "mouth width": (Spot(24, 71, 11, 9, 2.9, 0, -0.4),),
+    "mouth width": (Spot(24, 71, 11, 9, 2.3, 0, -0.4),),
     "mouth corners": (Spot(24, 71, 8, 7, 0, 1.3, 0),),
     "upper lip": (Spot(0, 65.5, 15, 4, 0, -1.1, 1.1),),
     "lower lip": (Spot(0, 77.5, 14, 4.5, 0, 1.3, 1.2),),
@@ -162,14 +162,14 @@ _SPOTS: dict[str, tuple[Spot, ...]] = {
 
 
 def _ripples() -> dict[str, np.ndarray]:
-    """Smooth relief that no name fits: cosines over the face, symmetric but for a small share; about 0.5 mm each."""
+    """Smooth relief that no name fits: cosines over the face, symmetric but for a small share; about 0.4 mm each."""
     made: dict[str, np.ndarray] = {}
     fade = (np.exp(-0.5 * ((head.B - 20) / 62) ** 4))[:, None] * head.FRONT
     for down in range(1, 6):
         for across in range(5):
             wave = np.cos(np.pi * down * (head.B + 90) / 210)[:, None] * np.cos(np.pi * across * head.X / 75)
             shift = np.zeros((*head.SHAPE, 3))
-            shift[..., 2] = 0.55 * fade * wave
+            shift[..., 2] = 0.7 * fade * wave
             made[f"ripple {down} {across}"] = shift
     for down in range(1, 4):
         wave = np.cos(np.pi * down * (head.B + 90) / 210)[:, None] * np.sin(np.pi * head.X / 75)

@@ -9,7 +9,7 @@ import numpy as np
 
 from distill.data.synth import hair, head, skin
 from distill.data.synth.background import draw_background
-from distill.data.synth.camera import degrade, develop, encode, occlude
+from distill.data.synth.camera import degrade, develop, encode
 from distill.data.synth.circumstances import Look, Nuisance, draw_expression, draw_light, draw_look, draw_view
 from distill.data.synth.extras import EarShape, ears, glasses, lenses
 from distill.data.synth.eyes import Eye
@@ -93,7 +93,6 @@ class Sitter:
         small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
         camera = self._stream(Purpose.camera, number)
         developed = develop(small, camera, s)
-        occlude(developed, camera, s)
         return Portrait(degrade(developed, camera, s), aligned(marks, fit, side), covered)
 
     def _stream(self, purpose: Purpose, picture: int | None) -> np.random.Generator:
@@ -105,7 +104,8 @@ class Sitter:
         worn = [sheet for style in outfit.styles for sheet in hair.sheets(points, style, self._hairline, phase)]
         spectacles = [] if outfit.glasses is None else glasses(points, outfit.glasses)
         face = Sheet(points, head.UV, head.SOLID, self._open, Material.skin)
-        return [face, *self._ears, *worn, *spectacles]
+        covers = [make(points, outfit.cloth_mm) for make in outfit.covers]
+        return [face, *self._ears, *worn, *spectacles, *covers]
 
     def _looks(self, outfit: Outfit, look: Look, expression: dict[str, float], view: View) -> Looks:
         bare = linear(tone_colour(self.person.tone) * np.array([1.0, 0.95, 0.94]))
@@ -140,7 +140,7 @@ def _eye_traits(person: Person, rng: np.random.Generator) -> dict[str, float | n
         "fold_mm": np.clip(rng.normal(3.6 - 1.0 * person.old, 0.9), 1.8, 5.5),
         "fold": fold,
         "iris": linear(colour * rng.uniform(0.8, 1.15)),
-        "white": linear(np.array([232, 224, 216]) - 10 * person.old),
+        "white": linear(np.array([214, 206, 200]) - 10 * person.old),
     }
 
 

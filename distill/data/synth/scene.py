@@ -16,7 +16,7 @@ TEMPLATE_PX = np.array(
     [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]
 )
 """ArcFace's places in a crop of 112 px: eyes, tip of the nose, corners of the mouth, as the viewer sees them."""
-_SHADOW_PX, _SHADOW_MM = 96, 330.0
+_SHADOW_PX, _SHADOW_MM = 80, 330.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def shadow_map(surface: Surface, sheets: list[Sheet], strands: np.ndarray, key: 
     screen = seen * np.float32(_SHADOW_PX / _SHADOW_MM) + np.float32(_SHADOW_PX / 2)
     screen[:, 2] = seen[:, 2]
     thin = np.concatenate([s.thin.ravel() for s in sheets])
-    mesh = Mesh(np.ascontiguousarray(screen), _corners(sheets, 3), surface.uv, thin, strands, 0)
+    mesh = Mesh(np.ascontiguousarray(screen), _corners(sheets, 4), surface.uv, thin, strands, 0)
     return rotation, rasterise(mesh, _SHADOW_PX).depth
 
 

@@ -177,18 +177,20 @@ def _texture(looks, t, b, rgb):
     c, r = int(u), int(v)
     fu, fv = u - c, v - r
     w00, w01, w10, w11 = (1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv
-    first, second = looks.texture[r, c], looks.texture[r, c + 1]
-    third, fourth = looks.texture[r + 1, c], looks.texture[r + 1, c + 1]
     for n in range(3):
-        value = (w00 * first[n] + w01 * second[n] + w10 * third[n] + w11 * fourth[n]) / 255.0
+        value = _between(looks.texture, r, c, n, w00, w01, w10, w11) * np.float32(1 / 255)
         rgb[n] = value * value
     for m in range(LAYERS):
-        if looks.amounts[m] <= 0:
-            continue
-        n = m + 3
-        share = looks.amounts[m] / 255.0 * (w00 * first[n] + w01 * second[n] + w10 * third[n] + w11 * fourth[n])
-        for k in range(3):
-            rgb[k] += share * (looks.layers[m, k] - rgb[k])
+        if looks.amounts[m] > 0:
+            share = looks.amounts[m] * _between(looks.texture, r, c, m + 3, w00, w01, w10, w11) * np.float32(1 / 255)
+            for k in range(3):
+                rgb[k] += share * (looks.layers[m, k] - rgb[k])
+
+
+@inlined
+def _between(texture, r, c, n, w00, w01, w10, w11):
+    upper = w00 * texture[r, c, n] + w01 * texture[r, c + 1, n]
+    return upper + w10 * texture[r + 1, c, n] + w11 * texture[r + 1, c + 1, n]
 
 
 @inlined
@@ -210,23 +212,17 @@ def _lit(light, material, gloss, free, position, normal, rgb):
     sharp = power * power * power if gloss > 2.0 else power
     shine = gloss * (0.10 * sharp * reached + 0.05 * edge * free)
     for c in range(3):
-        wrap = (0.34 if c == 0 else 0.20 if c == 1 else 0.16) if material == 0 or material == 4 else 0.25
+        wrap = (0.30 if c == 0 else 0.21 if c == 1 else 0.18) if material == 0 or material == 4 else 0.25
         direct = max(0.0, (toward + wrap) / (1.0 + wrap))
-        soft = reached + (1.0 - reached) * (0.12 if c == 0 else 0.0)
+        soft = reached + (1.0 - reached) * (0.08 if c == 0 else 0.0)
         around = light.ground[c] + (light.sky[c] - light.ground[c]) * up
         received = light.key_colour[c] * direct * soft + free * (around + light.fill_colour[c] * filled)
         rgb[c] = rgb[c] * received + shine * (light.key_colour[c] + 0.5 * around)
 
 
 @inlined
-def _tent(distance):
-    """The weight of a place so many pixels away; four in a row make 1."""
-    return max(0.0, 2.0 - abs(distance)) / 4.0
-
-
-@inlined
 def _unshadowed(light, position):
-    """The share of the key light, 0..1, that arrives; the map's places round it, weighted by a tent."""
+    """The share of the key light, 0..1, that arrives; between the map's four places round it."""
     q0, q1, q2 = 0.0, 0.0, 0.0
     for n in range(3):
         q0 += light.turn[0, n] * position[n]
@@ -239,8 +235,8 @@ def _unshadowed(light, position):
     if u < 1 or v < 1 or c >= side - 2 or r >= side - 2:
         return 1.0
     fu, fv = u - c, v - r
-    for rr in range(-1, 3):
-        for cc in range(-1, 3):
-            weight = _tent(cc - fu) * _tent(rr - fv)
-            total += weight * min(max(1.5 - (light.shadow[r + rr, c + cc] - q2) / 6.0, 0.0), 1.0)
+    for rr in range(2):
+        for cc in range(2):
+            weight = (fu if cc else 1 - fu) * (fv if rr else 1 - fv)
+            total += weight * min(max(1.4 - (light.shadow[r + rr, c + cc] - q2) / 8.0, 0.0), 1.0)
     return total

@@ -15,7 +15,7 @@ from distill.data.synth.streams import Purpose
 from distill.data.synth.texture import B, COS, X, blobs, noise, stroke, strokes
 
 CHANNELS = 9
-_TONES = np.array([(243, 214, 198), (231, 192, 166), (209, 161, 128), (170, 119, 86), (124, 82, 58), (84, 55, 41)])
+_TONES = np.array([(240, 214, 200), (228, 192, 170), (206, 163, 134), (168, 122, 94), (122, 84, 64), (82, 57, 46)])
 
 
 _BLOOD = ((0.7, 40, 30, 17, 14), (0.8, 0, 42, 11, 10), (0.35, 0, 103, 14, 9), (-0.25, 0, -52, 30, 14))
@@ -88,7 +88,7 @@ def _skin(person: Person, rng: np.random.Generator) -> np.ndarray:
     blood = warm * (blobs(*_BLOOD) + 0.16 * noise(rng, 14, 26) + 0.08 * noise(rng, 40, 80))
     mottled = 0.022 * noise(rng, 10, 18) + 0.014 * noise(rng, 36, 44) + 0.011 * noise(rng, 160, 140)
     rings = 0.10 + 0.10 * rng.random()
-    shade = mottled * np.float32(0.6 + 0.6 * person.old + 0.3 * rng.random())
+    shade = mottled * np.float32(0.6 + 0.7 * person.old + 0.9 * rng.random() ** 2)
     shade -= blobs(*_SHADE, (rings, EYE_X_MM, 9, 13, 5), (0.8 * rings, 17, 1, 5, 7))
     shade -= _marks(person, rng) / np.float32(255)
     skin = (1 + shade[..., None]) * colour.astype(np.float32) + blood[..., None] * np.float32([5, -13, -11])
@@ -135,10 +135,10 @@ def _lines(person: Person, rng: np.random.Generator) -> np.ndarray:
 def _brows(person: Person, rng: np.random.Generator) -> np.ndarray:
     """Single hairs along an arch, uint8 [h w]; shape, thickness and density are the person's."""
     hairs = np.zeros((texture.HEIGHT, texture.WIDTH), np.uint8)
-    thick = np.clip(rng.normal(4.6 + 2.0 * (person.male - 0.5), 1.2), 2.4, 8.0)
+    thick = np.clip(rng.normal(4.8 + 2.0 * (person.male - 0.5), 1.5), 2.2, 9.0)
     arch, peak = np.clip(rng.normal(4.0 - 2.0 * (person.male - 0.5), 1.8), 0, 8), rng.uniform(0.5, 0.78)
-    begin, end, low = rng.normal(11.5, 2.2), rng.normal(50, 2.5), rng.normal(-16.5, 1.6)
-    slant, count = rng.normal(0, 1.6), int(np.clip(rng.normal(210, 55) * thick / 4.5, 70, 420))
+    begin, end, low = rng.normal(11.5, 2.8), rng.normal(50, 3.2), rng.normal(-16.5, 2.1)
+    slant, count = rng.normal(0, 2.0), int(np.clip(rng.normal(210, 55) * thick / 4.5, 70, 420))
     for side in (-1, 1):
         s = np.sort(rng.random(count))
         offset = rng.uniform(-0.5, 0.5, count)

@@ -7,8 +7,8 @@ import numpy as np
 
 from distill.data.synth.head import RADIUS_MM, TOP_MM, azimuth
 
-WIDTH, HEIGHT = 512, 336
-BOTTOM_MM = TOP_MM + 0.75 * HEIGHT
+WIDTH, HEIGHT = 448, 296
+BOTTOM_MM = TOP_MM + 0.85 * HEIGHT
 
 T = np.linspace(-1, 1, WIDTH, dtype=np.float32)
 B = np.linspace(TOP_MM, BOTTOM_MM, HEIGHT, dtype=np.float32)

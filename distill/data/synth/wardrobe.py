@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from distill.data.synth.extras import Glasses
+from distill.data.synth.extras import Glasses, mask, muffler
 from distill.data.synth.hair import Style
 from distill.data.synth.identity import Person, hair_darkness
+from distill.data.synth.sheet import Sheet
 from distill.data.synth.skin import Layer, tone_colour
 
 _HAIRS = np.array([(214, 178, 116), (168, 120, 70), (112, 74, 44), (64, 42, 30), (30, 22, 20), (20, 17, 18)])
@@ -34,6 +36,8 @@ class Outfit:
     shadow_colour: np.ndarray
     glasses: Glasses | None
     tint: float
+    covers: tuple[Callable[[np.ndarray, float], Sheet], ...]
+    cloth_mm: float
 
 
 def linear(colour: np.ndarray) -> np.ndarray:
@@ -72,6 +76,8 @@ def dress(person: Person, rng: np.random.Generator, extras: float) -> Outfit:
         bare * rng.uniform(0.15, 0.8, 3),
         _glasses(rng) if rng.random() < 0.16 * extras + 0.12 * person.old else None,
         float(rng.random() < 0.12),
+        _face_covers(rng, extras),
+        rng.uniform(3, 9),
     )
 
 
@@ -120,6 +126,12 @@ def _styles(person: Person, rng: np.random.Generator, extras: float) -> tuple[St
     if person.male > 0.5 and rng.random() < 0.12 + 0.25 * person.old:
         return ()
     return (_long(rng),) if rng.random() < long_share else (_short(rng),)
+
+
+def _face_covers(rng: np.random.Generator, extras: float) -> tuple[Callable[[np.ndarray, float], Sheet], ...]:
+    """Now and then a mask or a muffler, which hide the lower face."""
+    draw = rng.random() / max(extras, 1e-6)
+    return (mask,) if draw < 0.025 else (muffler,) if draw < 0.06 else ()
 
 
 def _short(rng: np.random.Generator) -> Style:
