@@ -12,7 +12,9 @@ def draw_background(rng: np.random.Generator, side: int) -> np.ndarray:
     """A blurred picture float32 [side side 3], linear RGB."""
     hue = rng.uniform(-1, 1, 3)
     base = rng.beta(1.6, 2.0) * (0.78 + rng.choice([0.08, 0.22]) * hue)
-    slope = np.linspace(-1, 1, _PX)[:, None, None] * rng.normal(0, 0.3) + np.linspace(-1, 1, _PX)[:, None] * rng.normal(0, 0.3)
+    slope = np.linspace(-1, 1, _PX)[:, None, None] * rng.normal(0, 0.3) + np.linspace(-1, 1, _PX)[:, None] * rng.normal(
+        0, 0.3
+    )
     canvas = np.ascontiguousarray(np.clip(base * (1 + slope), 0.01, 1), np.float32)
     kind = rng.choice(["wall", "blocks", "lamps", "leaves"], p=[0.3, 0.35, 0.15, 0.2])
     {"wall": _wall, "blocks": _blocks, "lamps": _lamps, "leaves": _leaves}[str(kind)](canvas, base, rng)

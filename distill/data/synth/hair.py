@@ -57,8 +57,8 @@ def strands() -> np.ndarray:
     return ranks.reshape(_TILE, _TILE)
 
 
-def sheets(points: np.ndarray, style: Style, hairline: Hairline, phase: np.ndarray) -> list[Sheet]:
-    """The layers over a head of ``points`` [r c 3], the innermost first; ``phase`` [8] in 0..1 places its locks."""
+def sheets(points: np.ndarray, style: Style, hairline: Hairline, rng: np.random.Generator) -> list[Sheet]:
+    """The layers over a head of ``points`` [r c 3], the innermost first; ``rng`` places its locks."""
     ends = _ends(style, hairline)
     w = np.linspace(0, 1, _ROWS)[:, None] ** 0.9
     heights = head.TOP_MM + w * (_ends(style, hairline) - head.TOP_MM)[None]
@@ -68,9 +68,9 @@ def sheets(points: np.ndarray, style: Style, hairline: Hairline, phase: np.ndarr
     outward = base - np.array([0, -28, -6], np.float32)
     outward[..., 1] *= np.where(below > 0, 0.1, 0.8)
     outward /= np.linalg.norm(outward, axis=-1, keepdims=True) + 1e-6
-    reach = _thickness(style, w, heights[-1], below, phase)
+    reach = _thickness(style, w, heights[-1], below, rng)
     fall = (below * style.flare)[..., None] * outward * np.array([1, 0, 1])
-    uv = _strand_coordinates(style, w, heights, phase)
+    uv = _strand_coordinates(style, w, heights, rng)
     material = Material.cloth if style.cloth else Material.hair
     return [
         Sheet(
@@ -112,31 +112,37 @@ def _on_head(points: np.ndarray, heights: np.ndarray) -> np.ndarray:
     return (1 - share) * points[above, columns] + share * points[above + 1, columns]
 
 
-def _thickness(style: Style, w: np.ndarray, ends: np.ndarray, below: np.ndarray, phase: np.ndarray) -> np.ndarray:
+def _thickness(
+    style: Style, w: np.ndarray, ends: np.ndarray, below: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Distance [n c] in mm from the head: full on top, thin at an edge that lies on skin, with locks and curls."""
     crown = np.clip(1 - w * 1.15, 0, 1) ** 0.5
     side = np.clip((_DEGREES - 50) / 30, 0, 1)
     middle = style.top_mm * (1 - 0.45 * side) * (0.4 + 0.6 * crown) + style.side_mm * side
     edge = np.where(ends[None] < 20, np.clip((1 - w) / 0.16, 0, 1) ** 0.6, 1.0)
     part = 1 - 0.55 * np.exp(-(((_THETA - style.part) / 0.14) ** 2)) * (np.abs(style.part) > 0.01)
-    p = 2 * np.pi * phase
-    locks = np.sin(5 * _THETA + p[0] + 2 * w) + 0.7 * np.sin(11 * _THETA + p[1] - 3 * w)
-    wave = style.wave_mm * np.sin(9 * w * (1 + below / 80) + p[2] + 1.2 * np.sin(3 * _THETA + p[3]))
-    curl = np.sin(13 * _THETA + p[4]) * np.sin(19 * w + p[5]) + np.sin(23 * _THETA + 9 * w + p[6]) * np.sin(27 * w)
-    relief = 0.08 * middle * locks * (not style.cloth) + wave + style.curl_mm * curl
+    p = rng.uniform(0, 2 * np.pi, 2)
+    wave = style.wave_mm * np.sin(9 * w * (1 + below / 80) + p[0] + 1.2 * np.sin(3 * _THETA + p[1]))
+    relief = wave + style.curl_mm * _lumps(rng, 11, 34)
+    if not style.cloth:
+        relief += 0.08 * middle * _lumps(rng, 3, 16)
     return edge * np.maximum(middle * part + relief, 0.6)
 
 
-def _strand_coordinates(style: Style, w: np.ndarray, heights: np.ndarray, phase: np.ndarray) -> np.ndarray:
+def _lumps(rng: np.random.Generator, down: int, round_: int) -> np.ndarray:
+    """A smooth random relief [n c] float32 with so many cells, which closes behind the head."""
+    cells = rng.standard_normal((down, round_)).astype(np.float32)
+    cells[:, -1] = cells[:, 0]
+    return cv2.resize(cells, (len(_THETA), _ROWS), interpolation=cv2.INTER_CUBIC)
+
+
+def _strand_coordinates(style: Style, w: np.ndarray, heights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Where each point is on the tile of strands: [n c 2]."""
-    twist = 0.05 * style.curl_mm * np.sin(60 * w + 9 * _THETA) + 0.02 * style.wave_mm * np.sin(22 * w + _p2(phase))
-    u = _THETA[None] * 0.55 + style.sweep * w**2 * 0.5 + phase[7] + twist
-    v = (heights - head.TOP_MM) / 300 * (1 + 0.8 * style.curl_mm)
-    return np.stack([u, np.broadcast_to(v, u.shape) + phase[0]], -1).astype(np.float32)
-
-
-def _p2(phase: np.ndarray) -> float:
-    return 2 * np.pi * float(phase[2])
+    place = rng.random(2)
+    twist = 0.02 * style.wave_mm * np.sin(22 * w + 6 * place[0]) + 0.02 * style.curl_mm * _lumps(rng, 11, 34)
+    u = _THETA[None] * 0.55 + style.sweep * w**2 * 0.5 + place[0] + twist
+    v = (heights - head.TOP_MM) / 300 * (1 + 0.8 * style.curl_mm) + place[1]
+    return np.stack([u, np.broadcast_to(v, u.shape)], -1).astype(np.float32)
 
 
 def _thin(style: Style, w: np.ndarray, lift: float) -> np.ndarray:

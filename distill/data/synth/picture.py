@@ -69,12 +69,13 @@ class Sitter:
     def portrait(self, number: int, nuisance: Nuisance, side: int = CROP_PX) -> Portrait:
         """The picture before it is encoded; a larger ``side`` shows the same in more detail."""
         s = nuisance.strength
-        outfit = dress(self.person, self._stream(Purpose.hair, number if nuisance.restyle else None), s)
+        wear = self._stream(Purpose.hair, number if nuisance.restyle else None)
+        outfit = dress(self.person, wear, self._stream(Purpose.extras, number), s)
         pose = self._stream(Purpose.pose, number)
         view = draw_view(pose, s)
         expression = draw_expression(self._stream(Purpose.expression, number), s)
         points = head.combine(self._points, head.EXPRESSIONS, expression)
-        sheets = self._sheets(points, outfit)
+        sheets = self._sheets(points, outfit, wear)
         surface = assemble(sheets, view)
         marks = view.project(landmarks(points) @ view.turn.T)
         fit = similarity(marks, TEMPLATE_PX + pose.normal(0, JITTER_PX, (5, 2)))
@@ -82,7 +83,7 @@ class Sitter:
         pixels = aligned(view.project(surface.points), fit, fine)
         visible = see(surface, pixels, sheets, hair.strands(), fine)
         rng = self._stream(Purpose.light, number)
-        light = with_shadow(draw_light(rng, s), surface, sheets, hair.strands())
+        light = with_shadow(draw_light(rng, s), surface, sheets)
         looks = self._looks(outfit, draw_look(pose, view, s), expression, view)
         image = shade(surface, visible, looks, light)
         covered = visible.triangle >= 0
@@ -98,10 +99,9 @@ class Sitter:
     def _stream(self, purpose: Purpose, picture: int | None) -> np.random.Generator:
         return self.person.key.stream(purpose, picture)
 
-    def _sheets(self, points: np.ndarray, outfit: Outfit) -> list[Sheet]:
+    def _sheets(self, points: np.ndarray, outfit: Outfit, rng: np.random.Generator) -> list[Sheet]:
         """Head, ears, hair and glasses, in head space."""
-        phase = self._stream(Purpose.hair, None).random(8)
-        worn = [sheet for style in outfit.styles for sheet in hair.sheets(points, style, self._hairline, phase)]
+        worn = [sheet for style in outfit.styles for sheet in hair.sheets(points, style, self._hairline, rng)]
         spectacles = [] if outfit.glasses is None else glasses(points, outfit.glasses)
         face = Sheet(points, head.UV, head.SOLID, self._open, Material.skin)
         covers = [make(points, outfit.cloth_mm) for make in outfit.covers]

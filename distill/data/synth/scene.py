@@ -17,6 +17,7 @@ TEMPLATE_PX = np.array(
 )
 """ArcFace's places in a crop of 112 px: eyes, tip of the nose, corners of the mouth, as the viewer sees them."""
 _SHADOW_PX, _SHADOW_MM = 80, 330.0
+_NO_STRANDS = np.zeros((1, 1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -93,20 +94,20 @@ def see(surface: Surface, pixels: np.ndarray, sheets: list[Sheet], strands: np.n
     return rasterise(Mesh(screen, surface.triangles, surface.uv, thin, strands, closed), side)
 
 
-def shadow_map(surface: Surface, sheets: list[Sheet], strands: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The turn [3 3] into the light's space and the map [n n] of what is nearest to the light, in mm."""
+def shadow_map(surface: Surface, sheets: list[Sheet], key: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The turn [3 3] into the light's space and the map [n n] of what is nearest to the light, in mm; hair is solid here."""
     across = np.cross(key, [0.0, 1.0, 0.2])
     across /= np.linalg.norm(across)
     rotation = np.stack([across, np.cross(key, across), key]).astype(np.float32)
     seen = surface.points @ rotation.T
     screen = seen * np.float32(_SHADOW_PX / _SHADOW_MM) + np.float32(_SHADOW_PX / 2)
     screen[:, 2] = seen[:, 2]
-    thin = np.concatenate([s.thin.ravel() for s in sheets])
-    mesh = Mesh(np.ascontiguousarray(screen), _corners(sheets, 4), surface.uv, thin, strands, 0)
+    solid = np.zeros(len(screen), np.float32)
+    mesh = Mesh(np.ascontiguousarray(screen), _corners(sheets, 4), surface.uv, solid, _NO_STRANDS, 0)
     return rotation, rasterise(mesh, _SHADOW_PX).depth
 
 
-def with_shadow(light: Light, surface: Surface, sheets: list[Sheet], strands: np.ndarray) -> Light:
+def with_shadow(light: Light, surface: Surface, sheets: list[Sheet]) -> Light:
     """The light with the map of its shadows."""
-    rotation, depth = shadow_map(surface, sheets, strands, light.key)
+    rotation, depth = shadow_map(surface, sheets, light.key)
     return light._replace(turn=rotation, shadow=depth, scale=_SHADOW_PX / _SHADOW_MM)

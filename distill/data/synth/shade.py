@@ -238,5 +238,5 @@ def _unshadowed(light, position):
     for rr in range(2):
         for cc in range(2):
             weight = (fu if cc else 1 - fu) * (fv if rr else 1 - fv)
-            total += weight * min(max(1.4 - (light.shadow[r + rr, c + cc] - q2) / 8.0, 0.0), 1.0)
+            total += weight * min(max(1.7 - (light.shadow[r + rr, c + cc] - q2) / 8.0, 0.0), 1.0)
     return total

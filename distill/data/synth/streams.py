@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     background = 9
     camera = 10
     file = 11
+    extras = 12
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from distill.data.synth.skin import Layer, tone_colour
 _HAIRS = np.array([(214, 178, 116), (168, 120, 70), (112, 74, 44), (64, 42, 30), (30, 22, 20), (20, 17, 18)])
 _GREY = np.array([176, 172, 168])
 _DYES = np.array([(150, 62, 34), (196, 160, 96), (120, 30, 44), (52, 34, 26)])
-_CLOTHS = np.array([(40, 44, 60), (150, 40, 44), (60, 84, 66), (206, 200, 188), (90, 90, 98), (196, 150, 60), (70, 50, 96)])
+_CLOTHS = np.array(
+    [(40, 44, 60), (150, 40, 44), (60, 84, 66), (206, 200, 188), (90, 90, 98), (196, 150, 60), (70, 50, 96)]
+)
 _LIPSTICKS = np.array([(176, 36, 50), (196, 84, 92), (150, 56, 62), (206, 110, 100), (110, 28, 50)])
 
 
@@ -45,8 +47,11 @@ def linear(colour: np.ndarray) -> np.ndarray:
     return (np.clip(colour, 0, 255) / 255.0) ** 2
 
 
-def dress(person: Person, rng: np.random.Generator, extras: float) -> Outfit:
-    """Draw an outfit; ``extras`` is the strength of what hides a face: hats and glasses."""
+def dress(person: Person, rng: np.random.Generator, now: np.random.Generator, extras: float) -> Outfit:
+    """Draw hair, beard and make-up from ``rng``, and from ``now`` what is put on for one picture.
+
+    ``extras`` is the strength of what hides a face: glasses, hats, masks.
+    """
     made_up = person.male < 0.5 and rng.random() < 0.55
     hair = _hair_colour(person, rng)
     bare = linear(tone_colour(person.tone))
@@ -59,25 +64,27 @@ def dress(person: Person, rng: np.random.Generator, extras: float) -> Outfit:
     amounts[[Layer.brow, Layer.lips]] = np.clip(rng.normal(0.82, 0.06), 0.5, 0.95), lip_share
     amounts[[Layer.moustache, Layer.beard]] = moustache, beard
     amounts[Layer.blush] = rng.uniform(0, 0.3) if made_up else 0
-    styles = _styles(person, rng, extras)
+    styles = _styles(person, rng)
+    if now.random() < 0.06 * extras:
+        styles = _covers(now, styles)
     amounts[Layer.scalp] = 0.9 if styles else rng.choice([0.0, 0.25, 0.6, 0.85])
     brow = 0.85 * hair + 0.15 * bare
     layers = np.stack([brow * 0.7, lips, hair * 0.8, hair * 0.8, hair * 0.7, bare * np.array([1.1, 0.55, 0.6])])
     return Outfit(
         styles,
         hair,
-        linear(_CLOTHS[rng.integers(len(_CLOTHS))] * rng.uniform(0.7, 1.15)),
-        linear(np.array(_frame_colour(rng))),
+        linear(_CLOTHS[now.integers(len(_CLOTHS))] * now.uniform(0.7, 1.15)),
+        linear(np.array(_frame_colour(now))),
         layers,
         amounts,
         beard_mm,
         rng.uniform(0.8, 1.3) if made_up else rng.uniform(0.15, 0.6) + 0.2 * (1 - person.male),
         rng.uniform(0.2, 0.6) if made_up else 0.0,
         bare * rng.uniform(0.15, 0.8, 3),
-        _glasses(rng) if rng.random() < 0.16 * extras + 0.12 * person.old else None,
-        float(rng.random() < 0.12),
-        _face_covers(rng, extras),
-        rng.uniform(3, 9),
+        _glasses(now) if now.random() < (0.13 + 0.08 * person.old) * extras else None,
+        float(now.random() < 0.12),
+        _face_covers(now, extras),
+        now.uniform(3, 9),
     )
 
 
@@ -119,9 +126,7 @@ def _glasses(rng: np.random.Generator) -> Glasses:
     )
 
 
-def _styles(person: Person, rng: np.random.Generator, extras: float) -> tuple[Style, ...]:
-    if rng.random() < 0.07 * extras:
-        return _covers(rng)
+def _styles(person: Person, rng: np.random.Generator) -> tuple[Style, ...]:
     long_share = 0.8 - 0.68 * person.male
     if person.male > 0.5 and rng.random() < 0.12 + 0.25 * person.old:
         return ()
@@ -170,12 +175,11 @@ def _long(rng: np.random.Generator) -> Style:
     )
 
 
-def _covers(rng: np.random.Generator) -> tuple[Style, ...]:
-    """A knitted cap over short hair, or a scarf."""
+def _covers(rng: np.random.Generator, styles: tuple[Style, ...]) -> tuple[Style, ...]:
+    """A knitted cap over the hair, or a scarf in its place."""
     if rng.random() < 0.6:
-        cap = Style(
-            top_mm=rng.uniform(9, 16), side_mm=rng.uniform(6, 9), fringe=rng.uniform(-50, -34), side=-16.0, back=20.0, cloth=True
-        )
-        return _short(rng), cap
-    scarf = Style(top_mm=9, side_mm=9, fringe=rng.uniform(-62, -48), side=200.0, back=220.0, opening_deg=56, flare=0.25, cloth=True)
-    return (scarf,)
+        fringe, top_mm = rng.uniform(-50, -34), rng.uniform(9, 16)
+        cap = Style(top_mm, side_mm=rng.uniform(6, 9), fringe=fringe, side=-16.0, back=20.0, cloth=True)
+        return (*(replace(style, top_mm=2.0, side_mm=2.5, wave_mm=0.0, curl_mm=0.0) for style in styles), cap)
+    fringe = rng.uniform(-62, -48)
+    return (Style(9, 9, fringe, side=200.0, back=220.0, opening_deg=56, flare=0.25, cloth=True),)
