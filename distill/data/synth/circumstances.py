@@ -25,7 +25,7 @@ EVERYDAY = Nuisance(1.0, restyle=True)
 
 
 def draw_view(rng: np.random.Generator, strength: float) -> View:
-    yaw = np.radians(np.clip(rng.normal(0, 20 * strength + 1), -50, 50))
+    yaw = np.radians(np.clip(rng.normal(0, 21 * strength + 1), -50, 50))
     pitch = np.radians(np.clip(rng.normal(2, 8 * strength + 1), -24, 24))
     return View(turn(yaw, pitch), rng.uniform(650, 1600))
 
@@ -73,7 +73,7 @@ def draw_light(rng: np.random.Generator, strength: float) -> Light:
     """A key light from up to 75 degrees aside, a fill, and light from around; without its shadow map yet."""
     s = strength
     azimuth = np.radians(np.clip(rng.normal(0, 10 + 32 * s), -75, 75))
-    height = np.radians(np.clip(rng.normal(32, 4 + 13 * s), -12, 66))
+    height = np.radians(np.clip(rng.normal(30, 4 + 13 * s), -12, 58))
     key = _direction(azimuth, height)
     warmth = rng.normal(0, 0.02 + 0.075 * s)
     power = rng.uniform(0.75, 1.2) * (1 + 0.15 * abs(azimuth))

@@ -11,7 +11,7 @@ from distill.data.synth import head
 from distill.data.synth.head import EYE_X_MM, Spot
 from distill.data.synth.streams import Key, Purpose
 
-SHAPE_GAIN = 1.25
+SHAPE_GAIN = 1.36
 _MAX_SIGMA = 2.3
 
 
@@ -83,7 +83,7 @@ def _draw_shape(key: Key, male: float, age_years: float, region: np.ndarray) -> 
         "nose wings": wide_nose, "nose bridge": bridge, "upper lip": lips, "lower lip": lips, "jaw width": jaw,
     }  # fmt: skip
     sex = male - 0.5
-    shifts |= {name: shifts.get(name, 0.0) + sex * amount for name, amount in _MALE.items()}
+    shifts |= {name: shifts.get(name, 0.0) + 1.3 * sex * amount for name, amount in _MALE.items()}
     old = max(0.0, age_years - 30) / 45
     shifts |= {name: shifts.get(name, 0.0) + old * amount for name, amount in _OLD.items()}
     return {name: amount + shifts.get(name, 0.0) for name, amount in shape.items()}
@@ -144,7 +144,7 @@ _SPOTS: dict[str, tuple[Spot, ...]] = {
     "cheek fullness": (Spot(40, 55, 16, 16, 1.6, 0, 2.6),),
     "nose fold": (Spot(27, 56, 5, 12, 0, 0, -1.0),),
     "muzzle": (Spot(0, 67, 21, 16, 0, 0, 2.6),),
-    "mouth width": (Spot(24, 71, 11, 9, 2.3, 0, -0.4),),
+    "mouth width": (Spot(24, 71, 11, 9, 1.9, 0, -0.4),),
     "mouth corners": (Spot(24, 71, 8, 7, 0, 1.3, 0),),
     "upper lip": (Spot(0, 65.5, 15, 4, 0, -1.1, 1.1),),
     "lower lip": (Spot(0, 77.5, 14, 4.5, 0, 1.3, 1.2),),
@@ -169,7 +169,7 @@ def _ripples() -> dict[str, np.ndarray]:
         for across in range(5):
             wave = np.cos(np.pi * down * (head.B + 90) / 210)[:, None] * np.cos(np.pi * across * head.X / 75)
             shift = np.zeros((*head.SHAPE, 3))
-            shift[..., 2] = 0.7 * fade * wave
+            shift[..., 2] = 0.9 * fade * wave
             made[f"ripple {down} {across}"] = shift
     for down in range(1, 4):
         wave = np.cos(np.pi * down * (head.B + 90) / 210)[:, None] * np.sin(np.pi * head.X / 75)

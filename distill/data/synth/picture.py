@@ -140,7 +140,7 @@ def _eye_traits(person: Person, rng: np.random.Generator) -> dict[str, float | n
         "fold_mm": np.clip(rng.normal(3.6 - 1.0 * person.old, 0.9), 1.8, 5.5),
         "fold": fold,
         "iris": linear(colour * rng.uniform(0.8, 1.15)),
-        "white": linear(np.array([214, 206, 200]) - 10 * person.old),
+        "white": linear(np.array([208, 200, 194]) - 10 * person.old - 22 * person.tone),
     }
 
 

@@ -200,7 +200,7 @@ def _lit(light, material, gloss, free, position, normal, rgb):
     nx, ny, nz = normal[0] * length, normal[1] * length, normal[2] * length
     toward = nx * light.key[0] + ny * light.key[1] + nz * light.key[2]
     filled = max(0.0, nx * light.fill[0] + ny * light.fill[1] + nz * light.fill[2])
-    reached = _unshadowed(light, position)
+    reached = _unshadowed(light, position, nx, ny, nz) if toward > -0.3 else 0.0
     up = 0.5 - 0.5 * ny
     hx, hy, hz = light.key[0], light.key[1], light.key[2] + 1.0
     half = max(0.0, (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz))
@@ -221,13 +221,12 @@ def _lit(light, material, gloss, free, position, normal, rgb):
 
 
 @inlined
-def _unshadowed(light, position):
+def _unshadowed(light, position, nx, ny, nz):
     """The share of the key light, 0..1, that arrives; between the map's four places round it."""
-    q0, q1, q2 = 0.0, 0.0, 0.0
-    for n in range(3):
-        q0 += light.turn[0, n] * position[n]
-        q1 += light.turn[1, n] * position[n]
-        q2 += light.turn[2, n] * position[n]
+    x, y, z = position[0] + 5.0 * nx, position[1] + 5.0 * ny, position[2] + 5.0 * nz  # or skin would shade itself
+    q0 = light.turn[0, 0] * x + light.turn[0, 1] * y + light.turn[0, 2] * z
+    q1 = light.turn[1, 0] * x + light.turn[1, 1] * y + light.turn[1, 2] * z
+    q2 = light.turn[2, 0] * x + light.turn[2, 1] * y + light.turn[2, 2] * z
     side = light.shadow.shape[0]
     u, v = q0 * light.scale + side / 2.0, q1 * light.scale + side / 2.0
     total = 0.0
@@ -238,5 +237,5 @@ def _unshadowed(light, position):
     for rr in range(2):
         for cc in range(2):
             weight = (fu if cc else 1 - fu) * (fv if rr else 1 - fv)
-            total += weight * min(max(1.7 - (light.shadow[r + rr, c + cc] - q2) / 8.0, 0.0), 1.0)
+            total += weight * min(max(1.3 - (light.shadow[r + rr, c + cc] - q2) / 8.0, 0.0), 1.0)
     return total

@@ -53,7 +53,7 @@ def dress(person: Person, rng: np.random.Generator, now: np.random.Generator, ex
     ``extras`` is the strength of what hides a face: glasses, hats, masks.
     """
     made_up = person.male < 0.5 and rng.random() < 0.55
-    hair = _hair_colour(person, rng)
+    natural, hair = _hair_colours(person, rng)
     bare = linear(tone_colour(person.tone))
     lips = bare * np.array([0.86, 0.50, 0.50])
     lip_share = rng.uniform(0.55, 0.8)
@@ -68,8 +68,9 @@ def dress(person: Person, rng: np.random.Generator, now: np.random.Generator, ex
     if now.random() < 0.06 * extras:
         styles = _covers(now, styles)
     amounts[Layer.scalp] = 0.9 if styles else rng.choice([0.0, 0.25, 0.6, 0.85])
-    brow = 0.85 * hair + 0.15 * bare
-    layers = np.stack([brow * 0.7, lips, hair * 0.8, hair * 0.8, hair * 0.7, bare * np.array([1.1, 0.55, 0.6])])
+    brow = 0.5 * natural + 0.1 * np.minimum(hair, bare)
+    beard_hair = 0.3 * natural + 0.5 * hair
+    layers = np.stack([brow, lips, beard_hair, beard_hair, hair * 0.7, bare * np.array([1.1, 0.55, 0.6])])
     return Outfit(
         styles,
         hair,
@@ -88,14 +89,16 @@ def dress(person: Person, rng: np.random.Generator, now: np.random.Generator, ex
     )
 
 
-def _hair_colour(person: Person, rng: np.random.Generator) -> np.ndarray:
+def _hair_colours(person: Person, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The hair's colour as it grew in youth, and as it is worn now: grey or dyed."""
     darkness = np.clip(hair_darkness(person) + rng.normal(0, 0.1), 0, 1)
     colour = np.array([np.interp(darkness * 5, range(6), _HAIRS[:, c]) for c in range(3)])
-    colour = colour * rng.uniform(0.8, 1.2) + rng.normal(0, 4) * np.array([1.5, 0.2, -0.6])
-    if rng.random() < 0.08 + 0.14 * (1 - person.male):
-        colour = _DYES[rng.integers(len(_DYES))].astype(float)
+    natural = colour * rng.uniform(0.8, 1.2) + rng.normal(0, 4) * np.array([1.5, 0.2, -0.6])
     grey = np.clip(1.7 * person.old - 0.35 + rng.normal(0, 0.15), 0, 1)
-    return linear(colour + grey * (_GREY - colour))
+    worn = natural + grey * (_GREY - natural)
+    if rng.random() < 0.06 + 0.12 * (1 - person.male):
+        worn = _DYES[rng.integers(len(_DYES))].astype(float)
+    return linear(natural), linear(worn)
 
 
 def _beard(person: Person, rng: np.random.Generator) -> tuple[float, float, float]:
