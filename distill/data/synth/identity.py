@@ -11,7 +11,7 @@ from distill.data.synth import head
 from distill.data.synth.head import EYE_X_MM, Spot
 from distill.data.synth.streams import Key, Purpose
 
-SHAPE_GAIN = 1.36
+SHAPE_GAIN = 1.42
 _MAX_SIGMA = 2.3
 
 
@@ -38,8 +38,8 @@ class Person:
 # Loose populations: mean of skin tone, hair (0 blond .. 1 black), fold of the lid, nose's width, bridge, lips, jaw.
 _REGIONS = np.array(
     [
-        (0.10, 0.35, 0.9, -0.5, 0.6, -0.4, 0.0),
-        (0.30, 0.75, 0.8, 0.0, 0.9, 0.0, 0.1),
+        (0.08, 0.20, 0.9, -0.5, 0.6, -0.4, 0.0),
+        (0.26, 0.60, 0.8, 0.0, 0.9, 0.0, 0.1),
         (0.30, 0.95, 0.2, 0.3, -0.9, 0.0, 0.4),
         (0.58, 0.93, 0.7, 0.4, 0.2, 0.5, -0.2),
         (0.85, 1.00, 0.7, 1.3, -0.9, 1.3, 0.0),
@@ -53,7 +53,7 @@ def draw_person(key: Key) -> Person:
     rng = key.stream(Purpose.person)
     male = float(np.clip(rng.choice([0.12, 0.88]) + rng.normal(0, 0.12), 0, 1))
     age_years = float(np.clip(18 + 55 * rng.beta(1.3, 2.0), 17, 75))
-    region = rng.dirichlet(np.full(len(_REGIONS), 0.25))
+    region = rng.dirichlet([0.32, 0.28, 0.22, 0.18, 0.22, 0.18])
     tone = float(np.clip(region @ _REGIONS[:, 0] + rng.normal(0, 0.08), 0.0, 1.0))
     return Person(key, male, age_years, tone, region, _draw_shape(key, male, age_years, region))
 
@@ -169,7 +169,7 @@ def _ripples() -> dict[str, np.ndarray]:
         for across in range(5):
             wave = np.cos(np.pi * down * (head.B + 90) / 210)[:, None] * np.cos(np.pi * across * head.X / 75)
             shift = np.zeros((*head.SHAPE, 3))
-            shift[..., 2] = 0.9 * fade * wave
+            shift[..., 2] = 0.75 * fade * wave
             made[f"ripple {down} {across}"] = shift
     for down in range(1, 4):
         wave = np.cos(np.pi * down * (head.B + 90) / 210)[:, None] * np.sin(np.pi * head.X / 75)

@@ -152,8 +152,9 @@ def _brows(person: Person, rng: np.random.Generator) -> np.ndarray:
         across, down = x[:, None] + ends * np.cos(lean)[:, None], b[:, None] + ends * np.sin(lean)[:, None]
         for dark, rows in enumerate(np.array_split(np.argsort(offset), 4)):
             strokes(hairs, side * across[rows], down[rows], 150 + 26 * dark)
+    full = rng.uniform(0.7, 1.7)
     solid = cv2.GaussianBlur(hairs, (0, 0), 1.2)
-    return np.maximum(0.85 * hairs, np.minimum(1.5 * solid, 235))
+    return np.maximum(0.9 * hairs, np.minimum(full * solid, 240))
 
 
 def _lips(person: Person, rng: np.random.Generator) -> np.ndarray:

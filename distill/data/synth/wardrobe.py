@@ -13,7 +13,7 @@ from distill.data.synth.identity import Person, hair_darkness
 from distill.data.synth.sheet import Sheet
 from distill.data.synth.skin import Layer, tone_colour
 
-_HAIRS = np.array([(214, 178, 116), (168, 120, 70), (112, 74, 44), (64, 42, 30), (30, 22, 20), (20, 17, 18)])
+_HAIRS = np.array([(222, 190, 132), (184, 138, 84), (134, 86, 52), (84, 54, 36), (38, 28, 24), (20, 17, 18)])
 _GREY = np.array([176, 172, 168])
 _DYES = np.array([(150, 62, 34), (196, 160, 96), (120, 30, 44), (52, 34, 26)])
 _CLOTHS = np.array(
@@ -91,8 +91,10 @@ def dress(person: Person, rng: np.random.Generator, now: np.random.Generator, ex
 
 def _hair_colours(person: Person, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The hair's colour as it grew in youth, and as it is worn now: grey or dyed."""
-    darkness = np.clip(hair_darkness(person) + rng.normal(0, 0.1), 0, 1)
+    darkness = np.clip(hair_darkness(person) + rng.normal(0, 0.14), 0, 1)
     colour = np.array([np.interp(darkness * 5, range(6), _HAIRS[:, c]) for c in range(3)])
+    if darkness < 0.75 and rng.random() < 0.12:
+        colour = colour * np.array([1.15, 0.72, 0.5])  # red
     natural = colour * rng.uniform(0.8, 1.2) + rng.normal(0, 4) * np.array([1.5, 0.2, -0.6])
     grey = np.clip(1.7 * person.old - 0.35 + rng.normal(0, 0.15), 0, 1)
     worn = natural + grey * (_GREY - natural)
@@ -159,7 +161,7 @@ def _short(rng: np.random.Generator) -> Style:
 
 
 def _long(rng: np.random.Generator) -> Style:
-    fringe = rng.choice([-40.0, -28.0, -22.0]) if rng.random() < 0.4 else None
+    fringe = rng.choice([-46.0, -34.0, -24.0]) if rng.random() < 0.28 else None
     end = rng.choice([62.0, 96.0, 150.0, 190.0], p=[0.2, 0.25, 0.3, 0.25])
     return Style(
         top_mm=rng.uniform(7, 18),
