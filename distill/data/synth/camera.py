@@ -11,7 +11,7 @@ from distill.types import CROP_PX
 
 def develop(linear: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Linear RGB [s s 3] to sRGB float32 in 0..255: exposure and contrast of the picture, highlights rolled off."""
-    exposed = linear * np.float32(np.exp(rng.normal(0.08, 0.05 + 0.20 * strength)))
+    exposed = linear * np.float32(np.exp(rng.normal(0.0, 0.05 + 0.20 * strength)))
     rolled = exposed * (1 + 0.16 * exposed) / (1 + 0.42 * exposed)
     values = np.sqrt(np.clip(rolled, 0, 1.2)) * 262
     contrast, cast = rng.normal(1.02, 0.02 + 0.06 * strength), rng.normal(0, 1 + 4.5 * strength, 3)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distill.data.synth.scene import View, turn
+from distill.data.synth.scene import View, triple, turn
 from distill.data.synth.shade import Light
 
 
@@ -70,7 +70,7 @@ def draw_look(rng: np.random.Generator, view: View, strength: float) -> Look:
 
 
 def draw_light(rng: np.random.Generator, strength: float) -> Light:
-    """A key light from up to 75 degrees aside, a fill, and light from around; without its shadow map yet."""
+    """A key light from up to 75 degrees aside, a fill, and light from around."""
     s = strength
     azimuth = np.radians(np.clip(rng.normal(0, 10 + 32 * s), -75, 75))
     height = np.radians(np.clip(rng.normal(30, 4 + 13 * s), -12, 58))
@@ -79,17 +79,15 @@ def draw_light(rng: np.random.Generator, strength: float) -> Light:
     power = rng.uniform(0.75, 1.2) * (1 + 0.15 * abs(azimuth))
     around = rng.uniform(0.3, 0.62) if rng.random() < 0.75 else rng.uniform(0.16, 0.3) + 0.2 * (1 - s)
     sky = around * (1 + rng.normal(0, 0.02 + 0.05 * s, 3))
-    return Light(
-        key.astype(np.float32),
+    colours = [
         power * np.array([1 + warmth, 1.0, 1 - 1.3 * warmth]),
-        _direction(-azimuth + rng.normal(0, 0.3), 0.15),
         rng.uniform(0.05, 0.35) * np.array([1 - warmth, 1.0, 1 + warmth]),
         sky,
         sky * rng.uniform(0.35, 0.75) * np.array([1.06, 1.0, 0.92]),
-        np.eye(3, dtype=np.float32),
-        np.zeros((2, 2), np.float32),
-        1.0,
-    )
+    ]
+    key_colour, fill_colour, above, below = (triple(colour) for colour in colours)
+    fill = triple(_direction(-azimuth + rng.normal(0, 0.3), 0.15))
+    return Light(triple(key), key_colour, fill, fill_colour, above, below)
 
 
 def _direction(azimuth: float, height: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from distill.data.synth.kernel import inlined
 
 
 class Eye(NamedTuple):
-    """One eye of one picture; lengths in mm, colours linear RGB [3] float32, shares 0..1."""
+    """One eye of one picture; lengths in mm, colours linear RGB, shares 0..1."""
 
     half_width: float
     upper: float
@@ -28,9 +28,9 @@ class Eye(NamedTuple):
     fold: float
     lash: float
     shadow: float
-    iris: np.ndarray
-    white: np.ndarray
-    paint: np.ndarray
+    iris: tuple[float, float, float]
+    white: tuple[float, float, float]
+    paint: tuple[float, float, float]
 
 
 @inlined

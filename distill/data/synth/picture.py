@@ -22,9 +22,10 @@ from distill.data.synth.scene import (
     landmarks,
     see,
     similarity,
-    with_shadow,
+    shadow_map,
+    triple,
 )
-from distill.data.synth.shade import Looks, Surface, shade
+from distill.data.synth.shade import Face, Looks, Scene, shade
 from distill.data.synth.sheet import Material, Sheet
 from distill.data.synth.skin import Hairline, tone_colour
 from distill.data.synth.streams import Key, Purpose
@@ -82,10 +83,10 @@ class Sitter:
         fine = int(side * _SUPERSAMPLING)
         pixels = aligned(view.project(surface.points), fit, fine)
         visible = see(surface, pixels, sheets, hair.strands(), fine)
-        rng = self._stream(Purpose.light, number)
-        light = with_shadow(draw_light(rng, s), surface, sheets)
-        looks = self._looks(outfit, draw_look(pose, view, s), expression, view)
-        image = shade(surface, visible, looks, light)
+        light = draw_light(self._stream(Purpose.light, number), s)
+        face = self._face(outfit, draw_look(pose, view, s), expression, view)
+        shadow = shadow_map(surface, sheets, light.key)
+        image = shade(Scene(surface, visible, self._looks(outfit), face, light, shadow))
         covered = visible.triangle >= 0
         image = np.where(covered[..., None], image, draw_background(self._stream(Purpose.background, number), fine))
         if outfit.glasses is not None:
@@ -107,22 +108,16 @@ class Sitter:
         covers = [make(points, outfit.cloth_mm) for make in outfit.covers]
         return [face, *self._ears, *worn, *spectacles, *covers]
 
-    def _looks(self, outfit: Outfit, look: Look, expression: dict[str, float], view: View) -> Looks:
+    def _looks(self, outfit: Outfit) -> Looks:
         bare = linear(tone_colour(self.person.tone) * np.array([1.0, 0.95, 0.94]))
-        materials = np.stack([bare, outfit.hair, outfit.cloth, outfit.frame, bare])
+        colours = np.stack([bare, outfit.hair, outfit.cloth, outfit.frame, bare])
+        materials = np.column_stack([colours, _GLOSS]).astype(np.float32)
+        layers = np.column_stack([outfit.layers, outfit.amounts]).astype(np.float32)
+        return Looks(self._texture, layers, materials, hair.strands())
+
+    def _face(self, outfit: Outfit, look: Look, expression: dict[str, float], view: View) -> Face:
         left, right = (_eye(self._eyes, look, outfit, expression, side) for side in (-1, 1))
-        return Looks(
-            self._texture,
-            outfit.layers,
-            outfit.amounts,
-            materials,
-            _GLOSS,
-            hair.strands(),
-            left,
-            right,
-            float(expression["open"]),
-            view.turn,
-        )
+        return Face(left, right, float(expression["open"]), *(triple(axis) for axis in view.turn.T))
 
 
 def _eye_traits(person: Person, rng: np.random.Generator) -> dict[str, float | np.ndarray]:
@@ -149,11 +144,11 @@ def _eye(traits: dict, look: Look, outfit: Outfit, expression: dict[str, float],
     wide = 1 + 0.12 * np.clip(expression["brows up"], -1, 1) - 0.16 * np.clip(expression["squint"], -0.5, 1.6)
     upper = traits["upper"] * wide * (1 - look.lowered) - (traits["lower"] - 0.6) * look.lowered * (look.lowered > 0.8)
     lower = traits["lower"] * (1 - 0.18 * np.clip(expression["squint"] + 0.5 * expression["smile"], -0.3, 2))
-    return Eye(
-        traits["half_width"], upper - 0.3 * look.down_mm, lower, traits["tilt"], traits["skew"],
-        side * look.right_mm, look.down_mm, traits["iris_mm"], look.pupil_mm, traits["fold_mm"], traits["fold"],
-        outfit.lash, outfit.shadow, traits["iris"], traits["white"], outfit.shadow_colour,
-    )  # fmt: skip
+    lengths = (traits["half_width"], upper - 0.3 * look.down_mm, lower, traits["tilt"], traits["skew"])
+    gaze = (side * look.right_mm, look.down_mm, traits["iris_mm"], look.pupil_mm)
+    paint = (traits["fold_mm"], traits["fold"], outfit.lash, outfit.shadow)
+    colours = (triple(colour) for colour in (traits["iris"], traits["white"], outfit.shadow_colour))
+    return Eye(*(float(value) for value in (*lengths, *gaze, *paint)), *colours)
 
 
 def _glaze(image: np.ndarray, outlines: list[np.ndarray], tint: float) -> None:

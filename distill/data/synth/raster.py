@@ -46,13 +46,16 @@ def rasterise(mesh: Mesh, side: int) -> Visible:
 
 @kernel
 def _fill(mesh, visible):
-    side = visible.depth.shape[0]
-    for t in range(len(mesh.triangles)):
-        i, j, k = mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2]
-        xi, yi, xj, yj = mesh.screen[i, 0], mesh.screen[i, 1], mesh.screen[j, 0], mesh.screen[j, 1]
-        xk, yk = mesh.screen[k, 0], mesh.screen[k, 1]
+    # Taken out of their tuples once: taken out in the loop, arrays would be counted in and out each time.
+    screen, triangles, uv, thin, strands, closed = mesh
+    seen, depth, first, second = visible
+    side = depth.shape[0]
+    for t in range(len(triangles)):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        xi, yi, xj, yj = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
+        xk, yk = screen[k, 0], screen[k, 1]
         area = (xj - xi) * (yk - yi) - (xk - xi) * (yj - yi)
-        if abs(area) < 1e-6 or (area > 0 and t < mesh.closed):
+        if abs(area) < 1e-6 or (area > 0 and t < closed):
             continue
         left, right = max(0, int(np.ceil(min(xi, xj, xk)))), min(side - 1, int(np.floor(max(xi, xj, xk))))
         top, bottom = max(0, int(np.ceil(min(yi, yj, yk)))), min(side - 1, int(np.floor(max(yi, yj, yk))))
@@ -60,8 +63,8 @@ def _fill(mesh, visible):
             continue
         inverse = np.float32(1.0) / area
         a_right, b_right = (yj - yk) * inverse, (yk - yi) * inverse
-        zi, zj, zk = mesh.screen[i, 2], mesh.screen[j, 2], mesh.screen[k, 2]
-        laced = mesh.thin[i] + mesh.thin[j] + mesh.thin[k] > 0
+        zi, zj, zk = screen[i, 2], screen[j, 2], screen[k, 2]
+        laced = thin[i] + thin[j] + thin[k] > 0
         first_x = np.float32(left)
         for y in range(top, bottom + 1):
             at_y = np.float32(y)
@@ -72,19 +75,19 @@ def _fill(mesh, visible):
                 if a < 0 or b < 0 or a + b > 1:
                     continue
                 z = zk + a * (zi - zk) + b * (zj - zk)
-                if z <= visible.depth[y, x] or (laced and _absent(mesh, t, a, b)):
+                if z <= depth[y, x] or (laced and _absent(triangles[t], uv, thin, strands, a, b)):
                     continue
-                visible.triangle[y, x], visible.depth[y, x] = t, z
-                visible.first[y, x], visible.second[y, x] = a, b
+                seen[y, x], depth[y, x] = t, z
+                first[y, x], second[y, x] = a, b
 
 
 @inlined
-def _absent(mesh, t, a, b):
+def _absent(corners, uv, thin, strands, a, b):
     """Whether no strand passes through this place of a triangle."""
-    i, j, k = mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2]
+    i, j, k = corners[0], corners[1], corners[2]
     c = 1 - a - b
-    thin = a * mesh.thin[i] + b * mesh.thin[j] + c * mesh.thin[k]
-    side = mesh.strands.shape[0]
-    u = int((a * mesh.uv[i, 0] + b * mesh.uv[j, 0] + c * mesh.uv[k, 0]) * side) % side
-    v = int((a * mesh.uv[i, 1] + b * mesh.uv[j, 1] + c * mesh.uv[k, 1]) * side) % side
-    return mesh.strands[v, u] < thin
+    absent = a * thin[i] + b * thin[j] + c * thin[k]
+    side = strands.shape[0]
+    u = int((a * uv[i, 0] + b * uv[j, 0] + c * uv[k, 0]) * side) % side
+    v = int((a * uv[i, 1] + b * uv[j, 1] + c * uv[k, 1]) * side) % side
+    return strands[v, u] < absent

@@ -8,7 +8,7 @@ import numpy as np
 
 from distill.data.synth import head
 from distill.data.synth.raster import Mesh, Visible, rasterise
-from distill.data.synth.shade import Light, Surface
+from distill.data.synth.shade import Shadow, Surface, Triple
 from distill.data.synth.sheet import Sheet, grid_normals, triangles
 from distill.types import CROP_PX
 
@@ -94,20 +94,20 @@ def see(surface: Surface, pixels: np.ndarray, sheets: list[Sheet], strands: np.n
     return rasterise(Mesh(screen, surface.triangles, surface.uv, thin, strands, closed), side)
 
 
-def shadow_map(surface: Surface, sheets: list[Sheet], key: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The turn [3 3] into the light's space and the map [n n] of what is nearest to the light, in mm; hair is solid here."""
+def shadow_map(surface: Surface, sheets: list[Sheet], key: Triple) -> Shadow:
+    """What keeps the key light away; hair is solid here."""
     across = np.cross(key, [0.0, 1.0, 0.2])
     across /= np.linalg.norm(across)
-    rotation = np.stack([across, np.cross(key, across), key]).astype(np.float32)
-    seen = surface.points @ rotation.T
-    screen = seen * np.float32(_SHADOW_PX / _SHADOW_MM) + np.float32(_SHADOW_PX / 2)
-    screen[:, 2] = seen[:, 2]
+    axes = np.stack([across, np.cross(key, across), key]).astype(np.float32)
+    scale = _SHADOW_PX / _SHADOW_MM
+    screen = surface.points @ axes.T
+    screen[:, :2] = screen[:, :2] * np.float32(scale) + np.float32(_SHADOW_PX / 2)
     solid = np.zeros(len(screen), np.float32)
-    mesh = Mesh(np.ascontiguousarray(screen), _corners(sheets, 4), surface.uv, solid, _NO_STRANDS, 0)
-    return rotation, rasterise(mesh, _SHADOW_PX).depth
+    mesh = Mesh(screen, _corners(sheets, 4), surface.uv, solid, _NO_STRANDS, 0)
+    return Shadow(rasterise(mesh, _SHADOW_PX).depth, *(triple(axis) for axis in axes), scale)
 
 
-def with_shadow(light: Light, surface: Surface, sheets: list[Sheet]) -> Light:
-    """The light with the map of its shadows."""
-    rotation, depth = shadow_map(surface, sheets, light.key)
-    return light._replace(turn=rotation, shadow=depth, scale=_SHADOW_PX / _SHADOW_MM)
+def triple(values: np.ndarray) -> Triple:
+    """Three numbers as the kernels take them."""
+    first, second, third = values.tolist()
+    return first, second, third
