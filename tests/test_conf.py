@@ -26,6 +26,7 @@ NEEDED = {
     "export": ["run=runs/latest"],
     "check": ["model=x.onnx"],
     "verify": ["model=x.onnx", "pairs=x.bin"],
+    "contact_sheet": [],
 }
 ALSO_NEEDED = {("teacher", "onnx"): ["teacher.weights=x.onnx"]}
 GROUPS = sorted(p.name for p in conf_dir().iterdir() if p.is_dir())

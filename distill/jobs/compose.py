@@ -17,7 +17,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 import distill
 from distill.jobs.build import check_targets
-from distill.jobs.schema import CheckConf, DistillConf, ExportJobConf, SignalsConf, TeachConf, VerifyConf
+from distill.jobs.schema import (
+    CheckConf,
+    ContactSheetConf,
+    DistillConf,
+    ExportJobConf,
+    SignalsConf,
+    TeachConf,
+    VerifyConf,
+)
 from distill.jobs.suggest import explain
 from distill.types import UserError
 
@@ -39,6 +47,7 @@ JOBS = {
     "export": Job(ExportJobConf, "write the ONNX file of a run again, with parity and verdict"),
     "check": Job(CheckConf, "judge an ONNX file by the limits of a protocol"),
     "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
+    "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 
 

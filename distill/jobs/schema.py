@@ -277,3 +277,15 @@ class VerifyConf:
     bootstrap: int = 1000
     """Resamplings behind each confidence interval."""
     seed: int = 1
+
+
+@dataclass
+class ContactSheetConf:
+    """``make faces``: a sheet of synthetic faces to look at."""
+
+    people: int = 8
+    pictures: int = 10
+    seed: int = 1
+    side_px: int = 168
+    """Side of one face; the data set has 112."""
+    out: str = "faces.png"

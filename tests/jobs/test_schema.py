@@ -37,6 +37,14 @@ def test_every_class_belongs_to_a_job():
                 if inner not in reached and inner.__name__ in str(field.type):
                     reach(inner)
 
-    for name in ("DistillConf", "TeachConf", "SignalsConf", "ExportJobConf", "CheckConf", "VerifyConf"):
+    for name in (
+        "DistillConf",
+        "TeachConf",
+        "SignalsConf",
+        "ExportJobConf",
+        "CheckConf",
+        "VerifyConf",
+        "ContactSheetConf",
+    ):
         reach(getattr(schema, name))
     assert reached == set(conf_classes())

@@ -1,0 +1,1 @@
+"""Procedurally generated faces: identities and pictures from seeds alone (docs/synthfaces.md)."""

@@ -1,0 +1,91 @@
+"""What a folder of synthetic faces was made from, and whether it still is what was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from distill.types import UserError
+
+MANIFEST = "synthfaces.json"
+VERSION = 1
+"""To be raised with every change that moves pixels."""
+MAX_COUNT = 1 << 24
+_PEOPLE_PER_FOLD, _FOLDS = 2, 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """``identities`` people with ``pictures`` each to train on, and ``pairs`` of held-out people in each of two sets."""
+
+    identities: int
+    pictures: int
+    pairs: int
+    seed: int
+    version: int = VERSION
+
+    def check(self) -> None:
+        """Raise UserError for numbers that cannot be."""
+        least = 2 * _PEOPLE_PER_FOLD * _FOLDS
+        limits = {
+            "identities": (1, MAX_COUNT),
+            "pictures": (1, MAX_COUNT),
+            "pairs": (least, MAX_COUNT),
+            "seed": (0, (1 << 32) - 1),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"data.reader.{name} is {value}; expected {low} to {high}")
+        if self.pairs % (2 * _FOLDS):
+            raise UserError(
+                f"data.reader.pairs is {self.pairs}; expected a multiple of {2 * _FOLDS}: "
+                f"{_FOLDS} folds, each half of the same people"
+            )
+
+
+def write_manifest(folder: Path, recipe: Recipe) -> None:
+    """Write the recipe and the sha256 of every other file into ``folder``."""
+    digests = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    content = json.dumps({"recipe": asdict(recipe), "sha256": digests}, indent=1)
+    (folder / MANIFEST).write_text(content + "\n")
+
+
+def is_made(folder: Path, recipe: Recipe) -> bool:
+    """Whether ``folder`` holds the whole data set of ``recipe``; false where it has to be made, or made again.
+
+    Raises UserError where something else is there, which is not ours to remove.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    made, digests = _read_manifest(folder)
+    if made != asdict(recipe):
+        differs = [f"{k} {made.get(k)!r}, not {v!r}" for k, v in asdict(recipe).items() if made.get(k) != v]
+        raise UserError(
+            f"{folder}: holds synthetic faces of another recipe ({'; '.join(differs)}); "
+            "expected the same: choose another data.root or remove the folder"
+        )
+    return all((folder / name).is_file() and _digest(folder / name) == digest for name, digest in digests.items())
+
+
+def _read_manifest(folder: Path) -> tuple[dict, dict[str, str]]:
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text())
+        return dict(content["recipe"]), dict(content["sha256"])
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder}: holds no {MANIFEST}; expected an empty or absent folder for synthetic faces: "
+            "choose another data.root"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: is damaged or no manifest of synthetic faces; remove {folder} to make it again"
+        ) from error
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

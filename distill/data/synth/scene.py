@@ -1,0 +1,113 @@
+"""One picture's scene: a head with its expression and outfit, turned, seen by a camera, aligned and lit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from distill.data.synth import head
+from distill.data.synth.raster import Mesh, Visible, rasterise
+from distill.data.synth.shade import Shadow, Surface, Triple
+from distill.data.synth.sheet import Sheet, grid_normals, triangles
+from distill.types import CROP_PX
+
+TEMPLATE_PX = np.array(
+    [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]
+)
+"""ArcFace's places in a crop of 112 px: eyes, tip of the nose, corners of the mouth, as the viewer sees them."""
+_SHADOW_PX, _SHADOW_MM = 80, 330.0
+_NO_STRANDS = np.zeros((1, 1), np.float32)
+
+
+@dataclass(frozen=True)
+class View:
+    """``turn`` [3 3] takes the head's mm to the viewer's; the camera stands ``distance_mm`` before the head."""
+
+    turn: np.ndarray
+    distance_mm: float
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """View-space points [n 3] in mm to the picture's plane [n 2], before alignment."""
+        nearness = np.float32(self.distance_mm) / (np.float32(self.distance_mm) - points[:, 2:3])
+        return points[:, :2] * nearness
+
+
+def turn(yaw: float, pitch: float) -> np.ndarray:
+    """The rotation [3 3] of a head that looks to the viewer's right and down by so many radians."""
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    return np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]]) @ np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+
+
+def landmarks(points: np.ndarray) -> np.ndarray:
+    """The five points [5 3] of a head [r c 3] that the template names."""
+    eye, mouth = head.EYE_X_MM, head.MOUTH_HALF_MM
+    places = [(-eye, 0), (eye, 0), (0, head.NOSE_TIP_MM), (-mouth, head.LIP_LINE_MM), (mouth, head.LIP_LINE_MM)]
+    return np.stack([head.at(points, x, b) for x, b in places])
+
+
+def similarity(from_: np.ndarray, to: np.ndarray) -> tuple[complex, complex]:
+    """The least-squares similarity between points [n 2], as complex (factor, shift): to = factor * from + shift."""
+    p, q = from_ @ np.array([1, 1j]), to @ np.array([1, 1j])
+    centred = p - p.mean()
+    factor = (np.conj(centred) @ (q - q.mean())) / (np.abs(centred) ** 2).sum()
+    return factor, q.mean() - factor * p.mean()
+
+
+def aligned(plane: np.ndarray, fit: tuple[complex, complex], side: int) -> np.ndarray:
+    """Points [n 2] of the picture's plane to pixels [n 2] of a crop of ``side`` pixels."""
+    scale = side / CROP_PX
+    factor, shift = fit[0] * scale, fit[1] * scale + 0.5 * (scale - 1) * (1 + 1j)
+    matrix = np.array([[factor.real, factor.imag], [-factor.imag, factor.real]], plane.dtype)
+    return plane @ matrix + np.array([shift.real, shift.imag], plane.dtype)
+
+
+def assemble(sheets: list[Sheet], view: View) -> Surface:
+    """All sheets in view space, as one surface."""
+    points = [s.points.reshape(-1, 3) for s in sheets]
+    normals = [grid_normals(np.ascontiguousarray(s.points)).reshape(-1, 3) for s in sheets]
+    rotation = view.turn.T.astype(np.float32)
+    corners = _corners(sheets, 1)
+    counts = [len(triangles(*s.points.shape[:2])) for s in sheets]
+    return Surface(
+        np.concatenate(points) @ rotation,
+        np.concatenate(normals) @ rotation,
+        np.concatenate([s.uv.reshape(-1, 2) for s in sheets]),
+        np.concatenate([s.open.ravel() for s in sheets]),
+        corners,
+        np.repeat([int(s.material) for s in sheets], counts).astype(np.uint8),
+    )
+
+
+def _corners(sheets: list[Sheet], step: int) -> np.ndarray:
+    begins = np.cumsum([0, *(s.points[..., 0].size for s in sheets[:-1])])
+    return np.concatenate(
+        [triangles(*s.points.shape[:2], step) + np.int32(b) for s, b in zip(sheets, begins, strict=True)]
+    )
+
+
+def see(surface: Surface, pixels: np.ndarray, sheets: list[Sheet], strands: np.ndarray, side: int) -> Visible:
+    """What the camera sees of the surface, whose points lie at ``pixels`` [v 2]."""
+    screen = np.column_stack([pixels, surface.points[:, 2]]).astype(np.float32)
+    thin = np.concatenate([s.thin.ravel() for s in sheets])
+    closed = len(triangles(*sheets[0].points.shape[:2]))
+    return rasterise(Mesh(screen, surface.triangles, surface.uv, thin, strands, closed), side)
+
+
+def shadow_map(surface: Surface, sheets: list[Sheet], key: Triple) -> Shadow:
+    """What keeps the key light away; hair is solid here."""
+    across = np.cross(key, [0.0, 1.0, 0.2])
+    across /= np.linalg.norm(across)
+    axes = np.stack([across, np.cross(key, across), key]).astype(np.float32)
+    scale = _SHADOW_PX / _SHADOW_MM
+    screen = surface.points @ axes.T
+    screen[:, :2] = screen[:, :2] * np.float32(scale) + np.float32(_SHADOW_PX / 2)
+    solid = np.zeros(len(screen), np.float32)
+    mesh = Mesh(screen, _corners(sheets, 4), surface.uv, solid, _NO_STRANDS, 0)
+    return Shadow(rasterise(mesh, _SHADOW_PX).depth, *(triple(axis) for axis in axes), scale)
+
+
+def triple(values: np.ndarray) -> Triple:
+    """Three numbers as the kernels take them."""
+    first, second, third = values.tolist()
+    return first, second, third
