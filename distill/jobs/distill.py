@@ -19,7 +19,7 @@ from distill.jobs.open_teacher import try_out
 from distill.jobs.recipe import build_objective, length, machine_for, seed_everything, sizes_of
 from distill.jobs.run_folder import STUDENT_WEIGHTS, RunFolder, open_run
 from distill.jobs.schema import DistillConf, TeacherConf
-from distill.jobs.supervision import Showing, Supervision, supervise
+from distill.jobs.supervision import Showing, Supervision, require_teacher, supervise
 from distill.jobs.tracking import tracked
 from distill.jobs.training import Faces, Training, fit
 from distill.tracking.wandb_run import WandbRun
@@ -38,6 +38,7 @@ class Opened:
 
 def run(conf: DistillConf) -> int:
     """Train, export, compare, check, verify, report; 0 where the student passes its protocol, 1 where it does not."""
+    require_teacher(conf.teacher, conf.signals)
     labelled = labelled_faces(conf.data)
     faces, pairs = with_transfer(labelled, conf.data), verification_pairs(conf.data)
     shown = Showing(labelled, faces, augmentation(conf.data), conf.seed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet, Joined
 from distill.data.pairs import Pairs, read_pairs
+from distill.data.synth.recipe import identity_of
 from distill.jobs.build import build
 from distill.jobs.schema import DataConf
 from distill.metrics.folds import FOLDS
@@ -48,7 +50,7 @@ def verification_pairs(conf: DataConf) -> list[Pairs]:
 
 def _enough(path: Path) -> Pairs:
     """The set, which needs a pair for each fold of the standard protocol."""
-    pairs = read_pairs(path)
+    pairs = replace(read_pairs(path), identity=identity_of(path))
     if len(pairs) < FOLDS:
         raise UserError(f"{path} has {len(pairs)} pairs; expected at least {FOLDS}, one for each fold of the protocol")
     return pairs

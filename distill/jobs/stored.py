@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -94,6 +95,15 @@ def _first_match(wanted: Wanted) -> tuple[Path | None, str]:
         if first_difference(manifest.data, wanted.data) is None and manifest.teacher["name"] == wanted.teacher["name"]:
             why = f"those in {folder} do not match: {difference}"
     return None, why
+
+
+def stored_teachers() -> set[str]:
+    """The names of the teachers that some store is of, whatever else it is."""
+    names = set()
+    for folder in _stores():
+        with suppress(UserError):
+            names.add(read_manifest(folder).teacher.get("name"))
+    return names
 
 
 def _stores() -> Iterator[Path]:

@@ -19,7 +19,7 @@ from distill.jobs.cache import kept
 from distill.jobs.centres import mean_centres
 from distill.jobs.open_teacher import open_teacher, teacher_id
 from distill.jobs.schema import TeacherConf
-from distill.jobs.stored import AUTO, LIVE, Wanted, described_data, described_teacher, find_folder
+from distill.jobs.stored import AUTO, LIVE, Wanted, described_data, described_teacher, find_folder, stored_teachers
 from distill.losses.objective import Objective
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import distances
@@ -127,6 +127,14 @@ class Showing:
     faces: FaceSet
     augment: Augmentation
     seed: int
+
+
+def require_teacher(conf: TeacherConf, signals: str) -> None:
+    """``UserError`` at once where neither the teacher nor a store of it is here: data may take minutes to be made."""
+    named = conf.network is not None or conf.weights is not None
+    here = conf.weights is not None and Path(conf.weights).is_file()
+    if named and not here and (signals == LIVE or (signals == AUTO and conf.name not in stored_teachers())):
+        open_teacher(conf, "")  # says what is missing
 
 
 def supervise(conf: TeacherConf, signals: str, shown: Showing, cache: Path) -> Supervision | None:

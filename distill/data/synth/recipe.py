@@ -45,6 +45,20 @@ class Recipe:
                 f"{_FOLDS} folds, each half of the same people"
             )
 
+    def identity(self) -> str:
+        """Names what is made from the recipe on any machine, where rounding may differ in a pixel here and there."""
+        return f"synthfaces {json.dumps(asdict(self), sort_keys=True)}"
+
+
+def identity_of(path: Path) -> str | None:
+    """What names a file of a folder of synthetic faces on any machine; None where it is not, or no longer, such a one."""
+    if not path.with_name(MANIFEST).is_file():
+        return None
+    made, digests = _read_manifest(path.parent)
+    if digests.get(path.name) != _digest(path):
+        return None
+    return f"synthfaces {json.dumps(made, sort_keys=True)} {path.name}"
+
 
 def write_manifest(folder: Path, recipe: Recipe) -> None:
     """Write the recipe and the sha256 of every other file into ``folder``."""
