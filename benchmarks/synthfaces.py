@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +51,7 @@ def main() -> int:
     rows = {}
     for name, nuisance in MODES.items():
         images, people = _pictures(nuisance, arguments)
-        rows[name] = {**_scores(teacher.embed(images), people), "floor": dict(zip(("auc", "tar"), FLOORS[name]))}
+        rows[name] = {**_scores(teacher.embed(images), people), "floor": FLOORS[name]}
         if name == "mild" and arguments.haar:
             rows[name]["haar_found"] = _haar(arguments.haar, images)
         print(name, json.dumps(rows[name]), flush=True)
@@ -137,8 +136,10 @@ def _machine() -> str:
 
 def _told(arguments: argparse.Namespace) -> str:
     numbers = f"--people {arguments.people} --pictures {arguments.pictures} --seed {arguments.seed}"
-    return shlex.join(["python", "benchmarks/synthfaces.py"]) + f" DATA_ROOT {numbers}" + " --haar PYTHON" * bool(
-        arguments.haar
+    return (
+        shlex.join(["python", "benchmarks/synthfaces.py"])
+        + f" DATA_ROOT {numbers}"
+        + " --haar PYTHON" * bool(arguments.haar)
     )
 
 

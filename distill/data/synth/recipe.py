@@ -18,7 +18,7 @@ _PEOPLE_PER_FOLD, _FOLDS = 2, 10
 
 @dataclass(frozen=True)
 class Recipe:
-    """``identities`` people with ``pictures`` each to train on, and ``pairs`` of held-out people in each of two sets."""
+    """``identities`` people with ``pictures`` each to train on; two sets of ``pairs`` of other people."""
 
     identities: int
     pictures: int

@@ -12,7 +12,7 @@ from distill.data.synth import texture
 from distill.data.synth.head import EYE_X_MM, LIP_LINE_MM, MOUTH_HALF_MM
 from distill.data.synth.identity import Person
 from distill.data.synth.streams import Purpose
-from distill.data.synth.texture import B, COS, X, blobs, noise, stroke, strokes
+from distill.data.synth.texture import COS, B, X, blobs, noise, stroke, strokes
 
 CHANNELS = 9
 _TONES = np.array([(240, 214, 200), (228, 192, 170), (206, 163, 134), (168, 122, 94), (122, 84, 64), (82, 57, 46)])
@@ -91,7 +91,7 @@ def _skin(person: Person, rng: np.random.Generator) -> np.ndarray:
     shade = mottled * np.float32(0.6 + 0.7 * person.old + 0.9 * rng.random() ** 2)
     shade -= blobs(*_SHADE, (rings, EYE_X_MM, 9, 13, 5), (0.8 * rings, 17, 1, 5, 7))
     shade -= _marks(person, rng) / np.float32(255)
-    skin = (1 + shade[..., None]) * colour.astype(np.float32) + blood[..., None] * np.float32([5, -13, -11])
+    skin = (1 + shade[..., None]) * colour.astype(np.float32) + blood[..., None] * np.array([5, -13, -11], np.float32)
     return np.clip(skin, 0, 255)
 
 
