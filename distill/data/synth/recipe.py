@@ -58,7 +58,9 @@ def is_made(folder: Path, recipe: Recipe) -> bool:
 
     Raises UserError where something else is there, which is not ours to remove.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; expected a folder or nothing: choose another data.root")
+    if not folder.exists() or not any(folder.iterdir()):
         return False
     made, digests = _read_manifest(folder)
     if made != asdict(recipe):
@@ -74,7 +76,7 @@ def _read_manifest(folder: Path) -> tuple[dict, dict[str, str]]:
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text())
-        return dict(content["recipe"]), dict(content["sha256"])
+        return {**content["recipe"]}, {**content["sha256"]}
     except FileNotFoundError:
         raise UserError(
             f"{folder}: holds no {MANIFEST}; expected an empty or absent folder for synthetic faces: "
