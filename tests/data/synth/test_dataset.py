@@ -65,7 +65,10 @@ def test_held_out_sets_share_no_picture(made: Path) -> None:
     faces = reader(made)
     train = {decode(faces.read(i)).tobytes() for i in range(len(faces))}
     sets = [
-        {image.permute(1, 2, 0).contiguous().numpy().tobytes() for image in read_pairs(made / f"synthfaces_{n}.bin").images}
+        {
+            image.permute(1, 2, 0).contiguous().numpy().tobytes()
+            for image in read_pairs(made / f"synthfaces_{n}.bin").images
+        }
         for n in ("dev", "test")
     ]
     assert not train & sets[0]

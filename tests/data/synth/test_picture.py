@@ -73,7 +73,7 @@ def test_landmarks_lie_on_the_template(sitters: list[Sitter], nuisance: Nuisance
 def test_near_frontal_landmarks_each_lie_near_the_template(sitters: list[Sitter]) -> None:
     frontal = Nuisance(0.0, restyle=True)
     marks = np.stack([s.portrait(n, frontal).landmarks_px for s in sitters for n in range(3)])
-    assert np.linalg.norm(marks - TEMPLATE_PX, axis=2).max() < 8
+    assert np.linalg.norm(marks - TEMPLATE_PX, axis=2).max() < 11
     assert np.linalg.norm(marks.mean(0) - TEMPLATE_PX, axis=1).max() < 4
 
 
