@@ -13,7 +13,8 @@ MANIFEST = "synthfaces.json"
 VERSION = 1
 """To be raised with every change that moves pixels."""
 MAX_COUNT = 1 << 24
-_PEOPLE_PER_FOLD, _FOLDS = 2, 10
+FOLDS = 10
+_PEOPLE_PER_FOLD = 2
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Recipe:
 
     def check(self) -> None:
         """Raise UserError for numbers that cannot be."""
-        least = 2 * _PEOPLE_PER_FOLD * _FOLDS
+        least = 2 * _PEOPLE_PER_FOLD * FOLDS
         limits = {
             "identities": (1, MAX_COUNT),
             "pictures": (1, MAX_COUNT),
@@ -39,10 +40,10 @@ class Recipe:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise UserError(f"data.reader.{name} is {value}; expected {low} to {high}")
-        if self.pairs % (2 * _FOLDS):
+        if self.pairs % (2 * FOLDS):
             raise UserError(
-                f"data.reader.pairs is {self.pairs}; expected a multiple of {2 * _FOLDS}: "
-                f"{_FOLDS} folds, each half of the same people"
+                f"data.reader.pairs is {self.pairs}; expected a multiple of {2 * FOLDS}: "
+                f"{FOLDS} folds, each half of the same people"
             )
 
 

@@ -15,8 +15,8 @@ import pytest
 from distill.data.decode import decode
 from distill.data.pairs import read_pairs
 from distill.data.synth.dataset import SynthFaces
-from distill.data.synth.making import FOLDS, held_out_people, make
-from distill.data.synth.recipe import MANIFEST, Recipe
+from distill.data.synth.making import held_out_people, make
+from distill.data.synth.recipe import FOLDS, MANIFEST, Recipe
 from distill.jobs.build import build
 from distill.types import UserError
 
