@@ -51,7 +51,7 @@ def main() -> int:
     rows = {}
     for name, nuisance in MODES.items():
         images, people = _pictures(nuisance, arguments)
-        rows[name] = {**_scores(teacher.embed(images), people), "floor": dict(zip(("auc", "tar"), FLOORS[name]))}
+        rows[name] = {**_scores(teacher.embed(images), people), "floor": FLOORS[name]}
         if name == "mild" and arguments.haar:
             rows[name]["haar_found"] = _haar(arguments.haar, images)
         print(name, json.dumps(rows[name]), flush=True)

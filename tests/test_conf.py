@@ -107,8 +107,13 @@ def test_every_reader_and_its_augmentation_build(tmp_path: Path):
     for person in ("a", "b"):
         (tmp_path / person).mkdir()
         (tmp_path / person / "0.png").write_bytes(picture)
+    small = [
+        f"data.root={tmp_path}/synthetic",
+        *(f"data.reader.{o}" for o in ("identities=1", "pictures=2", "pairs=40")),
+    ]
     for choice in (choice for group, choice in CHOICES if group == "data"):
-        data = load("distill", [f"data={choice}", f"data.root={tmp_path}"]).data
+        where = small if choice == "synthfaces" else [f"data.root={tmp_path}"]
+        data = load("distill", [f"data={choice}", *where]).data
         assert len(labelled_faces(data)) == 2, choice
         assert augmentation(data).mirror == 0.5, choice
 

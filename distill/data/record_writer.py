@@ -1,4 +1,4 @@
-"""Writes a training folder in InsightFace's layout, byte for byte as MXNet's own writer would (``recordio.py`` reads it).
+"""Writes a training folder in InsightFace's layout, byte for byte as MXNet's own writer would.
 
 Images have keys from 1, labels ``[class, 1]`` and their key as id; an empty record for each identity follows them, and
 the header of key 0 comes last.

@@ -35,7 +35,8 @@ def run(conf: ContactSheetConf) -> int:
 
 
 def _framed(face: np.ndarray) -> np.ndarray:
-    return cv2.copyMakeBorder(face, *[_GAP_PX // 2] * 4, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    edge = _GAP_PX // 2
+    return np.pad(face, ((edge, edge), (edge, edge), (0, 0)), constant_values=255)
 
 
 def _check(conf: ContactSheetConf) -> None:

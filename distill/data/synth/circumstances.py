@@ -25,7 +25,7 @@ EVERYDAY = Nuisance(1.0, restyle=True)
 
 
 def draw_view(rng: np.random.Generator, strength: float) -> View:
-    yaw = np.radians(np.clip(rng.normal(0, 21 * strength + 1), -50, 50))
+    yaw = np.radians(np.clip(rng.normal(0, 20 * strength + 1), -50, 50))
     pitch = np.radians(np.clip(rng.normal(2, 8 * strength + 1), -24, 24))
     return View(turn(yaw, pitch), rng.uniform(650, 1600))
 

@@ -59,7 +59,6 @@ def strands() -> np.ndarray:
 
 def sheets(points: np.ndarray, style: Style, hairline: Hairline, rng: np.random.Generator) -> list[Sheet]:
     """The layers over a head of ``points`` [r c 3], the innermost first; ``rng`` places its locks."""
-    ends = _ends(style, hairline)
     w = np.linspace(0, 1, _ROWS)[:, None] ** 0.9
     heights = head.TOP_MM + w * (_ends(style, hairline) - head.TOP_MM)[None]
     below = np.maximum(heights - _HANG_MM, 0)

@@ -16,9 +16,9 @@ import numpy as np
 
 from distill.data.synth.sheet import grid_normals
 
-COLUMNS = 161
+COLUMNS = 145
 RADIUS_MM = 75.0
-TOP_MM, BOTTOM_MM = -121.0, 236.0
+TOP_MM, BOTTOM_MM = -121.0, 200.0
 LIP_LINE_MM, LIP_GAP_MM = 71.0, 0.3
 MOUTH_HALF_MM = 25.0
 EYE_X_MM = 31.5
@@ -26,7 +26,7 @@ NOSE_TIP_MM = 39.0
 
 
 class Spot(NamedTuple):
-    """A Gaussian field: middle and spread in canonical mm, and the shift in mm; mirrored to both sides unless x is 0."""
+    """A Gaussian field: middle and spread in canonical mm, shift in mm; mirrored to both sides unless x is 0."""
 
     x: float
     b: float
@@ -45,10 +45,10 @@ def azimuth(t: np.ndarray) -> np.ndarray:
 def _rows() -> np.ndarray:
     """Heights of the grid's rows: dense where eyes, nose and mouth are, and two on the edges of the lips' gap."""
     knots = [TOP_MM, -110, -60, -26, -20, 14, 20, 34, 56, 64, LIP_LINE_MM - LIP_GAP_MM]
-    steps = [3.5, 5, 4, 2, 1.5, 2, 2.5, 1.6, 2, 1.3]
+    steps = [3.5, 5.5, 4.2, 2, 1.6, 2, 2.6, 1.7, 2, 1.4]
     above = [np.arange(a, b - 0.3 * s, s) for a, b, s in zip(knots[:-1], knots[1:], steps, strict=True)]
     knots = [LIP_LINE_MM + LIP_GAP_MM, 82, 90, 122, 150, BOTTOM_MM]
-    steps = [1.3, 2, 2.6, 5, 8]
+    steps = [1.4, 2.1, 2.8, 6, 10]
     below = [np.arange(a, b - 0.3 * s, s) for a, b, s in zip(knots[:-1], knots[1:], steps, strict=True)]
     gap = [LIP_LINE_MM - LIP_GAP_MM, LIP_LINE_MM]
     return np.concatenate([*above, gap, *below, [BOTTOM_MM]])

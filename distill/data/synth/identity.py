@@ -11,7 +11,7 @@ from distill.data.synth import head
 from distill.data.synth.head import EYE_X_MM, Spot
 from distill.data.synth.streams import Key, Purpose
 
-SHAPE_GAIN = 1.42
+SHAPE_GAIN = 1.44
 _MAX_SIGMA = 2.3
 
 

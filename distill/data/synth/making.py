@@ -20,12 +20,11 @@ from distill.data.pairs import write_pairs
 from distill.data.record_writer import RecordWriter
 from distill.data.synth.circumstances import EVERYDAY
 from distill.data.synth.picture import Sitter
-from distill.data.synth.recipe import Recipe, is_made, write_manifest
+from distill.data.synth.recipe import FOLDS, Recipe, is_made, write_manifest
 from distill.data.synth.streams import Key, Split
 
 PAIR_FILES = {Split.validation: "synthfaces_dev.bin", Split.test: "synthfaces_test.bin"}
 """By name the validation set comes first, and so is the main one."""
-FOLDS = 10
 _HELD_OUT_PICTURES = 6
 _PAIRS_PER_PERSON = 5
 

@@ -81,8 +81,7 @@ class Sitter:
         marks = view.project(landmarks(points) @ view.turn.T)
         fit = similarity(marks, TEMPLATE_PX + pose.normal(0, JITTER_PX, (5, 2)))
         fine = int(side * _SUPERSAMPLING)
-        pixels = aligned(view.project(surface.points), fit, fine)
-        visible = see(surface, pixels, sheets, hair.strands(), fine)
+        visible = see(surface, view, fit, sheets, fine)
         light = draw_light(self._stream(Purpose.light, number), s)
         face = self._face(outfit, draw_look(pose, view, s), expression, view)
         shadow = shadow_map(surface, sheets, light.key)
@@ -144,11 +143,25 @@ def _eye(traits: dict, look: Look, outfit: Outfit, expression: dict[str, float],
     wide = 1 + 0.12 * np.clip(expression["brows up"], -1, 1) - 0.16 * np.clip(expression["squint"], -0.5, 1.6)
     upper = traits["upper"] * wide * (1 - look.lowered) - (traits["lower"] - 0.6) * look.lowered * (look.lowered > 0.8)
     lower = traits["lower"] * (1 - 0.18 * np.clip(expression["squint"] + 0.5 * expression["smile"], -0.3, 2))
-    lengths = (traits["half_width"], upper - 0.3 * look.down_mm, lower, traits["tilt"], traits["skew"])
-    gaze = (side * look.right_mm, look.down_mm, traits["iris_mm"], look.pupil_mm)
-    paint = (traits["fold_mm"], traits["fold"], outfit.lash, outfit.shadow)
-    colours = (triple(colour) for colour in (traits["iris"], traits["white"], outfit.shadow_colour))
-    return Eye(*(float(value) for value in (*lengths, *gaze, *paint)), *colours)
+    iris, white, paint = (triple(colour) for colour in (traits["iris"], traits["white"], outfit.shadow_colour))
+    return Eye(
+        half_width=float(traits["half_width"]),
+        upper=float(upper - 0.3 * look.down_mm),
+        lower=float(lower),
+        tilt=float(traits["tilt"]),
+        skew=float(traits["skew"]),
+        gaze_x=side * look.right_mm,
+        gaze_y=look.down_mm,
+        iris_mm=float(traits["iris_mm"]),
+        pupil_mm=look.pupil_mm,
+        fold_mm=float(traits["fold_mm"]),
+        fold=float(traits["fold"]),
+        lash=outfit.lash,
+        shadow=outfit.shadow,
+        iris=iris,
+        white=white,
+        paint=paint,
+    )
 
 
 def _glaze(image: np.ndarray, outlines: list[np.ndarray], tint: float) -> None:

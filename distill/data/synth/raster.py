@@ -12,7 +12,8 @@ from distill.data.synth.kernel import inlined, kernel
 class Mesh(NamedTuple):
     """``screen`` [v 3] float32 (pixels right, pixels down, mm towards the viewer), ``triangles`` [t 3] int32.
 
-    Of the first ``closed`` triangles, which bound a solid, the far sides are left out. ``uv`` [v 2] and ``thin`` [v] let strands be left out: a pixel where ``strands`` [s s] is below ``thin`` is empty.
+    Of the first ``closed`` triangles, which bound a solid, the far sides are left out. ``uv`` [v 2] and ``thin`` [v]
+    let strands be left out: a pixel where ``strands`` [s s] is below ``thin`` is empty.
     """
 
     screen: np.ndarray
@@ -24,7 +25,7 @@ class Mesh(NamedTuple):
 
 
 class Visible(NamedTuple):
-    """For every pixel [s s]: the nearest triangle (-1 for none), its depth, and the weights of its first two corners."""
+    """For every pixel [s s]: the nearest triangle (-1 for none), its depth, the weights of two corners."""
 
     triangle: np.ndarray
     depth: np.ndarray

@@ -13,12 +13,13 @@ MANIFEST = "synthfaces.json"
 VERSION = 1
 """To be raised with every change that moves pixels."""
 MAX_COUNT = 1 << 24
-_PEOPLE_PER_FOLD, _FOLDS = 2, 10
+FOLDS = 10
+_PEOPLE_PER_FOLD = 2
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """``identities`` people with ``pictures`` each to train on, and ``pairs`` of held-out people in each of two sets."""
+    """``identities`` people with ``pictures`` each to train on; two sets of ``pairs`` of other people."""
 
     identities: int
     pictures: int
@@ -28,7 +29,7 @@ class Recipe:
 
     def check(self) -> None:
         """Raise UserError for numbers that cannot be."""
-        least = 2 * _PEOPLE_PER_FOLD * _FOLDS
+        least = 2 * _PEOPLE_PER_FOLD * FOLDS
         limits = {
             "identities": (1, MAX_COUNT),
             "pictures": (1, MAX_COUNT),
@@ -39,10 +40,10 @@ class Recipe:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise UserError(f"data.reader.{name} is {value}; expected {low} to {high}")
-        if self.pairs % (2 * _FOLDS):
+        if self.pairs % (2 * FOLDS):
             raise UserError(
-                f"data.reader.pairs is {self.pairs}; expected a multiple of {2 * _FOLDS}: "
-                f"{_FOLDS} folds, each half of the same people"
+                f"data.reader.pairs is {self.pairs}; expected a multiple of {2 * FOLDS}: "
+                f"{FOLDS} folds, each half of the same people"
             )
 
     def identity(self) -> str:
@@ -72,7 +73,9 @@ def is_made(folder: Path, recipe: Recipe) -> bool:
 
     Raises UserError where something else is there, which is not ours to remove.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; expected a folder or nothing: choose another data.root")
+    if not folder.exists() or not any(folder.iterdir()):
         return False
     made, digests = _read_manifest(folder)
     if made != asdict(recipe):
@@ -88,7 +91,7 @@ def _read_manifest(folder: Path) -> tuple[dict, dict[str, str]]:
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text())
-        return dict(content["recipe"]), dict(content["sha256"])
+        return {**content["recipe"]}, {**content["sha256"]}
     except FileNotFoundError:
         raise UserError(
             f"{folder}: holds no {MANIFEST}; expected an empty or absent folder for synthetic faces: "

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from distill.data.synth import head
+from distill.data.synth.hair import strands
+from distill.data.synth.kernel import kernel
 from distill.data.synth.raster import Mesh, Visible, rasterise
 from distill.data.synth.shade import Shadow, Surface, Triple
 from distill.data.synth.sheet import Sheet, grid_normals, triangles
@@ -56,10 +58,15 @@ def similarity(from_: np.ndarray, to: np.ndarray) -> tuple[complex, complex]:
 
 def aligned(plane: np.ndarray, fit: tuple[complex, complex], side: int) -> np.ndarray:
     """Points [n 2] of the picture's plane to pixels [n 2] of a crop of ``side`` pixels."""
+    factor, shift = _pixel_fit(fit, side)
+    placed = factor * (plane @ np.array([1, 1j])) + shift
+    return np.stack([placed.real, placed.imag], -1)
+
+
+def _pixel_fit(fit: tuple[complex, complex], side: int) -> tuple[complex, complex]:
+    """A similarity to the template's 112 pixels, for ``side`` pixels: their centres lie at whole numbers."""
     scale = side / CROP_PX
-    factor, shift = fit[0] * scale, fit[1] * scale + 0.5 * (scale - 1) * (1 + 1j)
-    matrix = np.array([[factor.real, factor.imag], [-factor.imag, factor.real]], plane.dtype)
-    return plane @ matrix + np.array([shift.real, shift.imag], plane.dtype)
+    return fit[0] * scale, fit[1] * scale + 0.5 * (scale - 1) * (1 + 1j)
 
 
 def assemble(sheets: list[Sheet], view: View) -> Surface:
@@ -86,12 +93,26 @@ def _corners(sheets: list[Sheet], step: int) -> np.ndarray:
     )
 
 
-def see(surface: Surface, pixels: np.ndarray, sheets: list[Sheet], strands: np.ndarray, side: int) -> Visible:
-    """What the camera sees of the surface, whose points lie at ``pixels`` [v 2]."""
-    screen = np.column_stack([pixels, surface.points[:, 2]]).astype(np.float32)
+def see(surface: Surface, view: View, fit: tuple[complex, complex], sheets: list[Sheet], side: int) -> Visible:
+    """What the camera sees of the surface in an aligned picture of ``side`` pixels."""
+    factor, shift = _pixel_fit(fit, side)
+    screen = np.empty_like(surface.points)
+    _to_screen(surface.points, view.distance_mm, (factor.real, factor.imag, shift.real, shift.imag), screen)
     thin = np.concatenate([s.thin.ravel() for s in sheets])
     closed = len(triangles(*sheets[0].points.shape[:2]))
-    return rasterise(Mesh(screen, surface.triangles, surface.uv, thin, strands, closed), side)
+    return rasterise(Mesh(screen, surface.triangles, surface.uv, thin, strands(), closed), side)
+
+
+@kernel
+def _to_screen(points, distance_mm, fit, screen):
+    """``View.project`` and ``aligned`` in one, for the many points of a surface."""
+    re, im, right, down = fit
+    for v in range(len(points)):
+        near = distance_mm / (distance_mm - points[v, 2])
+        x, y = points[v, 0] * near, points[v, 1] * near
+        screen[v, 0] = re * x - im * y + right
+        screen[v, 1] = im * x + re * y + down
+        screen[v, 2] = points[v, 2]
 
 
 def shadow_map(surface: Surface, sheets: list[Sheet], key: Triple) -> Shadow:
@@ -104,7 +125,8 @@ def shadow_map(surface: Surface, sheets: list[Sheet], key: Triple) -> Shadow:
     screen[:, :2] = screen[:, :2] * np.float32(scale) + np.float32(_SHADOW_PX / 2)
     solid = np.zeros(len(screen), np.float32)
     mesh = Mesh(screen, _corners(sheets, 4), surface.uv, solid, _NO_STRANDS, 0)
-    return Shadow(rasterise(mesh, _SHADOW_PX).depth, *(triple(axis) for axis in axes), scale)
+    right, down, toward = (triple(axis) for axis in axes)
+    return Shadow(rasterise(mesh, _SHADOW_PX).depth, right, down, toward, scale)
 
 
 def triple(values: np.ndarray) -> Triple:

@@ -16,7 +16,7 @@ LAYERS = 6
 
 
 class Surface(NamedTuple):
-    """The scene's points in view space: [v 3], unit normals [v 3], uv [v 2], open [v]; triangles [t 3], material [t]."""
+    """Points in view space [v 3], unit normals [v 3], uv [v 2], open [v]; triangles [t 3], material [t]."""
 
     points: np.ndarray
     normals: np.ndarray
@@ -68,7 +68,7 @@ class Looks(NamedTuple):
     """What the surfaces are made of.
 
     ``texture`` uint8 [h w 9] is the skin with the shares of its layers, ``layers`` float32 [6 4] their colours and
-    amounts; ``materials`` [5 4] are the colours and the gloss of each ``Material``; ``strands`` [s s] in 0..1 the hairs.
+    amounts; ``materials`` [5 4] are the colours and the gloss of each ``Material``; ``strands`` [s s] the hairs.
     """
 
     texture: np.ndarray
@@ -224,21 +224,23 @@ def _texture(texture, layers, t, b, rgb):
     v = min(max((b - TOP_MM) / (BOTTOM_MM - TOP_MM) * (height - 1), 0.0), height - 1.001)
     c, r = int(u), int(v)
     fu, fv = u - c, v - r
-    w00, w01, w10, w11 = (1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv
     for n in range(3):
-        value = _between(texture, r, c, n, w00, w01, w10, w11) * np.float32(1 / 255)
+        value = _between(texture, r, c, n, (fu, fv)) * np.float32(1 / 255)
         rgb[n] = value * value
     for m in range(LAYERS):
         if layers[m, 3] > 0:
-            share = layers[m, 3] * _between(texture, r, c, m + 3, w00, w01, w10, w11) * np.float32(1 / 255)
+            share = layers[m, 3] * _between(texture, r, c, m + 3, (fu, fv)) * np.float32(1 / 255)
             for k in range(3):
                 rgb[k] += share * (layers[m, k] - rgb[k])
 
 
 @inlined
-def _between(texture, r, c, n, w00, w01, w10, w11):
-    upper = w00 * texture[r, c, n] + w01 * texture[r, c + 1, n]
-    return upper + w10 * texture[r + 1, c, n] + w11 * texture[r + 1, c + 1, n]
+def _between(texture, r, c, n, shares):
+    """Channel ``n`` between four texels, so far to the right and down of (r, c)."""
+    fu, fv = shares
+    upper = texture[r, c, n] + fu * (np.float32(texture[r, c + 1, n]) - texture[r, c, n])
+    lower = texture[r + 1, c, n] + fu * (np.float32(texture[r + 1, c + 1, n]) - texture[r + 1, c, n])
+    return upper + fv * (lower - upper)
 
 
 @inlined

@@ -91,7 +91,7 @@ def _skin(person: Person, rng: np.random.Generator) -> np.ndarray:
     shade = mottled * np.float32(0.6 + 0.7 * person.old + 0.9 * rng.random() ** 2)
     shade -= blobs(*_SHADE, (rings, EYE_X_MM, 9, 13, 5), (0.8 * rings, 17, 1, 5, 7))
     shade -= _marks(person, rng) / np.float32(255)
-    skin = (1 + shade[..., None]) * colour.astype(np.float32) + blood[..., None] * np.float32([5, -13, -11])
+    skin = (1 + shade[..., None]) * colour.astype(np.float32) + blood[..., None] * np.array([5, -13, -11], np.float32)
     return np.clip(skin, 0, 255)
 
 

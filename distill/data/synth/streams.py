@@ -1,7 +1,8 @@
 """Random streams that depend on their key alone: what is drawn from one never moves what is drawn from another.
 
 A key is (seed, split, identity, picture, purpose). The split is part of it, so people of different splits are
-different by construction (Philox: another key is another sequence); the purpose is part of it, so that a new hairstyle leaves the skin as it is.
+different by construction (Philox: another key is another sequence); the purpose is part of it, so that a new
+hairstyle leaves the skin as it is.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def _styles(person: Person, rng: np.random.Generator) -> tuple[Style, ...]:
 def _face_covers(rng: np.random.Generator, extras: float) -> tuple[Callable[[np.ndarray, float], Sheet], ...]:
     """Now and then a mask or a muffler, which hide the lower face."""
     draw = rng.random() / max(extras, 1e-6)
-    return (mask,) if draw < 0.025 else (muffler,) if draw < 0.06 else ()
+    return (mask,) if draw < 0.012 else (muffler,) if draw < 0.045 else ()
 
 
 def _short(rng: np.random.Generator) -> Style:
