@@ -52,7 +52,7 @@ class Recipe:
 
 
 def identity_of(path: Path) -> str | None:
-    """What names a file of a folder of synthetic faces on any machine; None where it is not, or no longer, such a one."""
+    """What names a file of a folder of synthetic faces on any machine; None where it is no such file as was made."""
     if not path.with_name(MANIFEST).is_file():
         return None
     made, digests = _read_manifest(path.parent)
