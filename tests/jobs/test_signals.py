@@ -213,3 +213,11 @@ def test_killed_and_helped_jobs_leave_the_same_store(root: Path, teacher: Path, 
     assert {p.name for p in (tmp_path / "b").iterdir() if "partial" not in p.name} == names
     for name in names - {"manifest.json"}:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_a_teacher_that_is_nowhere_stops_the_run_before_any_data_are_made(tmp_path: Path, refused):
+    run = ["distill", "teacher=r50", "data=synthfaces", f"data.root={tmp_path / 'faces'}", "tracking=none"]
+    for signals in ("auto", "live"):
+        line = refused(*run, f"signals={signals}", f"teacher.weights={tmp_path / 'no.safetensors'}")
+        assert line.startswith(f"teacher r50 has no weights at {tmp_path / 'no.safetensors'}")
+    assert not (tmp_path / "faces").exists()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from distill.data.decode import decode
 from distill.data.pairs import read_pairs
 from distill.data.synth.dataset import SynthFaces
 from distill.data.synth.making import held_out_people, make
-from distill.data.synth.recipe import FOLDS, MANIFEST, Recipe
+from distill.data.synth.recipe import FOLDS, MANIFEST, Recipe, identity_of
 from distill.jobs.build import build
 from distill.types import UserError
 
@@ -181,3 +182,26 @@ def test_after_kill_9_the_next_one_starts_cleanly(made: Path, tmp_path: Path) ->
     make(root, RECIPE, processes=1)
     assert content(root) == content(made)
     assert not partial.exists()
+
+
+def test_it_is_named_by_its_recipe_and_not_by_its_pixels(made: Path, tmp_path: Path) -> None:
+    """On another machine a pixel may be rounded otherwise; what was stored of the set stays valid there."""
+    faces = reader(made)
+    assert faces.fingerprint() == reader(copy(made, tmp_path)).fingerprint()
+    assert faces.digest(3, b"one rounding") == faces.digest(3, b"another") != faces.digest(4, b"one rounding")
+    other = Recipe(3, 2, 40, seed=5)
+    assert other.identity() != RECIPE.identity()
+
+
+def test_pairs_are_named_by_their_recipe_while_they_are_what_was_made(made: Path, tmp_path: Path) -> None:
+    root = copy(made, tmp_path)
+    dev, test = (identity_of(root / name) for name in ("synthfaces_dev.bin", "synthfaces_test.bin"))
+    assert dev is not None
+    assert dev != test
+    pairs = replace(read_pairs(root / "synthfaces_dev.bin"), identity=dev)
+    rounded = replace(pairs, images=pairs.images.clone().clamp(max=200))
+    assert pairs.fingerprint() == rounded.fingerprint() != replace(pairs, identity=None).fingerprint()
+    shutil.copy(root / "synthfaces_test.bin", root / "synthfaces_dev.bin")
+    assert identity_of(root / "synthfaces_dev.bin") is None
+    shutil.copy(root / "synthfaces_dev.bin", tmp_path / "lfw.bin")
+    assert identity_of(tmp_path / "lfw.bin") is None
