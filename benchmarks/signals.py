@@ -24,7 +24,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from distill.data.synth.dataset import SynthFaces
 from torch.utils.data import DataLoader
 
 from distill.atomic import write_atomic
@@ -32,6 +31,7 @@ from distill.data.augment import Augmentation
 from distill.data.batches import Plan, as_it_is
 from distill.data.faceset import FaceSet
 from distill.data.module import FacesModule
+from distill.data.synth.dataset import SynthFaces
 from distill.data.views import MirrorViews
 from distill.losses.feature import EmbeddingCosine
 from distill.losses.objective import Objective, Term
