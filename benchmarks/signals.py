@@ -94,7 +94,17 @@ def _teacher(machine: Machine) -> Teacher:
     card = shipped_card("r152")
     assert card is not None
     precision = "bf16" if machine.precision == "bf16" else "fp32"
-    return Teacher("r152", IResNet([3, 8, 36, 3]), card, card.preprocessing, precision).to(machine.device)
+    return Teacher("r152", _settled(IResNet([3, 8, 36, 3])), card, card.preprocessing, precision).to(machine.device)
+
+
+def _settled(network: IResNet) -> IResNet:
+    """The network after a look at noise: untrained batch norms know no statistics, and outputs would explode."""
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        network.train()(torch.randn(8, 3, 112, 112))
+    return network
 
 
 def _store(folder: Path, faces: FaceSet, teacher: Teacher) -> Store:
