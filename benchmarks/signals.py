@@ -43,8 +43,8 @@ from distill.signals.manifest import MANIFEST, Manifest
 from distill.signals.store import Store
 from distill.signals.write import Writer, shard_images
 from distill.students.vargnet import VarGNet
-from distill.tracking.waiting import waiting
 from distill.types import Preprocessing, Sizes
+from distill.waiting import waiting
 from teachers.card import shipped_card
 from teachers.iresnet import IResNet
 from teachers.teacher import Teacher

@@ -22,12 +22,16 @@ LIVE = -1
 class Views(ABC):
     """Rule from (image, visit) to what the student sees and where a store keeps the teacher's output for it."""
 
-    columns: int
-    """Stored views of each image; 0 where nothing can be stored."""
-
     @abstractmethod
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:
         """What the student sees of an RGB uint8 image [112 112 3] on a visit, and the column."""
+
+
+class StoredViews(Views):
+    """Views whose columns can be written down beforehand."""
+
+    columns: int
+    """Stored views of each image."""
 
     @abstractmethod
     def column(self, image: np.ndarray, index: int, column: int) -> np.ndarray:
@@ -44,20 +48,13 @@ class NewViews(Views):
 
     augment: Augmentation
     seed: int
-    columns = 0
 
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:
         return self.augment(image, replay(self.seed, index, visit)), LIVE
 
-    def column(self, image: np.ndarray, index: int, column: int) -> np.ndarray:
-        raise AssertionError("new views are not stored")
-
-    def described(self) -> dict[str, Any]:
-        return {"kind": "new", "augment": asdict(self.augment), "seed": self.seed}
-
 
 @dataclass(frozen=True)
-class MirrorViews(Views):
+class MirrorViews(StoredViews):
     """The image and its mirror image, as the teacher sees them; the same draws as without a store.
 
     What changes pixels but not their places may still be drawn for the student alone.
@@ -87,7 +84,7 @@ class MirrorViews(Views):
 
 
 @dataclass(frozen=True)
-class FixedViews(Views):
+class FixedViews(StoredViews):
     """``columns`` augmented views of each image, drawn once and then taken in turn, for student and teacher alike.
 
     Dataset reinforcement (Faghri et al., arXiv 2303.08983). The first ``columns`` visits are those of live training

@@ -11,8 +11,8 @@ from torch.nn.functional import normalize
 
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage, FaceSet
-from distill.tracking.waiting import waiting
 from distill.types import UNLABELLED, Embedder
+from distill.waiting import waiting
 
 BATCH = 64
 

@@ -12,8 +12,8 @@ from distill.data.synth.circumstances import EVERYDAY
 from distill.data.synth.picture import Sitter
 from distill.data.synth.streams import Key, Split
 from distill.jobs.schema import ContactSheetConf
-from distill.tracking.waiting import waiting
 from distill.types import UserError
+from distill.waiting import waiting
 
 MAX_FACES = 2000
 _GAP_PX = 4

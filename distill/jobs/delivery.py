@@ -27,9 +27,9 @@ from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import Verification, verify, verify_distances
 from distill.protocol.verdict import Verdict
 from distill.tracking.summary import Summary, print_summary
-from distill.tracking.waiting import waiting
 from distill.tracking.wandb_run import WandbRun
 from distill.types import Embedder, FaceNetwork
+from distill.waiting import waiting
 from teachers.onnx_network import OnnxNetwork
 
 

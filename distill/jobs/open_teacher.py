@@ -16,16 +16,8 @@ from distill.trial import try_teacher
 from distill.types import Preprocessing
 from teachers.card import parse_preprocessing
 from teachers.teacher import Teacher, load_teacher
-from teachers.weights import sha256
 
 _log = logging.getLogger(__name__)
-
-
-def teacher_id(conf: TeacherConf, teacher: Teacher | None) -> str:
-    """What changes with the teacher's embeddings."""
-    if teacher is None or conf.weights is None:
-        return "no teacher"
-    return f"{conf.name} {sha256(Path(conf.weights))} {teacher.preprocessing}"
 
 
 def open_teacher(conf: TeacherConf, fingerprint: str) -> Teacher | None:

@@ -15,7 +15,7 @@ from distill.atomic import write_atomic
 from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
-from distill.data.views import FixedViews, MirrorViews, Views
+from distill.data.views import FixedViews, MirrorViews, StoredViews
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs, with_transfer
 from distill.jobs.open_teacher import open_teacher, try_out
 from distill.jobs.schema import SignalsConf
@@ -40,8 +40,8 @@ from distill.signals.shard import shard_path
 from distill.signals.store import Store, damaged_shards
 from distill.signals.write import Writer, shard_images
 from distill.tracking.summary import print_facts
-from distill.tracking.waiting import waiting
 from distill.types import UserError
+from distill.waiting import waiting
 from teachers.card import write_card
 from teachers.teacher import Teacher
 
@@ -54,7 +54,7 @@ class Opened:
 
     labelled: FaceSet
     faces: FaceSet
-    views: Views
+    views: StoredViews
     pairs: Sequence[Pairs]
     teacher: Teacher
 
@@ -93,7 +93,7 @@ def _open(conf: SignalsConf) -> Opened:
     return Opened(labelled, with_transfer(labelled, conf.data), _views(conf, augment), pairs, teacher)
 
 
-def _views(conf: SignalsConf, augment: Augmentation) -> Views:
+def _views(conf: SignalsConf, augment: Augmentation) -> StoredViews:
     """What is stored of an image. Image and mirror image are the same whatever a later run's augmentation is."""
     if conf.views:
         return FixedViews(augment, conf.seed, conf.views)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from distill.data.pairs import Pairs
 from distill.data.views import NewViews, Views
 from distill.jobs.cache import kept
 from distill.jobs.centres import mean_centres
-from distill.jobs.open_teacher import open_teacher, teacher_id
+from distill.jobs.open_teacher import open_teacher
 from distill.jobs.schema import TeacherConf
 from distill.jobs.stored import AUTO, LIVE, Wanted, described_data, described_teacher, find_folder, stored_teachers
 from distill.losses.objective import Objective
@@ -26,8 +27,8 @@ from distill.metrics.verification import distances
 from distill.module import LiveTeacher, StoredTeacher, TeacherOutputs
 from distill.signals.extras import CARD, read_centres, read_distances
 from distill.signals.store import Store, views_of
-from distill.tracking.waiting import waiting
 from distill.types import UserError
+from distill.waiting import waiting
 from teachers.card import Card, read_card
 from teachers.teacher import Teacher
 
@@ -143,18 +144,25 @@ def supervise(conf: TeacherConf, signals: str, shown: Showing, cache: Path) -> S
         return None
     here = conf.weights is not None and Path(conf.weights).is_file()
     teacher = open_teacher(conf, shown.labelled.fingerprint()) if here or signals == LIVE else None
-    wanted = Wanted(described_teacher(conf, teacher), described_data(shown.faces), shown.augment, shown.seed)
+    known = described_teacher(conf, teacher)
+    wanted = Wanted(known, described_data(shown.faces), shown.augment, shown.seed)
     folder, why = find_folder(signals, wanted)
     if folder is None:
         if signals == AUTO:
             _log.info("signals   %s: the teacher runs live", why)
-        teacher = teacher or open_teacher(conf, shown.labelled.fingerprint())  # says what is missing
-        return Supervision(teacher, None, teacher_id(conf, teacher), cache)
+        if teacher is None:
+            open_teacher(conf, "")  # says what is missing
+        return Supervision(teacher, None, _live_id(teacher, known), cache)
     store = Store(folder, shown.faces)
     with waiting(f"checking {folder}", store.manifest.images, "images") as progress:
         store.verify(progress)
     _log.info("signals   %s: stored outputs of %s in place of its passes", folder, conf.name)
-    return Supervision(teacher, store, teacher_id(conf, teacher), cache)
+    return Supervision(teacher, store, _live_id(teacher, known), cache)
+
+
+def _live_id(teacher: Teacher | None, known: Mapping[str, Any]) -> str:
+    """What changes with the embeddings of the teacher that is here."""
+    return "no teacher" if teacher is None else f"{teacher.name} {known['sha256']} {teacher.preprocessing}"
 
 
 def _lack(objective: Objective, store: Store) -> str | None:

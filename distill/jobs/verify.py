@@ -12,7 +12,7 @@ from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import verify
 from distill.tracking.summary import print_verification
-from distill.tracking.waiting import waiting
+from distill.waiting import waiting
 from teachers.onnx_network import OnnxNetwork
 
 FILE = "verify.json"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from distill.data.augment import Augmentation
 from distill.data.faceset import DamagedImage, FaceSet
-from distill.data.views import FixedViews, MirrorViews, Views
+from distill.data.views import FixedViews, MirrorViews, StoredViews
 from distill.signals.manifest import Manifest, read_manifest
 from distill.signals.sealed import Damaged
 from distill.signals.shard import DIGEST, open_shard, verify_shard
@@ -85,7 +85,7 @@ def damaged_shards(folder: Path, manifest: Manifest, shards: Sequence[int]) -> I
         yield from pool.map(look, shards)
 
 
-def views_of(manifest: Manifest, augment: Augmentation, seed: int) -> Views:
+def views_of(manifest: Manifest, augment: Augmentation, seed: int) -> StoredViews:
     """What training shows with this store. ``UserError`` where the augmentation is not one that the store replays."""
     if manifest.views["kind"] == "mirror":
         return MirrorViews(augment, seed)

@@ -17,7 +17,7 @@ from distill.data.batches import as_it_is, use_one_thread
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage, FaceSet
 from distill.data.module import worker_context
-from distill.data.views import Views
+from distill.data.views import StoredViews
 from distill.signals.claims import Claims
 from distill.signals.manifest import Manifest
 from distill.signals.shard import DIGEST, encode, shard_path
@@ -55,7 +55,7 @@ class ViewBatch(TypedDict):
 class ViewBatches(Dataset[ViewBatch]):
     """All columns of the images (shard, first, end)."""
 
-    def __init__(self, faces: FaceSet, views: Views) -> None:
+    def __init__(self, faces: FaceSet, views: StoredViews) -> None:
         self._faces, self._views = faces, views
 
     def __getitem__(self, stretch: tuple[int, int, int]) -> ViewBatch:
@@ -94,7 +94,7 @@ class Writer:
     max_damaged: int
     damaged: dict[int, str] = field(default_factory=dict)
 
-    def write(self, faces: FaceSet, views: Views, claims: Claims, progress: Callable[[int], None]) -> int:
+    def write(self, faces: FaceSet, views: StoredViews, claims: Claims, progress: Callable[[int], None]) -> int:
         """Write what is missing and can be claimed; the number of shards written."""
         loader = DataLoader(
             ViewBatches(faces, views),

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from distill.tracking.throughput import Throughput
+from distill.waiting import duration
 
 _TERM = "weighted/"
 _VERIFICATION = "verification/"
@@ -125,10 +126,3 @@ def describe(values: Mapping[str, float]) -> str:
         if name.startswith(_VERIFICATION) and name.endswith("accuracy"):
             words.append(f" {name.removeprefix(_VERIFICATION).replace('/', ' ')} {value:.2%}")
     return " ".join(words)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as minutes:seconds, with hours where there are any."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

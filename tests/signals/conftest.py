@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill.data.augment import Augmentation
-from distill.data.views import MirrorViews, Views
+from distill.data.views import MirrorViews, StoredViews
 from distill.signals.claims import Claims
 from distill.signals.manifest import MANIFEST, Manifest
 from distill.signals.write import Writer
@@ -17,7 +17,7 @@ from reference.listed_faces import Arithmetic, Listed
 SHARD = 8
 
 
-def manifest_for(faces: Listed, views: Views, arrays: Mapping[str, list[int]]) -> Manifest:
+def manifest_for(faces: Listed, views: StoredViews, arrays: Mapping[str, list[int]]) -> Manifest:
     return Manifest(
         data={"images": len(faces), "classes": faces.classes, "fingerprint": faces.fingerprint()},
         teacher={"name": "arithmetic", "embedding_dim": 6, "map_channels": {"stage4": 2}},
@@ -34,7 +34,7 @@ def write(tmp_path: Path) -> Callable[..., tuple[Path, Manifest, int]]:
 
     def run(
         faces: Listed,
-        views: Views | None = None,
+        views: StoredViews | None = None,
         arrays: Mapping[str, list[int]] | None = None,
         teacher: Arithmetic | None = None,
         max_damaged: int = 0,

@@ -12,7 +12,7 @@ import torch
 from distill.data.augment import Augmentation
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
-from distill.data.views import FixedViews, MirrorViews, Views
+from distill.data.views import FixedViews, MirrorViews, StoredViews
 from distill.losses.feature import attention
 from distill.signals.claims import Claims
 from distill.signals.shard import DIGEST, open_shard, shard_path
@@ -26,7 +26,7 @@ MIRROR = MirrorViews(Augmentation(shift_px=0), 1)
 AUGMENTED = FixedViews(Augmentation(colour=0.5, erase=0.5), 3, 4)
 
 
-def said(teacher, faces, views: Views, index: int, column: int) -> np.ndarray:
+def said(teacher, faces, views: StoredViews, index: int, column: int) -> np.ndarray:
     image = views.column(decode(faces.read(index)), index, column)
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
     return teacher.output(pixels, maps=False).embedding[0].numpy()
@@ -34,7 +34,7 @@ def said(teacher, faces, views: Views, index: int, column: int) -> np.ndarray:
 
 @pytest.mark.parametrize("views", [MIRROR, AUGMENTED], ids=["mirror", "augmented"])
 @pytest.mark.parametrize("workers", [0, 1])
-def test_every_row_is_the_teachers_word_for_that_view(write: Write, views: Views, workers: int):
+def test_every_row_is_the_teachers_word_for_that_view(write: Write, views: StoredViews, workers: int):
     faces = Listed()
     folder, _, written = write(faces, views, workers=workers)
     assert written == 3

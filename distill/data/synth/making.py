@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distill.data.pairs import write_pairs
 from distill.data.record_writer import RecordWriter
@@ -22,6 +20,7 @@ from distill.data.synth.circumstances import EVERYDAY
 from distill.data.synth.picture import Sitter
 from distill.data.synth.recipe import FOLDS, Recipe, is_made, write_manifest
 from distill.data.synth.streams import Key, Split
+from distill.waiting import waiting
 
 PAIR_FILES = {Split.validation: "synthfaces_dev.bin", Split.test: "synthfaces_test.bin"}
 """By name the validation set comes first, and so is the main one."""
@@ -71,13 +70,15 @@ def _fill(folder: Path, recipe: Recipe, processes: int) -> None:
     sittings = [
         Sitting(Key(recipe.seed, split, i), counts[split]) for split, count in people.items() for i in range(count)
     ]
-    with _bar(sum(s.pictures for s in sittings)) as advance, _pictured(sittings, processes) as taken:
+    total = sum(s.pictures for s in sittings)
+    with waiting("making synthetic faces", total, "pictures") as progress, _pictured(sittings, processes) as made:
+        taken = _counted(made, progress)
         writer = RecordWriter(folder)
         for _ in range(people[Split.train]):
-            writer.person(advance(next(taken)))
+            writer.person(next(taken))
         writer.close()
         for split, name in PAIR_FILES.items():
-            albums = [advance(next(taken)) for _ in range(people[split])]
+            albums = [next(taken) for _ in range(people[split])]
             write_pairs(folder / name, *_pairs(albums, recipe.pairs, Key(recipe.seed, split, 0)))
 
 
@@ -91,6 +92,13 @@ def _pictured(sittings: list[Sitting], processes: int) -> Iterator[Iterator[list
         return
     with get_context("spawn").Pool(processes, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         yield pool.imap(_sit, sittings, chunksize=2)
+
+
+def _counted(made: Iterator[list[bytes]], progress: Callable[[int], None]) -> Iterator[list[bytes]]:
+    """The same, each person's pictures counted as they come."""
+    for pictures in made:
+        progress(len(pictures))
+        yield pictures
 
 
 def _sit(sitting: Sitting) -> list[bytes]:
@@ -127,24 +135,3 @@ def _different(people: np.ndarray, rng: np.random.Generator) -> list[tuple[int, 
     """Pictures of two people."""
     pictures = rng.integers(_HELD_OUT_PICTURES, size=2).tolist()
     return list(zip(rng.choice(people, 2, replace=False).tolist(), pictures, strict=True))
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[list[bytes]], list[bytes]]]:
-    """Show how far the pictures are; yields a function that counts a person's and hands them on."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.print(f"making synthetic faces: {total:,} pictures", markup=False)
-        yield lambda pictures: pictures
-        return
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("making synthetic faces", total=total, rate="")
-
-        def advance(pictures: list[bytes]) -> list[bytes]:
-            speed = progress.tasks[0].speed
-            progress.update(task, advance=len(pictures), rate=f"{speed:,.0f} pictures/s" if speed else "")
-            return pictures
-
-        yield advance
