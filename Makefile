@@ -35,7 +35,7 @@ signals: $(READY) ## run a teacher once over a set and keep what it says: teache
 export: $(READY) ## write the ONNX file of a run again: run=runs/latest
 	@$(DISTILL) export $(OPTIONS)
 
-verify: $(READY) ## score an ONNX file on pairs: model=FILE.onnx pairs=FILE.bin [out=DIR]
+verify: $(READY) ## score an ONNX file on pairs: model=FILE.onnx pairs=FILE.bin [folds=10] [out=DIR]
 	@$(DISTILL) verify $(OPTIONS)
 
 faces: $(READY) ## look at synthetic faces: [people=8] [pictures=10] [seed=1] [out=faces.png]

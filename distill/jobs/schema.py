@@ -273,6 +273,8 @@ class VerifyConf:
     model: str = needed("an ONNX file, e.g. model=student.onnx")
     pairs: str = needed("a verification set, e.g. pairs=lfw.bin")
     out: str | None = None
+    folds: int = 10
+    """Stretches of pairs, each judged by the threshold of the others; a file with a part of LFW has fewer than ten."""
     batch_size: int = 64
     bootstrap: int = 1000
     """Resamplings behind each confidence interval."""

@@ -26,7 +26,7 @@ def run(conf: VerifyConf) -> int:
     with waiting(f"embedding {pairs.name}", len(pairs.images), "images") as progress:
         embeddings = embed_flip_sum(network, pairs.images, conf.batch_size, progress)
     bootstrap = Bootstrap(resamples=conf.bootstrap, seed=conf.seed)
-    found = verify(embeddings[0::2], embeddings[1::2], pairs.same, bootstrap=bootstrap)
+    found = verify(embeddings[0::2], embeddings[1::2], pairs.same, conf.folds, bootstrap=bootstrap)
     source = describe(network.preprocessing, network.preprocessing_source)
     print_verification(found.rows(), source)
     out = Path(conf.out) if conf.out else model.parent

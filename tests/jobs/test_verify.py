@@ -59,6 +59,18 @@ def test_fixed_batch_1_gives_the_same_scores_in_another_place(pairs: Path, tmp_p
     assert not (tmp_path / "verify.json").exists()
 
 
+def test_a_part_of_lfw_is_judged_over_its_own_folds(pairs: Path, tmp_path: Path, refused):
+    run = ["verify", f"model={TinyOnnx().write(tmp_path / 'a.onnx')}", f"pairs={pairs}"]
+    assert main([*run, "folds=2"]) == 0
+    assert found(tmp_path / "verify.json")["folds"] == 2
+    assert len(found(tmp_path / "verify.json")["fold_accuracies"]) == 2
+    for folds in (1, 25):
+        assert (
+            refused(*run, f"folds={folds}")
+            == f"pairs: 24 pairs for {folds} folds; expected 2 folds or more and a pair for each"
+        )
+
+
 def test_few_pairs_support_no_rare_false_positives(pairs: Path, tmp_path: Path):
     model = TinyOnnx().write(tmp_path / "a.onnx")
     assert main(["verify", f"model={model}", f"pairs={pairs}", QUICK]) == 0
