@@ -278,7 +278,8 @@ class VerifyConf:
     batch_size: int = 64
     bootstrap: int = 1000
     """Resamplings behind each confidence interval."""
-    seed: int = 1
+    seed: int = 0
+    """Of the resamplings; 0 is that of every report."""
 
 
 @dataclass
