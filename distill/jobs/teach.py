@@ -43,7 +43,7 @@ def run(conf: TeachConf) -> int:
         with tracked(folder, conf.tracking, conf) as wandb:
             score = _teach(conf, folder, faces, pairs, wandb)
     print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was taught with")
-    print(f"weights   {weights}\ndistil    make distill teacher={conf.teacher.name}")
+    print(f"weights   {weights}\ndistil    make distill teacher={conf.teacher.name} teacher.weights={weights}")
     return 0
 
 
