@@ -23,16 +23,19 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrices [k m n], approximately: all singular values near 1; zeros stay zeros."""
+def orthogonalised(matrices: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """The nearest semi-orthogonal matrices [k m n], approximately: all singular values near 1; zeros stay zeros.
+
+    The products are computed in ``dtype``; bfloat16 is what the authors use. None is that of ``matrices``.
+    """
     a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
+    x = (x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)).to(dtype)
     for _ in range(STEPS):
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(matrices.dtype)
 
 
 def layer_weights(network: nn.Module) -> dict[tuple[int, ...], list[Tensor]]:
@@ -48,7 +51,7 @@ def layer_weights(network: nn.Module) -> dict[tuple[int, ...], list[Tensor]]:
 class Muon(Optimizer):
     """Muon for the groups that say ``blocks`` (of every weight), AdamW for those that do not.
 
-    All parameters of a ``blocks`` group have one shape [out ...]. What has no gradient stays as it is, as in PyTorch's.
+    All parameters of a ``blocks`` group have one shape [out ...], and are made orthogonal in ``dtype``. What has no gradient stays as it is, as in PyTorch's.
     """
 
     def __init__(
@@ -58,9 +61,11 @@ class Muon(Optimizer):
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        dtype: torch.dtype | None = None,
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps, "weight_decay": 0.0, "blocks": 0}
         super().__init__(list(groups), defaults)
+        self._dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -79,7 +84,7 @@ class Muon(Optimizer):
         updates = torch.stack([self._nesterov(w, group["momentum"]) for w in weights])
         matrices = updates.reshape(len(weights) * blocks, weights[0].shape[0] // blocks, -1)
         scale = 0.2 * max(matrices.shape[1:]) ** 0.5
-        turned = orthogonalised(matrices).reshape(updates.shape)
+        turned = orthogonalised(matrices, self._dtype).reshape(updates.shape)
         for weight, update in zip(weights, turned, strict=True):
             weight.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import nn, optim
 
 from distill.muon import Muon, layer_weights
@@ -17,8 +18,9 @@ from distill.types import UserError
 class OptimizerSettings:
     """SGD with momentum, AdamW, or Muon with AdamW for what is no layer's weight.
 
-    ``betas`` belong to AdamW, ``momentum`` to SGD and Muon, ``nesterov`` to SGD. ``head_lr_factor`` is Muon's
-    alone: the rate, in parts of ``lr``, of class centres and projectors, which are not part of the network.
+    ``betas`` belong to AdamW, ``momentum`` to SGD and Muon, ``nesterov`` to SGD. Muon's alone are ``head_lr_factor``,
+    the rate, in parts of ``lr``, of class centres and projectors, which are not part of the network, and
+    ``bf16_products``: whether updates are made orthogonal in bfloat16.
     """
 
     name: Literal["sgd", "adamw", "muon"] = "adamw"
@@ -28,6 +30,7 @@ class OptimizerSettings:
     momentum: float = 0.9
     nesterov: bool = False
     head_lr_factor: float = 0.1
+    bf16_products: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in ("sgd", "adamw", "muon"):
@@ -112,4 +115,5 @@ def _muon(module: nn.Module, settings: OptimizerSettings, network: nn.Module) ->
     head_lr = settings.lr * settings.head_lr_factor
     groups += parameter_groups(inside, settings.weight_decay)
     groups += [{**group, "lr": head_lr} for group in parameter_groups(heads, settings.weight_decay)]
-    return Muon(groups, settings.lr, settings.momentum, settings.betas)
+    dtype = torch.bfloat16 if settings.bf16_products else None
+    return Muon(groups, settings.lr, settings.momentum, settings.betas, dtype=dtype)

@@ -1,6 +1,8 @@
 """IR-ResNet, the improved residual network of ArcFace, as a Large-protocol teacher.
 
-Source: Deng et al., ArcFace (arXiv 1801.07698), block "IR" and head "E". The basic block without gates carries the
+Source: Deng et al., ArcFace (arXiv 1801.07698), block "IR" and head "E". A new network begins with every block as its
+shortcut alone: the last norm's scale is zero (Goyal et al., arXiv 1706.02677, section 5.1), so that 50 blocks learn as
+easily as a few at first, and a shallower network's weights make a deeper one that says the same. The basic block without gates carries the
 parameter names of InsightFace's ``arcface_torch``, so that its checkpoints load as they are. The channel gate is
 the one of InsightFace's MXNet network (ratio 16, biases, PReLU inside); the bottleneck block is AdaFace's
 (arXiv 2204.00964), whose stride sits in the last 1x1. Deviation: none that changes a number.
@@ -153,8 +155,12 @@ class IResNet(FaceNetwork):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Convolutions from N(0, 0.1), gate biases at zero; norms and the dense layer keep PyTorch's start."""
-    if isinstance(module, nn.Conv2d):
+    """Convolutions from N(0, 0.1), gate biases and each block's last norm at zero; all else keeps PyTorch's start."""
+    if isinstance(module, Basic):
+        nn.init.zeros_(module.bn3.weight)
+    elif isinstance(module, Bottleneck):
+        nn.init.zeros_(module.bn4.weight)
+    elif isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, 0.0, 0.1)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

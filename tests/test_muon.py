@@ -34,6 +34,14 @@ def test_well_conditioned_matrices_come_out_almost_orthogonal() -> None:
     assert abs(np.linalg.svd(found, compute_uv=False) - 1).max() < 0.35
 
 
+def test_bfloat16_products_turn_the_same_way() -> None:
+    matrices = random(3, 24, 50).float()
+    exact, coarse = orthogonalised(matrices), orthogonalised(matrices, torch.bfloat16)
+    assert coarse.dtype == torch.float32
+    assert not torch.equal(exact, coarse)
+    assert torch.nn.functional.cosine_similarity(exact.flatten(), coarse.flatten(), dim=0) > 0.999
+
+
 def test_size_of_the_gradient_does_not_matter_and_zero_stays_zero() -> None:
     matrix = random(1, 4, 7)
     assert torch.allclose(orthogonalised(matrix), orthogonalised(1e-3 * matrix))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -45,6 +45,15 @@ class FaceSet(Protocol):
 
     def digest(self, index: int, encoded: bytes) -> int:
         """64 bits, not 0, that change with the image at ``index``, whose bytes are given."""
+        ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A set that knows what its people look like."""
+
+    def traits(self) -> np.ndarray:
+        """float32 [classes k]: numbers that people differ in, in any units."""
         ...
 
 

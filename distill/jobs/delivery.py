@@ -17,6 +17,7 @@ from torch import Tensor
 from distill.data.pairs import Pairs
 from distill.export.onnx_file import state_sha256
 from distill.export.parity import Parity
+from distill.jobs.alone import find_alone
 from distill.jobs.check import check
 from distill.jobs.onnx_student import export_student, parity_images
 from distill.jobs.pages import hardest, write_pages
@@ -35,7 +36,11 @@ from teachers.onnx_network import OnnxNetwork
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a finished training hands over."""
+    """What a finished training hands over.
+
+    ``learned_from`` is the teacher's name, None where no term asked for one; ``comparison`` is shared by runs that
+    differ in nothing else.
+    """
 
     folder: RunFolder
     conf: DistillConf
@@ -44,6 +49,8 @@ class Delivery:
     people: int
     supervision: Supervision | None
     teacher_tried: bool
+    learned_from: str | None
+    comparison: str
     machine: Mapping[str, Any]
     training_s: float
     losses: Mapping[str, float]
@@ -74,11 +81,14 @@ def show(folder: RunFolder) -> int:
     """Print the closing table of a finished run; its exit status."""
     metrics = folder.metrics()
     folder.point_latest()
+    alone = find_alone(folder.path.parent, metrics)
     print_summary(
         Summary(
             folder=folder.path,
             losses=metrics["losses"],
             student=_Shown(metrics["student"]),
+            alone=alone and _Shown(alone.student),
+            alone_source=alone.source if alone else "",
             teacher=_Shown(metrics["teacher"]) if metrics["teacher"] else None,
             cost=[tuple(row) for row in metrics["cost"]],
             passed=metrics["verdict"] == "pass",
@@ -134,6 +144,8 @@ def _metrics(
         "student": student[0].to_json(),
         "teacher": teacher[0].to_json() if teacher else None,
         "teacher_tried": delivery.teacher_tried,
+        "learned_from": delivery.learned_from,
+        "comparison": delivery.comparison,
         "images": delivery.images,
         "people": delivery.people,
         "sets": {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews
+from distill.jobs.alone import comparison
 from distill.jobs.build import build
 from distill.jobs.compose import config_hash
 from distill.jobs.delivery import Delivery, deliver, show
@@ -79,6 +80,10 @@ def _train(conf: DistillConf, opened: Opened, folder: RunFolder, wandb: WandbRun
         people=shown.faces.classes,
         supervision=supervision,
         teacher_tried=tried,
+        learned_from=conf.teacher.name if objective.needs_teacher else None,
+        comparison=comparison(
+            conf.student, shown.faces.fingerprint(), opened.pairs[0].fingerprint(), run_length.images, conf.seed
+        ),
         machine={**asdict(machine), "steps": run_length.steps, "image_steps": run_length.images},
         training_s=round(training_s, 1),
         losses={k: v for k, v in recorder.last.items() if k.startswith(("raw/", "loss"))},

@@ -96,6 +96,7 @@ def recipe(conf: TrainerConf, run: Length, machine: Machine) -> Recipe:
             momentum=optimizer.momentum,
             nesterov=optimizer.nesterov,
             head_lr_factor=optimizer.head_lr_factor,
+            bf16_products=optimizer.bf16_products,
         ),
         schedule=LearningRate(
             kind=schedule.kind.value,

@@ -75,6 +75,8 @@ class DataConf:
     reader: dict[str, Any] = MISSING
     transfer: list[str] = field(default_factory=list)
     """Folders of further sets, whose labels are not used."""
+    image_steps: int = 120_000
+    """Length of a run that suits the set, for trainers that do not say otherwise."""
     pairs: str | None = None
     """A verification .bin; null: every .bin in the root."""
     max_damaged: int = 10
@@ -128,6 +130,8 @@ class OptimizerConf:
     nesterov: bool = False
     head_lr_factor: float = 0.1
     """Muon's rate for class centres and projectors, in parts of ``lr``."""
+    bf16_products: bool = False
+    """Whether Muon makes updates orthogonal in bfloat16: the larger the network, the more of a step it saves."""
 
 
 @dataclass
@@ -238,6 +242,8 @@ class SignalsConf:
 class TeachConf:
     """``make teacher``: train a Large-protocol network with a margin loss alone and write its card."""
 
+    init: str | None = None
+    """Weights of the same network or of a shallower one, to begin with."""
     teacher: TeacherConf = field(default_factory=TeacherConf)
     data: DataConf = field(default_factory=DataConf)
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from distill.data.faceset import FaceSet
+from distill.data.faceset import Described, FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews
 from distill.jobs.build import build
@@ -20,14 +21,18 @@ from distill.jobs.run_folder import RunFolder, open_run
 from distill.jobs.schema import TeachConf
 from distill.jobs.tracking import tracked
 from distill.jobs.training import Faces, Training, fit
+from distill.losses.centres import described_centres
+from distill.losses.objective import Objective
 from distill.metrics.verification import Verification
 from distill.tracking.summary import print_verification
 from distill.tracking.wandb_run import WandbRun
 from distill.types import FaceNetwork, UserError
 from distill.verification import EvalEmbedder, score
 from teachers.card import Card, Cost, Score, shipped_card, write_card
+from teachers.growth import grow_into
+from teachers.iresnet import IResNet
 from teachers.teacher import FINGERPRINT_KEY
-from teachers.weights import save_weights, sha256
+from teachers.weights import CLASSIFIER, read_weights, save_weights, sha256
 
 
 def run(conf: TeachConf) -> int:
@@ -51,8 +56,7 @@ def _teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[P
     """Train and write weights, card and metrics; the score on the main set."""
     seed_everything(conf.seed)
     assert conf.teacher.network is not None
-    network: FaceNetwork = build(conf.teacher.network, "teacher.network")
-    objective = build_objective(conf.objective, sizes_of(network, None, faces.classes))
+    network, objective = _beginning(conf, faces)
     run_length = length(conf.trainer, len(faces), conf.seed)
     machine = machine_for(conf.trainer, run_length)
     data = Faces(faces, NewViews(augmentation(conf.data), conf.seed), pairs, conf.data.max_damaged)
@@ -69,6 +73,30 @@ def _teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[P
     wandb.summary({"accuracy/teacher": found[0].accuracy_mean})
     _finish(folder, conf, pairs, found, recorder.last)
     return found[0]
+
+
+def _beginning(conf: TeachConf, faces: FaceSet) -> tuple[FaceNetwork, Objective]:
+    """The network and its objective before the first step: fresh, or grown from ``init`` with its class centres."""
+    network: FaceNetwork = build(conf.teacher.network, "teacher.network")
+    objective = build_objective(conf.objective, sizes_of(network, None, faces.classes))
+    centres = None if conf.init is None else _grow(network, Path(conf.init))
+    start = objective.centres.detach()
+    if centres is None and isinstance(faces, Described) and len(start):
+        norm = float(start.norm(dim=1).mean())
+        centres = described_centres(torch.from_numpy(faces.traits()), start.shape[1], norm, conf.seed)
+    if centres is not None and centres.shape == start.shape:
+        start.copy_(centres)
+    return network, objective
+
+
+def _grow(network: FaceNetwork, path: Path) -> Tensor | None:
+    """Fill the network from a shallower one's weights; the class centres beside these, if there are any."""
+    if not isinstance(network, IResNet):
+        raise UserError(f"init is {path}; expected none for a {type(network).__name__}: only an IResNet can be grown")
+    weights = read_weights(path)
+    centres = weights.tensors.pop(CLASSIFIER, None)
+    grow_into(network, weights)
+    return centres
 
 
 def _place(conf: TeachConf) -> Path:

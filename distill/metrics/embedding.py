@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -20,18 +21,36 @@ def embed_flip_sum(
 ) -> NDArray[np.float64]:
     """Crops [n 3 h w] uint8 RGB to unit vectors [n d]: ``f(x) + f(mirrored x)``, normalised.
 
-    ``progress`` is called after every batch with its number of images. NaN or infinite embeddings are a ``UserError``.
+    A crop that comes several times, as in verification pairs, is looked at once. ``progress`` is called after every
+    batch with the number of rows that it settles. NaN or infinite embeddings are a ``UserError``.
     """
     assert len(images) > 0
     assert batch_size > 0
+    crops = torch.as_tensor(images)
+    first, place = _distinct(crops.numpy())
+    times = np.bincount(place)
     sums = []
-    for batch in torch.as_tensor(images).split(batch_size):
+    for rows in np.split(first, range(batch_size, len(first), batch_size)):
+        batch = crops[torch.from_numpy(rows)]
         with torch.no_grad():
             both = embedder.embed(batch) + embedder.embed(batch.flip(3))
         sums.append(both.double().cpu().numpy())
         if progress is not None:
-            progress(len(batch))
-    return unit_vectors(np.concatenate(sums), "embeddings")
+            progress(int(times[place[rows]].sum()))
+    return unit_vectors(np.concatenate(sums)[place], "embeddings")
+
+
+def _distinct(crops: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each distinct crop comes first, in order, and for every row the number of its crop among these."""
+    numbers: dict[bytes, int] = {}
+    first: list[int] = []
+    place = np.empty(len(crops), np.int64)
+    for row, crop in enumerate(crops):
+        key = hashlib.sha256(np.ascontiguousarray(crop)).digest()
+        if key not in numbers:
+            first.append(row)
+        place[row] = numbers.setdefault(key, len(numbers))
+    return np.array(first, np.int64), place
 
 
 def unit_vectors(vectors: NDArray[np.floating], name: str) -> NDArray[np.float64]:

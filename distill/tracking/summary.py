@@ -32,7 +32,10 @@ class Score(Protocol):
 
 @dataclass(frozen=True)
 class Summary:
-    """All that the closing table of a training run says; ``cost`` are the rows of the budget check."""
+    """All that the closing table of a training run says; ``cost`` are the rows of the budget check.
+
+    ``alone`` is the same student without a teacher, and ``alone_source`` says where these figures come from.
+    """
 
     folder: Path
     losses: Mapping[str, float]
@@ -41,6 +44,8 @@ class Summary:
     cost: Rows = ()
     passed: bool | None = None
     reasons: Sequence[str] = ()
+    alone: Score | None = None
+    alone_source: str = ""
 
 
 def print_summary(summary: Summary, console: Console | None = None) -> None:
@@ -48,10 +53,10 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     if summary.losses:
         _table(console, ("loss", "last value"), [(name, f"{value:.4g}") for name, value in summary.losses.items()])
-    if summary.student is not None and summary.teacher is not None:
-        _table(console, ("verification", "student", "teacher", "gap"), _compare(summary.student, summary.teacher))
-    elif summary.student is not None:
-        _table(console, ("verification", "value"), [(name, text) for name, text, _ in _metrics(summary.student)])
+    if summary.student is not None:
+        _scores(console, summary.student, summary.alone, summary.teacher)
+    if summary.alone is not None:
+        _say(console, f"alone     the same student and steps without a teacher; {summary.alone_source}")
     if summary.cost:
         _table(console, ("cost", "measured", "limit"), summary.cost)
     if summary.passed is not None:
@@ -79,20 +84,23 @@ def print_facts(title: str, rows: Sequence[tuple[str, str]], console: Console | 
     _table(console or Console(highlight=False), (title, ""), rows)
 
 
-def _compare(student: Score, teacher: Score) -> list[tuple[str, ...]]:
-    """Each metric of both networks, and by how much the teacher is ahead."""
+def _scores(console: Console, student: Score, alone: Score | None, teacher: Score | None) -> None:
+    """Each metric of the networks that there are, in per cent, and by how many points the teacher is ahead."""
+    others = {name: score for name, score in (("alone", alone), ("teacher", teacher)) if score is not None}
+    found = {who: {name: (text, value) for name, text, value in _metrics(score)} for who, score in others.items()}
     rows: list[tuple[str, ...]] = []
-    theirs = {name: (text, value) for name, text, value in _metrics(teacher)}
     for name, text, value in _metrics(student):
-        other, ahead = theirs.get(name, ("-", None))
-        gap = "-" if ahead is None or value is None else f"{100 * (ahead - value):+.2f} points"
-        rows.append((name, text, other, gap))
-    return rows
+        row = [name, text, *(theirs.get(name, ("-", None))[0] for theirs in found.values())]
+        if teacher is not None:
+            ahead = found["teacher"].get(name, ("-", None))[1]
+            row.append("-" if ahead is None or value is None else f"{100 * (ahead - value):+.2f}")
+        rows.append(tuple(row))
+    _table(console, ("verification, %", "student", *found, *(("gap",) if teacher is not None else ())), rows)
 
 
 def _metrics(score: Score) -> list[tuple[str, str, float | None]]:
     """Name, text and value of each metric."""
-    accuracy = f"{100 * score.accuracy_mean:.2f} ± {100 * score.accuracy_std:.2f} %"
+    accuracy = f"{100 * score.accuracy_mean:.2f} ± {100 * score.accuracy_std:.2f}"
     return [
         ("accuracy", accuracy, score.accuracy_mean),
         ("ROC AUC", _percent(score.auc), score.auc),
@@ -101,7 +109,7 @@ def _metrics(score: Score) -> list[tuple[str, str, float | None]]:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
+    return "-" if value is None else f"{100 * value:.2f}"
 
 
 def _verdict(console: Console, passed: bool, reasons: Sequence[str]) -> None:

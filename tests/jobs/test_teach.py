@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 
 from distill.cli import main
 from distill.data.recordio import RecordIOSet
+from distill.data.synth.dataset import SynthFaces
+from distill.losses.centres import described_centres
 from reference.recordio import payload, write_set
 from teachers.card import card_beside, read_card
 from teachers.iresnet import IResNet
@@ -169,3 +171,40 @@ def test_a_place_that_cannot_be_written_is_told_before_teaching(root: Path, tmp_
 def test_an_objective_that_needs_a_teacher_teaches_nobody(root: Path, tmp_path: Path, capsys):
     assert main(teach(root, tmp_path, "objective=feature")) == 2
     assert "needs a teacher and there is none" in capsys.readouterr().err
+
+
+def test_it_grows_from_a_shallower_network_with_its_class_centres(taught: Path, root: Path, tmp_path: Path):
+    deeper = [f"init={taught}", "teacher.network.units=[1,1,3,1]", "trainer.optimizer.lr=1e-9"]
+    assert main(teach(root, tmp_path, *deeper)) == 0
+    before, after = load_file(taught), load_file(tmp_path / "weights.safetensors")
+    for name in ("layer3.0.conv1.weight", "fc.weight", "classifier.weight"):
+        torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
+    assert not after["layer3.2.bn3.weight"].abs().gt(1e-6).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["teacher.network.embedding_dim=32"], "width 16; the network is built for 32"),
+        (["teacher.network._target_=distill.students.mobilefacenet.MobileFaceNet", "+teacher.network.blocks=[1,1,1,1]"]
+         + [f"~teacher.network.{name}" for name in ("units", "block", "se", "dropout", "eps")],
+         "only an IResNet can be grown"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_grown_is_said(taught: Path, root: Path, tmp_path: Path, capsys, options: list[str], said: str):
+    assert main(teach(root, tmp_path, f"init={taught}", *options)) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_synthetic_people_begin_at_centres_that_know_who_is_like_whom(tmp_path: Path):
+    faces = SynthFaces(tmp_path / "faces", identities=8, pictures=2, pairs=40)
+    traits = faces.traits()
+    assert traits.shape[0] == 8
+    data = ["data=synthfaces", f"data.root={tmp_path / 'faces'}", "data.reader.identities=8", "data.reader.pictures=2"]
+    data += ["data.reader.pairs=40", f"data.pairs={tmp_path / 'faces' / 'synthfaces_dev.bin'}", "trainer.images=8"]
+    wide = "teacher.network.embedding_dim=128"
+    assert main(teach(tmp_path, tmp_path, *data, wide, "trainer.optimizer.lr=1e-9")) == 0
+    centres = load_file(tmp_path / "weights.safetensors")["classifier.weight"]
+    expected = described_centres(torch.from_numpy(traits), 128, 1.0, seed=1)
+    unit = centres / centres.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(unit @ unit.T, expected @ expected.T, atol=1e-3, rtol=0)

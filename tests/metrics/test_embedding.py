@@ -38,6 +38,22 @@ def test_batches_and_tensors_make_no_difference(images):
     assert seen == [3, 3, 1]
 
 
+def test_a_crop_that_comes_again_is_looked_at_once(images):
+    class Counting(LeftHalf):
+        seen = 0
+
+        def embed(self, images):
+            self.seen += len(images)
+            return super().embed(images)
+
+    counting, settled = Counting(), []
+    rows = [4, 1, 4, 4, 6, 1]
+    found = embed_flip_sum(counting, images[rows], 2, settled.append)
+    np.testing.assert_array_equal(found, embed_flip_sum(LeftHalf(), images)[rows])
+    assert counting.seen == 2 * 3
+    assert settled == [5, 1]
+
+
 def test_an_image_and_its_mirror_have_the_same_embedding(images):
     mirrored = np.ascontiguousarray(images[..., ::-1])
     np.testing.assert_allclose(embed_flip_sum(LeftHalf(), mirrored), embed_flip_sum(LeftHalf(), images), rtol=1e-6)

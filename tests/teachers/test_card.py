@@ -108,7 +108,7 @@ def test_the_nearest_card_wins(tmp_path: Path) -> None:
         assert card_beside(weights) == tmp_path / name
 
 
-@pytest.mark.parametrize("name", ["r50", "r100", "r152", "onnx"])
+@pytest.mark.parametrize("name", ["r18", "r50", "r100", "r152", "onnx"])
 def test_shipped_cards_are_whole(name: str) -> None:
     card = shipped_card(name)
     assert card is not None
@@ -117,7 +117,7 @@ def test_shipped_cards_are_whole(name: str) -> None:
 
 
 def test_unknown_name_has_no_shipped_card() -> None:
-    assert shipped_card("r18") is None
+    assert shipped_card("r34") is None
 
 
 def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

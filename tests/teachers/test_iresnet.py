@@ -13,7 +13,7 @@ from reference.torch_counter import TorchCost, torch_cost
 from teachers.iresnet import IResNet
 
 CONF = Path(__file__).parents[2] / "conf" / "teacher"
-UNITS = {"r50": [3, 4, 14, 3], "r100": [3, 13, 30, 3], "r152": [3, 8, 36, 3]}
+UNITS = {"r18": [2, 2, 2, 2], "r50": [3, 4, 14, 3], "r100": [3, 13, 30, 3], "r152": [3, 8, 36, 3]}
 
 
 def cost(**arguments: Any) -> TorchCost:
@@ -25,6 +25,7 @@ def cost(**arguments: Any) -> TorchCost:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        ({"units": UNITS["r18"]}, TorchCost(5_216_096_256, 2_609_954_816, 24_025_600, 14_720)),
         ({"units": UNITS["r50"]}, TorchCost(12_612_791_296, 6_309_330_944, 43_590_848, 38_144)),
         ({"units": UNITS["r100"]}, TorchCost(24_169_929_728, 12_089_606_144, 65_156_160, 69_632)),
         ({"units": UNITS["r152"]}, TorchCost(24_632_753_152, 12_320_817_152, 70_765_760, 75_008)),

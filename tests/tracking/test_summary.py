@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -55,10 +55,10 @@ def test_the_closing_table_has_losses_scores_gap_cost_verdict_and_where_to_look(
     lines = shown(lambda console: print_summary(WHOLE, console)).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert ["loss", "4.512"] in cells
-    assert ["accuracy", "92.50 ± 1.23 %", "99.10 ± 0.40 %", "+6.60 points"] in cells
-    assert ["ROC AUC", "97.00 %", "99.90 %", "+2.90 points"] in cells
-    assert ["TPR at FPR 0.01", "80.00 %", "99.00 %", "+19.00 points"] in cells
-    assert ["TPR at FPR 0.001", "-", "97.00 %", "-"] in cells
+    assert ["accuracy", "92.50 ± 1.23", "99.10 ± 0.40", "+6.60"] in cells
+    assert ["ROC AUC", "97.00", "99.90", "+2.90"] in cells
+    assert ["TPR at FPR 0.01", "80.00", "99.00", "+19.00"] in cells
+    assert ["TPR at FPR 0.001", "-", "97.00", "-"] in cells
     assert ["counter-FLOPs", "1,022,864,152", "at most 1,000,000,000"] in cells
     assert lines[-4:] == [
         "verdict   FAIL",
@@ -75,14 +75,26 @@ def test_without_a_terminal_it_is_plain_text() -> None:
 
 def test_a_stream_that_knows_ascii_only_does_not_end_the_run() -> None:
     text = shown(lambda console: print_summary(WHOLE, console), terminal=True, encoding="ascii")
-    assert "92.50 +- 1.23 %" in text
+    assert "92.50 +- 1.23" in text
 
 
 def test_without_a_teacher_there_is_no_gap() -> None:
     text = shown(lambda console: print_summary(Summary(Path("runs/b"), {}, STUDENT, passed=True), console))
-    assert "92.50 ± 1.23 %" in text
+    assert "92.50 ± 1.23" in text
     assert "gap" not in text
     assert "verdict   PASS" in text
+
+
+def test_the_student_without_a_teacher_stands_between_and_says_where_it_comes_from() -> None:
+    alone = Verified(0.615, 0.03, 0.65, {"0.1": 0.3, "0.01": 0.05, "0.001": None})
+    summary = replace(WHOLE, alone=alone, alone_source="kept figures of a run of 2026-01-02 on a toaster")
+    lines = shown(lambda console: print_summary(summary, console)).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert ["verification, %", "student", "alone", "teacher", "gap"] in cells
+    assert ["accuracy", "92.50 ± 1.23", "61.50 ± 3.00", "99.10 ± 0.40", "+6.60"] in cells
+    assert max(len(line) for line in lines if line.startswith("|")) <= 80
+    [said] = [line for line in lines if line.startswith("alone ")]
+    assert said.endswith("kept figures of a run of 2026-01-02 on a toaster")
 
 
 def test_names_in_square_brackets_are_not_taken_for_markup() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
+
 from distill.data.faceset import bytes_digest
 from distill.data.recordio import RecordIOSet
+from distill.data.synth.identity import draw_person
 from distill.data.synth.making import make
 from distill.data.synth.recipe import Recipe
+from distill.data.synth.streams import Key, Split
 
 
 class SynthFaces:
@@ -19,13 +23,14 @@ class SynthFaces:
     """
 
     def __init__(
-        self, root: str | Path, identities: int = 1000, pictures: int = 12, pairs: int = 3000, seed: int = 1
+        self, root: str | Path, identities: int = 600, pictures: int = 5, pairs: int = 1000, seed: int = 1
     ) -> None:
         recipe = Recipe(identities, pictures, pairs, seed)
         recipe.check()
         make(Path(root), recipe)
         self._faces = RecordIOSet(root)
         self._identity = recipe.identity()
+        self._seed = seed
         self.classes = self._faces.classes
         self.labels = self._faces.labels
 
@@ -44,6 +49,11 @@ class SynthFaces:
         The bytes themselves were verified when the folder was opened.
         """
         return bytes_digest(f"{self._identity} {index}".encode())
+
+    def traits(self) -> np.ndarray:
+        """What the people were drawn from, float32 [classes k]."""
+        people = (draw_person(Key(self._seed, Split.train, number)) for number in range(self.classes))
+        return np.stack([person.traits() for person in people]).astype(np.float32)
 
     def fingerprint(self) -> str:
         return hashlib.sha256(self._identity.encode()).hexdigest()

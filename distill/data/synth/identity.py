@@ -11,8 +11,8 @@ from distill.data.synth import head
 from distill.data.synth.head import EYE_X_MM, Spot
 from distill.data.synth.streams import Key, Purpose
 
-SHAPE_GAIN = 1.44
-_MAX_SIGMA = 2.3
+SHAPE_GAIN = 1.4
+_MAX_SIGMA = 1.7
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Person:
     def old(self) -> float:
         """0 below 30 years, 1 at 75."""
         return float(np.clip((self.age_years - 30) / 45, 0, 1))
+
+    def traits(self) -> np.ndarray:
+        """All numbers of the person that the face shows, as one vector [k]."""
+        return np.array([self.male, self.age_years, self.tone, *self.region, *self.shape.values()])
 
 
 # Loose populations: mean of skin tone, hair (0 blond .. 1 black), fold of the lid, nose's width, bridge, lips, jaw.
@@ -93,7 +97,7 @@ _MALE = {
     "brow ridge": 2.2, "jaw width": 1.4, "chin width": 1.2, "neck": 1.8, "lower face": 1.0, "eye size": -1.0,
     "upper lip": -0.6, "lower lip": -0.6, "nose size": 0.8, "brow height": -1.0, "cheek fullness": -0.5,
 }  # fmt: skip
-_OLD = {"jowls": 2.0, "eye bags": 2.0, "cheek fullness": -1.0, "nose tip height": 1.0, "upper lip": -1.2, "neck": 0.4}
+_OLD = {"jowls": 1.2, "eye bags": 1.6, "cheek fullness": -0.8, "nose tip height": 0.8, "upper lip": -0.8, "neck": 0.4}
 
 
 @cache
@@ -138,11 +142,11 @@ _SPOTS: dict[str, tuple[Spot, ...]] = {
     "nose tip": (Spot(0, 40, 5, 5, 0, 0, 1.8), Spot(6, 40, 4, 5, 1.2, 0, 0)),
     "nose wings": (Spot(13, 43, 7, 7, 2.3, 0, 0.6),),
     "nose width": (Spot(9, 22, 5, 13, 1.5, 0, 0.9),),
-    "nose turn": (Spot(0, 36, 9, 12, 1.2, 0, 0),),
+    "nose turn": (Spot(0, 36, 9, 12, 0.7, 0, 0),),
     "cheekbones": (Spot(43, 22, 14, 11, 1.8, 0, 2.3),),
     "cheekbone height": (Spot(43, 24, 15, 14, 0, -3.0, 0),),
     "cheek fullness": (Spot(40, 55, 16, 16, 1.6, 0, 2.6),),
-    "nose fold": (Spot(27, 56, 5, 12, 0, 0, -1.0),),
+    "nose fold": (Spot(27, 56, 5, 12, 0, 0, -0.7),),
     "muzzle": (Spot(0, 67, 21, 16, 0, 0, 2.6),),
     "mouth width": (Spot(24, 71, 11, 9, 1.9, 0, -0.4),),
     "mouth corners": (Spot(24, 71, 8, 7, 0, 1.3, 0),),

@@ -33,7 +33,7 @@ from distill.data.synth.wardrobe import Outfit, dress, linear
 from distill.types import CROP_PX
 
 JITTER_PX = 0.8
-_SUPERSAMPLING = 1.5
+_SUPERSAMPLING = 1.25
 _IRISES = np.array([(58, 36, 22), (92, 58, 32), (120, 96, 56), (96, 112, 84), (92, 124, 148), (130, 150, 166)])
 _GLOSS = np.array([0.75, 0.9, 0.05, 3.0, 0.5])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from distill.types import UserError
 
 MANIFEST = "synthfaces.json"
-VERSION = 1
+VERSION = 2
 """To be raised with every change that moves pixels."""
 MAX_COUNT = 1 << 24
 FOLDS = 10

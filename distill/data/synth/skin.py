@@ -184,10 +184,10 @@ def _grain(rng: np.random.Generator) -> np.ndarray:
 def _moustache() -> np.ndarray:
     """Between nose and lip, and round the mouth to the chin: float32 [h w] in 0..255."""
     edge = 21 + 0.16 * (B - 56)
-    upper = np.clip((B - 51.5) / 3, 0, 1) * np.clip((65 - B) / 3, 0, 1)
-    moustache = upper[:, None] * np.clip((edge[:, None] + 6 - np.abs(X)) / 7, 0, 1)
-    ring = blobs((0.75, 29, 76, 4.0, 15), (1.2, 0, 104, 16, 13), (0.4, 0, 88, 4, 4))
-    return 255 * np.clip(np.maximum(moustache, np.clip(ring * 1.4, 0, 1)), 0, 1)
+    upper = np.clip((B - 51) / 5, 0, 1) * np.clip((65.5 - B) / 4, 0, 1)
+    moustache = upper[:, None] * np.clip((edge[:, None] + 7 - np.abs(X)) / 11, 0, 1)
+    ring = blobs((0.42, 30, 78, 5.5, 13), (1.0, 0, 104, 15, 11), (0.35, 0, 88, 4, 4))
+    return 255 * np.clip(np.maximum(moustache, np.clip(ring * 1.3, 0, 1)), 0, 1)
 
 
 def _beard(features: np.random.Generator) -> np.ndarray:

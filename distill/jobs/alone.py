@@ -1,0 +1,56 @@
+"""The same student without a teacher, to compare with: a run beside this one, or one whose figures are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from distill.jobs.run_folder import METRICS, read_json
+from distill.jobs.schema import StudentConf
+from distill.types import UserError
+
+KEPT = "kept"
+"""Folder beside this file with the figures of recorded runs; ``benchmarks/keep.py`` writes them."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """Figures of the student without a teacher, as ``metrics.json`` has them, and where they come from, in words."""
+
+    student: Mapping[str, Any]
+    source: str
+
+
+def comparison(student: StudentConf, faces: str, pairs: str, image_steps: int, seed: int) -> str:
+    """Sixteen digits that two runs share when what they learned from is all that tells them apart.
+
+    ``faces`` and ``pairs`` are the fingerprints of what is trained on and of what the student is scored on.
+    """
+    said = json.dumps([student.network, student.init, faces, pairs, image_steps, seed], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def find_alone(runs: Path, metrics: Mapping[str, Any]) -> Alone | None:
+    """What a run of these ``metrics`` is compared with; None where it had no teacher itself or nothing is known."""
+    if metrics.get("learned_from") is None:
+        return None
+    for source, found in _candidates(runs):
+        if found.get("comparison") == metrics["comparison"] and found.get("learned_from") is None:
+            return Alone(found["student"], source)
+    return None
+
+
+def _candidates(runs: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Metrics of the user's own runs, then kept ones; a broken file of another run is not this run's fault."""
+    for path in sorted(runs.glob(f"*/{METRICS}")):
+        with suppress(UserError):
+            yield f"your run {path.parent}", read_json(path)
+    for path in sorted(Path(str(resources.files("distill.jobs") / KEPT)).glob("*.json")):
+        found = read_json(path)
+        yield f"kept figures of a run of {found['finished'][:10]} on {found['recorded_on']}", found
