@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from distill.jobs.compose import JOBS, conf_dir, register, typed
+from distill.jobs.compose import JOBS, conf_dir, register, typed, with_own_faces
 from distill.jobs.suggest import did_you_mean, explain
 from distill.types import UserError
 
@@ -50,10 +50,10 @@ def _dispatch(name: str, arguments: Sequence[str]) -> int:
         return import_module("distill.tracking.dashboard").main(arguments)
     if name not in JOBS:
         raise UserError(f"there is no job {name!r}{did_you_mean(name, [*JOBS, DASHBOARD])}")
-    return _run_job(name, _flags_first(arguments))
+    return _run_job(name, _flags_first(name, arguments))
 
 
-def _flags_first(arguments: Sequence[str]) -> list[str]:
+def _flags_first(name: str, arguments: Sequence[str]) -> list[str]:
     """The same arguments with flags before overrides: Hydra's parser wants all overrides in one stretch."""
     flags: list[str] = []
     overrides: list[str] = []
@@ -68,7 +68,7 @@ def _flags_first(arguments: Sequence[str]) -> list[str]:
             flags.append(word)
         else:
             raise UserError(f"there is no flag {word!r}{did_you_mean(word, [*SWITCHES, *VALUED])}")
-    return flags + overrides
+    return flags + with_own_faces(name, overrides)
 
 
 def _run_job(name: str, arguments: Sequence[str]) -> int:

@@ -141,7 +141,7 @@ def test_unknown_job(refused: Refused, name: str, near: str):
 
 def test_what_is_missing_is_asked_for(refused: Refused):
     assert refused("check") == "model is missing: an ONNX file, e.g. model=student.onnx"
-    assert refused("distill").startswith("data.root is missing: the folder with the faces")
+    assert refused("distill", "data=recordio").startswith("data.root is missing: the folder with the faces")
 
 
 def test_status_of_a_job_is_the_exit_status(job: list[CheckConf]):

@@ -89,7 +89,17 @@ def load(job: str, overrides: Sequence[str] = ()) -> Any:
     """The typed configuration of ``job`` with overrides as on the command line, without running anything."""
     register()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return typed(compose(job, list(overrides)))
+        return typed(compose(job, with_own_faces(job, overrides)))
+
+
+def with_own_faces(job: str, overrides: Sequence[str]) -> list[str]:
+    """The same overrides; ``data.root`` without a choice of ``data`` means a folder of one's own, ``data=recordio``.
+
+    Synthetic faces, the default, have a root already and are made there.
+    """
+    given = {override.partition("=")[0] for override in overrides}
+    own = "data.root" in given and "data" not in given and "data" in JOBS[job].conf.__dataclass_fields__
+    return ["data=recordio", *overrides] if own else list(overrides)
 
 
 def config_yaml(conf: Any) -> str:
@@ -129,7 +139,7 @@ def _absent_teacher(kind: type, cfg: Any) -> Iterator[str]:
     if kind is DistillConf and cfg.teacher.network is not None and not Path(cfg.teacher.weights or "").is_file():
         yield (
             f"nor has teacher {cfg.teacher.name} weights at {cfg.teacher.weights}: `make teacher "
-            f"teacher={cfg.teacher.name} data.root=DIR` teaches it, teacher.weights=FILE names weights that you have, "
+            f"teacher={cfg.teacher.name} data={cfg.data.name} data.root=DIR` teaches it, teacher.weights=FILE names weights that you have, "
             "and teacher=onnx teacher.weights=FILE.onnx takes any other network"
         )
 

@@ -96,7 +96,7 @@ def recipe(conf: TrainerConf, run: Length, machine: Machine) -> Recipe:
             momentum=optimizer.momentum,
             nesterov=optimizer.nesterov,
             head_lr_factor=optimizer.head_lr_factor,
-            bf16_products=optimizer.bf16_products,
+            bf16_products=machine.precision == "bf16" if optimizer.bf16_products is None else optimizer.bf16_products,
         ),
         schedule=LearningRate(
             kind=schedule.kind.value,

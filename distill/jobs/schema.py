@@ -130,8 +130,9 @@ class OptimizerConf:
     nesterov: bool = False
     head_lr_factor: float = 0.1
     """Muon's rate for class centres and projectors, in parts of ``lr``."""
-    bf16_products: bool = False
-    """Whether Muon makes updates orthogonal in bfloat16: the larger the network, the more of a step it saves."""
+    bf16_products: bool | None = False
+    """Whether Muon makes updates orthogonal in bfloat16: the larger the network, the more of a step it saves. null:
+    where passes are in bf16."""
 
 
 @dataclass

@@ -14,6 +14,13 @@ from distill.types import UserError
 VERIFY = ("verify", ("model=a.onnx", "pairs=b.bin"))
 
 
+def test_a_root_of_ones_own_needs_no_choice_of_data():
+    assert load("distill", ["data.root=/x"]).data.name == "recordio"
+    assert load("teach", ["data.root=/x", "data=folder"]).data.name == "folder"
+    assert load("signals", []).data.name == "synthfaces"
+    assert load("distill", ["data=synthfaces", "data.root=/x"]).data.root == "/x"
+
+
 def test_conf_dir_is_where_the_root_files_are():
     assert (conf_dir() / "distill.yaml").is_file()
 
@@ -30,7 +37,7 @@ def test_what_is_needed_is_asked_for_with_its_sentence():
     with pytest.raises(UserError, match=r"^pairs is missing: a verification set, e\.g\. pairs=lfw\.bin$"):
         load("verify", ["model=x.onnx"])
     with pytest.raises(UserError, match=r"^data\.root is missing: the folder with the faces"):
-        load("distill")
+        load("distill", ["data=recordio"])
 
 
 def test_stored_configuration_reads_back(tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
 from pathlib import Path
 
 from distill.jobs import schema
@@ -21,8 +22,14 @@ def attributes_read(folder: Path) -> set[str]:
     return {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
 
 
+def options_quoted(folder: Path) -> set[str]:
+    """The last names of all ``${a.b}`` in the configuration: what one option takes from another."""
+    return {n for p in folder.rglob("*.yaml") for n in re.findall(r"\$\{(?:\w+\.)*(\w+)\}", p.read_text("utf-8"))}
+
+
 def test_every_option_is_read_somewhere(repository: Path):
     read = attributes_read(repository / "distill") | attributes_read(repository / "teachers")
+    read |= options_quoted(repository / "conf")
     unread = [f"{c.__name__}.{f.name}" for c in conf_classes() for f in dataclasses.fields(c) if f.name not in read]
     assert not unread
 

@@ -95,7 +95,7 @@ def _read_manifest(folder: Path) -> tuple[dict, dict[str, str]]:
     except FileNotFoundError:
         raise UserError(
             f"{folder}: holds no {MANIFEST}; expected an empty or absent folder for synthetic faces: "
-            "choose another data.root"
+            "faces of your own are data=recordio or data=folder"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
