@@ -51,7 +51,8 @@ def layer_weights(network: nn.Module) -> dict[tuple[int, ...], list[Tensor]]:
 class Muon(Optimizer):
     """Muon for the groups that say ``blocks`` (of every weight), AdamW for those that do not.
 
-    All parameters of a ``blocks`` group have one shape [out ...], and are made orthogonal in ``dtype``. What has no gradient stays as it is, as in PyTorch's.
+    All parameters of a ``blocks`` group have one shape [out ...], and are made orthogonal in ``dtype``. What has no
+    gradient stays as it is, as in PyTorch's.
     """
 
     def __init__(

@@ -21,9 +21,7 @@ def grow_into(network: IResNet, shallow: Weights) -> None:
     Raises UserError where a weight fits neither by name nor by shape, or is missing from a block that both have.
     """
     known = _blocks(shallow.tensors)
-    fresh = {
-        key: value for key, value in network.state_dict().items() if (block := _block(key)) and block not in known
-    }
+    fresh = {key: value for key, value in network.state_dict().items() if (block := _block(key)) and block not in known}
     load_into(network, Weights(shallow.path, {**shallow.tensors, **fresh}))
 
 

@@ -2,10 +2,10 @@
 
 Source: Deng et al., ArcFace (arXiv 1801.07698), block "IR" and head "E". A new network begins with every block as its
 shortcut alone: the last norm's scale is zero (Goyal et al., arXiv 1706.02677, section 5.1), so that 50 blocks learn as
-easily as a few at first, and a shallower network's weights make a deeper one that says the same. The basic block without gates carries the
-parameter names of InsightFace's ``arcface_torch``, so that its checkpoints load as they are. The channel gate is
-the one of InsightFace's MXNet network (ratio 16, biases, PReLU inside); the bottleneck block is AdaFace's
-(arXiv 2204.00964), whose stride sits in the last 1x1. Deviation: none that changes a number.
+easily as a few at first, and a shallower network's weights make a deeper one that says the same. The basic block
+without gates carries the parameter names of InsightFace's ``arcface_torch``, so that its checkpoints load as they are.
+The channel gate is the one of InsightFace's MXNet network (ratio 16, biases, PReLU inside); the bottleneck block is
+AdaFace's (arXiv 2204.00964), whose stride sits in the last 1x1. Deviation: none that changes a number.
 """
 
 from __future__ import annotations

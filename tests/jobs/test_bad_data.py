@@ -43,7 +43,7 @@ def test_without_data_and_weights_a_new_user_reads_how_to_get_both(
     line = refused("distill", "teacher=r152", "student=vargnet", "data=recordio")
     assert line.startswith("data.root is missing: the folder with the faces, e.g. data.root=/data/faces")
     assert "nor has teacher r152 weights at weights/r152/weights.safetensors" in line
-    assert "make teacher teacher=r152 data=recordio data.root=DIR" in line
+    assert "make teacher teacher=r152 data.root=DIR" in line
     assert "teacher.weights=FILE" in line
 
 

@@ -11,7 +11,9 @@ from distill.losses.centres import described_centres
 def reference(traits: np.ndarray) -> np.ndarray:
     """Cosines of standardised traits in float64, person by person."""
     mean, spread = traits.mean(0), traits.std(0, ddof=1)
-    people = [np.array([(t - m) / s if s > 0 else 0.0 for t, m, s in zip(p, mean, spread, strict=True)]) for p in traits]
+    people = [
+        np.array([(t - m) / s if s > 0 else 0.0 for t, m, s in zip(p, mean, spread, strict=True)]) for p in traits
+    ]
     return np.array([[a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in people] for a in people])
 
 
