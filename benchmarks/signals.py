@@ -187,7 +187,7 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def _keep(arguments: argparse.Namespace, machine: Machine, rates: dict[str, float], found: dict[str, float]) -> None:
+def _keep(arguments: argparse.Namespace, machine: Machine, rates: dict[str, float], found: dict[str, Any]) -> None:
     content = {
         "command": f"benchmarks/signals.py --batch {arguments.batch} --steps {arguments.steps} "
         f"--rounds {arguments.rounds}" + (" --compile" if arguments.compile else ""),

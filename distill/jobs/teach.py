@@ -55,7 +55,6 @@ def run(conf: TeachConf) -> int:
 def _teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[Pairs], wandb: WandbRun) -> Verification:
     """Train and write weights, card and metrics; the score on the main set."""
     seed_everything(conf.seed)
-    assert conf.teacher.network is not None
     network, objective = _beginning(conf, faces)
     run_length = length(conf.trainer, len(faces), conf.seed)
     machine = machine_for(conf.trainer, run_length)
@@ -77,6 +76,7 @@ def _teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[P
 
 def _beginning(conf: TeachConf, faces: FaceSet) -> tuple[FaceNetwork, Objective]:
     """The network and its objective before the first step: fresh, or grown from ``init`` with its class centres."""
+    assert conf.teacher.network is not None
     network: FaceNetwork = build(conf.teacher.network, "teacher.network")
     objective = build_objective(conf.objective, sizes_of(network, None, faces.classes))
     centres = None if conf.init is None else _grow(network, Path(conf.init))
