@@ -16,7 +16,7 @@ from distill.data.views import NewViews
 from distill.jobs.build import build
 from distill.jobs.compose import config_hash
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
-from distill.jobs.recipe import STUDENT_INPUT, Length, build_objective, length, machine_for, seed_everything, sizes_of
+from distill.jobs.recipe import STUDENT_INPUT, build_objective, length, machine_for, seed_everything, sizes_of
 from distill.jobs.run_folder import RunFolder, open_run
 from distill.jobs.schema import TeachConf
 from distill.jobs.tracking import tracked
@@ -38,6 +38,11 @@ from teachers.weights import CLASSIFIER, read_weights, save_weights, sha256
 def run(conf: TeachConf) -> int:
     """Train, score, write ``teacher.weights`` and the card beside it; 0."""
     weights = _place(conf)
+    if conf.init is not None and not Path(conf.init).is_file():
+        raise UserError(
+            f"init is {conf.init}, which does not exist; expected weights to begin with, e.g. those that "
+            "`make teacher experiment=teach_synthfaces_r18` leaves in weights/r18"
+        )
     faces, pairs = labelled_faces(conf.data), verification_pairs(conf.data)
     named = f"{config_hash(conf, 'run', 'tracking')} {faces.fingerprint()}"
     name = conf.run.name or f"teach-{conf.teacher.name}-{hashlib.sha256(named.encode()).hexdigest()[:8]}"
@@ -68,7 +73,8 @@ def _teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[P
     metadata = {FINGERPRINT_KEY: faces.fingerprint(), "run": folder.path.name}
     weights = _place(conf)
     save_weights(taught, weights, metadata, classifier=centres if len(centres) else None)
-    write_card(_card(conf, taught, faces, pairs[0], found[0], run_length), weights.with_name("card.yaml"))
+    lasted = {"image_steps": run_length.images, "seconds": round(module.trained_s)}
+    write_card(_card(conf, taught, faces, pairs[0], found[0], lasted), weights.with_name("card.yaml"))
     wandb.summary({"accuracy/teacher": found[0].accuracy_mean})
     _finish(folder, conf, pairs, found, recorder.last)
     return found[0]
@@ -103,7 +109,7 @@ def _place(conf: TeachConf) -> Path:
     """Where the weights go; our own format only."""
     if conf.teacher.network is None or conf.teacher.weights is None:
         raise UserError(
-            f"teacher {conf.teacher.name} is a file from elsewhere and cannot be taught: choose r50, r100 or r152"
+            f"teacher {conf.teacher.name} is a file from elsewhere and cannot be taught: choose r18, r50, r100 or r152"
         )
     weights = Path(conf.teacher.weights)
     if weights.suffix != ".safetensors":
@@ -118,13 +124,14 @@ def _place(conf: TeachConf) -> Path:
 
 
 def _card(
-    conf: TeachConf, network: FaceNetwork, faces: FaceSet, pairs: Pairs, found: Verification, run_length: Length
+    conf: TeachConf, network: FaceNetwork, faces: FaceSet, pairs: Pairs, found: Verification, lasted: dict[str, int]
 ) -> Card:
-    """What is true of the weights that were just written."""
+    """What is true of the weights that were just written; ``lasted`` says how long that took."""
     training = {
         "objective": conf.objective.name,
         "images": len(faces),
-        "image_steps": run_length.images,
+        "init": conf.init,
+        **lasted,
         "optimizer": conf.trainer.optimizer.name.value,
         "lr": conf.trainer.optimizer.lr,
         "seed": conf.seed,

@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def described_centres(traits: Tensor, dim: int, norm: float, seed: int) -> Tensor:
-    """Centres [n dim] of length ``norm`` whose cosines are those of the people's standardised traits [n k], k <= dim.
+    """Centres [n dim] of length ``norm`` whose cosines are those of the people's standardised traits [n k]: exactly
+    where k <= dim, else nearly.
 
     A network that learns random centres has to learn them one by one before anything general pays; with these, what
     tells one person from another tells all of them apart in the same way from the first step on. Our own; the
@@ -16,6 +17,7 @@ def described_centres(traits: Tensor, dim: int, norm: float, seed: int) -> Tenso
     """
     standard = (traits - traits.mean(0)) / traits.std(0).clamp_min(1e-6)
     unit = standard / standard.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    random = torch.randn(dim, traits.shape[1], generator=torch.Generator().manual_seed(seed))
-    axes = torch.linalg.qr(random).Q  # orthonormal columns: cosines survive
-    return norm * unit @ axes.T
+    count = traits.shape[1]
+    random = torch.randn(max(dim, count), count, generator=torch.Generator().manual_seed(seed))
+    turned = unit @ torch.linalg.qr(random).Q[:dim].T  # orthonormal columns: cosines survive
+    return norm * turned / turned.norm(dim=1, keepdim=True).clamp_min(1e-6)

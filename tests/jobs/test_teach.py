@@ -153,7 +153,7 @@ def test_distilled_on_other_people_it_gets_centres_that_are_means(
 def test_black_boxes_are_not_taught(root: Path, teacher: Path, tmp_path: Path, capsys):
     options = [f"teacher.weights={teacher}", f"data.root={root}", f"run.root={tmp_path}"]
     assert main(["teach", "teacher=onnx", *options]) == 2
-    assert "cannot be taught: choose r50, r100 or r152" in capsys.readouterr().err
+    assert "cannot be taught: choose r18, r50, r100 or r152" in capsys.readouterr().err
 
 
 def test_weights_are_written_as_safetensors_alone(root: Path, tmp_path: Path, capsys):
@@ -180,6 +180,13 @@ def test_it_grows_from_a_shallower_network_with_its_class_centres(taught: Path, 
     for name in ("layer3.0.conv1.weight", "fc.weight", "classifier.weight"):
         torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
     assert not after["layer3.2.bn3.weight"].abs().gt(1e-6).any()
+
+
+def test_what_is_not_there_to_grow_from_is_told_before_faces_are_drawn(root: Path, tmp_path: Path, capsys):
+    assert main(teach(root, tmp_path, "init=nowhere.safetensors")) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: init is nowhere.safetensors, which does not exist; expected weights to begin with")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

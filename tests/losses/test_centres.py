@@ -25,6 +25,15 @@ def test_cosines_are_those_of_the_traits() -> None:
     np.testing.assert_allclose((unit @ unit.T).numpy(), reference(traits), atol=2e-4)
 
 
+def test_more_traits_than_dimensions_keep_the_order() -> None:
+    traits = torch.randn(40, 96, generator=torch.Generator().manual_seed(1))
+    traits[1] = traits[0] + 0.1 * traits[1]
+    centres = described_centres(traits, 24, 1.0, seed=4)
+    cosines = centres @ centres.T - 2 * torch.eye(40)
+    assert int(cosines[0].argmax()) == 1
+    torch.testing.assert_close(centres.norm(dim=1), torch.ones(40))
+
+
 def test_a_trait_that_all_share_counts_nothing() -> None:
     traits = torch.rand(6, 3)
     shared = torch.cat([traits, torch.full((6, 1), 8.0)], 1)
