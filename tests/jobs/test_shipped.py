@@ -31,7 +31,7 @@ def test_what_is_shipped_is_small_whole_and_says_what_it_is_of(store: Path):
 
 
 def test_the_first_command_learns_from_it_and_shows_the_student_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.chdir(tmp_path)
     short = ["trainer.images=128", "trainer.validate_pairs=20", "tracking=none"]
