@@ -16,7 +16,8 @@ from pathlib import Path
 
 from distill.jobs.alone import KEPT
 
-KEYS = ("comparison", "learned_from", "student", "set", "training_s", "versions", "finished", "command")
+KEYS = ("comparison", "learned_from", "set", "training_s", "versions", "finished", "command")
+SHOWN = ("accuracy_mean", "accuracy_std", "auc", "tpr_at_fpr")
 
 
 def main() -> None:
@@ -26,7 +27,8 @@ def main() -> None:
         sys.exit(f"{run} learned from {metrics['learned_from']}; expected a run without a teacher")
     place = Path(__file__).parents[1] / "distill" / "jobs" / KEPT / f"{name}.json"
     place.parent.mkdir(exist_ok=True)
-    content = {key: metrics[key] for key in KEYS} | {"recorded_on": _machine()}
+    student = {key: metrics["student"][key] for key in SHOWN}
+    content = {key: metrics[key] for key in KEYS} | {"student": student, "recorded_on": _machine()}
     place.write_text(json.dumps(content, indent=1) + "\n")
     print(place)
 
