@@ -6,15 +6,21 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from distill.jobs.run_folder import METRICS, read_json
-from distill.jobs.schema import StudentConf
+from distill.jobs.schema import DistillConf
 from distill.types import UserError
 
+NOT_COMPARED = (
+    *("name", "images", "epochs"),  # what they come to is compared
+    *("precision", "channels_last", "compile", "workers"),
+    *("checkpoint_every_steps", "validate_every_steps", "validate_pairs", "max_loss_growth"),
+)
+"""Parts of the trainer's configuration that do not tell two runs apart."""
 KEPT = "kept"
 """Folder beside this file with the figures of recorded runs; ``benchmarks/keep.py`` writes them."""
 
@@ -27,13 +33,15 @@ class Alone:
     source: str
 
 
-def comparison(student: StudentConf, faces: str, pairs: str, image_steps: int, seed: int) -> str:
-    """Sixteen digits that two runs share when what they learned from is all that tells them apart.
+def comparison(conf: DistillConf, faces: str, pairs: str, image_steps: int) -> str:
+    """Sixteen digits that two runs share when teacher and objective are all that tells them apart.
 
-    ``faces`` and ``pairs`` are the fingerprints of what is trained on and of what the student is scored on.
+    ``faces`` and ``pairs`` are the fingerprints of what is trained on and of what the student is scored on. How fast
+    the machine is made to go, and how often it is looked at, counts nothing.
     """
-    said = json.dumps([student.network, student.init, faces, pairs, image_steps, seed], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    trainer = {key: value for key, value in asdict(conf.trainer).items() if key not in NOT_COMPARED}
+    said = [conf.student.network, conf.student.init, conf.data.augment, trainer, faces, pairs, image_steps, conf.seed]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def find_alone(runs: Path, metrics: Mapping[str, Any]) -> Alone | None:

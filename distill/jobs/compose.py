@@ -97,7 +97,7 @@ def with_own_faces(job: str, overrides: Sequence[str]) -> list[str]:
 
     Synthetic faces, the default, have a root already and are made there.
     """
-    given = {override.partition("=")[0] for override in overrides}
+    given = {override.partition("=")[0].lstrip("+") for override in overrides}
     own = "data.root" in given and "data" not in given and "data" in JOBS[job].conf.__dataclass_fields__
     return ["data=recordio", *overrides] if own else list(overrides)
 

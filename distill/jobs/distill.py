@@ -81,9 +81,7 @@ def _train(conf: DistillConf, opened: Opened, folder: RunFolder, wandb: WandbRun
         supervision=supervision,
         teacher_tried=tried,
         learned_from=conf.teacher.name if objective.needs_teacher else None,
-        comparison=comparison(
-            conf.student, shown.faces.fingerprint(), opened.pairs[0].fingerprint(), run_length.images, conf.seed
-        ),
+        comparison=comparison(conf, shown.faces.fingerprint(), opened.pairs[0].fingerprint(), run_length.images),
         machine={**asdict(machine), "steps": run_length.steps, "image_steps": run_length.images},
         training_s=round(training_s, 1),
         losses={k: v for k, v in recorder.last.items() if k.startswith(("raw/", "loss"))},

@@ -131,8 +131,7 @@ class OptimizerConf:
     head_lr_factor: float = 0.1
     """Muon's rate for class centres and projectors, in parts of ``lr``."""
     bf16_products: bool | None = False
-    """Whether Muon makes updates orthogonal in bfloat16: the larger the network, the more of a step it saves. null:
-    where passes are in bf16."""
+    """Whether Muon makes updates orthogonal in bfloat16, which large networks profit from. null: as passes are."""
 
 
 @dataclass

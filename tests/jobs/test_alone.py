@@ -11,7 +11,7 @@ import pytest
 from distill.cli import main
 from distill.jobs import alone
 from distill.jobs.alone import comparison, find_alone
-from distill.jobs.schema import StudentConf
+from distill.jobs.compose import load
 
 Options = Callable[..., list[str]]
 
@@ -37,18 +37,24 @@ def test_a_run_with_a_teacher_stands_beside_the_same_one_without(
 
 
 def test_all_that_decides_what_is_learned_is_part_of_the_comparison():
-    student = StudentConf("small", {"widths": [8]})
-    base = comparison(student, "faces", "pairs", 100, 1)
+    def digits(*more: str, faces: str = "faces", pairs: str = "pairs", image_steps: int = 100) -> str:
+        return comparison(load("distill", list(more)), faces, pairs, image_steps)
+
+    base = digits()
     others = [
-        comparison(StudentConf("small", {"widths": [16]}), "faces", "pairs", 100, 1),
-        comparison(StudentConf("small", {"widths": [8]}, "runs/first"), "faces", "pairs", 100, 1),
-        comparison(student, "others", "pairs", 100, 1),
-        comparison(student, "faces", "others", 100, 1),
-        comparison(student, "faces", "pairs", 200, 1),
-        comparison(student, "faces", "pairs", 100, 2),
+        digits("student.network.last_channels=16"),
+        digits("student.init=runs/first"),
+        digits("trainer.optimizer.lr=0.5"),
+        digits("trainer.small_fraction=0"),
+        digits("data.augment.gray=0.5"),
+        digits("seed=2"),
+        digits(faces="others"),
+        digits(pairs="others"),
+        digits(image_steps=200),
     ]
     assert len({base, *others}) == 1 + len(others)
-    assert base == comparison(StudentConf("of another name", {"widths": [8]}), "faces", "pairs", 100, 1)
+    same = ["teacher=none", "objective=margin", "trainer.compile=true", "trainer.workers=0", "signals=live"]
+    assert base == digits(*same, "trainer.images=9000", "trainer.validate_every_steps=7")
 
 
 def test_kept_figures_are_used_where_no_run_is_and_a_broken_run_is_no_hindrance(
