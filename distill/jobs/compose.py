@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -12,6 +13,7 @@ from typing import Any, TypeVar, cast
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -86,9 +88,13 @@ def typed(cfg: DictConfig) -> Any:
 
 
 def load(job: str, overrides: Sequence[str] = ()) -> Any:
-    """The typed configuration of ``job`` with overrides as on the command line, without running anything."""
+    """The typed configuration of ``job`` with overrides as on the command line, without running anything.
+
+    Inside of a job, the folders of configuration are those of that job.
+    """
     register()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    running = GlobalHydra.instance().is_initialized()
+    with nullcontext() if running else initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return typed(compose(job, with_own_faces(job, overrides)))
 
 

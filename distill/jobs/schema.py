@@ -244,6 +244,8 @@ class TeachConf:
 
     init: str | None = None
     """Weights of the same network or of a shallower one, to begin with."""
+    init_teacher: str | None = None
+    """The teacher whose weights ``init`` are; where they are missing it is taught first."""
     teacher: TeacherConf = field(default_factory=TeacherConf)
     data: DataConf = field(default_factory=DataConf)
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from distill.data.faceset import Described, FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews
 from distill.jobs.build import build
-from distill.jobs.compose import config_hash
+from distill.jobs.compose import config_hash, load
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
 from distill.jobs.recipe import STUDENT_INPUT, build_objective, length, machine_for, seed_everything, sizes_of
 from distill.jobs.run_folder import RunFolder, open_run
@@ -39,10 +40,7 @@ def run(conf: TeachConf) -> int:
     """Train, score, write ``teacher.weights`` and the card beside it; 0."""
     weights = _place(conf)
     if conf.init is not None and not Path(conf.init).is_file():
-        raise UserError(
-            f"init is {conf.init}, which does not exist; expected weights to begin with, e.g. those that "
-            "`make teacher experiment=teach_synthfaces_r18` leaves in weights/r18"
-        )
+        _teach_first(conf, conf.init)
     faces, pairs = labelled_faces(conf.data), verification_pairs(conf.data)
     named = f"{config_hash(conf, 'run', 'tracking')} {faces.fingerprint()}"
     name = conf.run.name or f"teach-{conf.teacher.name}-{hashlib.sha256(named.encode()).hexdigest()[:8]}"
@@ -55,6 +53,27 @@ def run(conf: TeachConf) -> int:
     print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was taught with")
     print(f"weights   {weights}\ndistil    make distill teacher={conf.teacher.name} teacher.weights={weights}")
     return 0
+
+
+def _teach_first(conf: TeachConf, weights: str) -> None:
+    """Teach ``init_teacher`` as its own configuration says, but on the same data and to where ``init`` is expected."""
+    if conf.init_teacher is None:
+        raise UserError(
+            f"init is {weights}, which does not exist; expected weights to begin with, e.g. those that "
+            "`make teacher teacher=r18` leaves in weights/r18"
+        )
+    first: TeachConf = load("teach", [f"teacher={conf.init_teacher}"])
+    print(f"{weights} does not exist yet: teaching {conf.init_teacher} first")
+    run(
+        replace(
+            first,
+            teacher=replace(first.teacher, weights=weights),
+            data=conf.data,
+            tracking=conf.tracking,
+            run=replace(conf.run, name=None),
+            seed=conf.seed,
+        )
+    )
 
 
 def _teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[Pairs], wandb: WandbRun) -> Verification:

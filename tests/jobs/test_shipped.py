@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill.cli import main
+from distill.jobs.compose import load
 from distill.signals.extras import CARD, read_centres
 from distill.signals.manifest import read_manifest
 from teachers.card import read_card
@@ -28,6 +29,15 @@ def test_what_is_shipped_is_small_whole_and_says_what_it_is_of(store: Path):
     assert card.training is not None
     assert {"objective", "images", "image_steps", "seconds", "init", "seed"} <= card.training.keys()
     assert read_centres(store, manifest).shape == (manifest.data["classes"], 512)
+
+
+def test_its_command_is_the_recipe_that_it_was_taught_by(store: Path):
+    conf, training = load("teach", ["teacher=r152"]), read_card(store / CARD).training
+    assert training is not None
+    assert training["images"] == conf.data.reader["identities"] * conf.data.reader["pictures"]
+    assert (training["image_steps"], training["lr"]) == (conf.trainer.images, conf.trainer.optimizer.lr)
+    assert (training["init"], training["seed"]) == (conf.init, conf.seed)
+    assert load("teach", [f"teacher={conf.init_teacher}"]).teacher.weights == conf.init
 
 
 def test_the_first_command_learns_from_it_and_shows_the_student_alone(

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from distill.cli import main
 from distill.data.recordio import RecordIOSet
 from distill.data.synth.dataset import SynthFaces
+from distill.jobs.compose import load
 from distill.losses.centres import described_centres
 from reference.recordio import payload, write_set
 from teachers.card import card_beside, read_card
@@ -187,6 +188,21 @@ def test_what_is_not_there_to_grow_from_is_told_before_faces_are_drawn(root: Pat
     line = capsys.readouterr().err
     assert line.startswith("error: init is nowhere.safetensors, which does not exist; expected weights to begin with")
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_teacher_that_it_grows_from_is_taught_first(root: Path, tmp_path: Path, capsys, monkeypatch):
+    tiny = [*NETWORK[1:], "trainer=smoke", "trainer.images=8", "trainer.optimizer.lr=1e-3"]
+    monkeypatch.setattr("distill.jobs.teach.load", lambda job, overrides: load(job, [*overrides, *tiny]))
+    init = tmp_path / "first" / "weights.safetensors"
+    grown = [f"init={init}", "init_teacher=r18", "seed=2", "run.name=grown", "trainer.optimizer.lr=1e-9"]
+    assert main(teach(root, tmp_path, *grown)) == 0
+    assert f"{init} does not exist yet: teaching r18 first" in capsys.readouterr().out
+    card = read_card(init.with_name("card.yaml"))
+    assert card.training is not None
+    assert (card.name, card.training["seed"], card.training["images"]) == ("r18", 2, 30)
+    before, after = load_file(init), load_file(tmp_path / "weights.safetensors")
+    torch.testing.assert_close(after["fc.weight"], before["fc.weight"], atol=1e-6, rtol=0)
+    assert len([f for f in (tmp_path / "runs").iterdir() if (f / "metrics.json").exists() and not f.is_symlink()]) == 2
 
 
 @pytest.mark.parametrize(
