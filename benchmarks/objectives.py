@@ -11,16 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shlex
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import torch
+from distilling import distilled, machine
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = Path("runs") / "objectives"
@@ -40,29 +36,14 @@ def main() -> int:
     path = RESULTS / f"objectives-{arguments.images}.json"
     path.parent.mkdir(exist_ok=True)
     rows: dict[str, Any] = json.loads(path.read_text())["rows"] if path.exists() else {}
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        runs = [pool.submit(_run, objective, arguments) for objective in arguments.only or OBJECTIVES]
-        for done in as_completed(runs):
-            objective, metrics = done.result()
-            rows[objective] = {"command": _told(arguments), **_row(metrics)}
-            content = {"machine": _machine(), "rows": rows}
-            path.write_text(json.dumps(content, indent=1) + "\n")
-            print(f"{objective}: {rows[objective]['accuracy']:.2%}", flush=True)
+    runs = {f"{name}-{arguments.images}": _options(name, arguments) for name in arguments.only or OBJECTIVES}
+    for name, metrics in distilled(runs, RUNS, arguments.jobs):
+        objective = name.removesuffix(f"-{arguments.images}")
+        rows[objective] = {"command": _told(arguments), **_row(metrics)}
+        path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+        print(f"{objective}: {rows[objective]['accuracy']:.2%}", flush=True)
     print(table(rows))
     return 0
-
-
-def _run(objective: str, arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """One run in a process of its own, with its share of the cores; its metrics."""
-    name = f"{objective}-{arguments.images}"
-    RUNS.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // arguments.jobs))}
-    with (RUNS / f"{name}.log").open("ab") as log:
-        command = _command(objective, arguments, name)
-        status = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False).returncode
-    if status not in (0, 1):
-        sys.exit(f"{objective} ended with status {status}: see {RUNS / name}.log")
-    return objective, json.loads((RUNS / name / "metrics.json").read_text())
 
 
 def table(rows: dict[str, Any]) -> str:
@@ -83,17 +64,16 @@ def table(rows: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _command(objective: str, arguments: argparse.Namespace, name: str) -> list[str]:
+def _options(objective: str, arguments: argparse.Namespace) -> list[str]:
     data: Path = arguments.data
     return [
-        *(sys.executable, "-m", "distill", "distill"),
         *("teacher=onnx", f"teacher.weights={data / 'reference_teacher.onnx'}"),
         *(
             f"data.root={data / 'labelled'}",
             f"data.transfer=[{data / 'singles'}]",
             f"data.pairs={data / 'lfw_dev.bin'}",
         ),
-        *(f"objective={objective}", f"trainer.images={arguments.images}", f"run.root={RUNS}", f"run.name={name}"),
+        *(f"objective={objective}", f"trainer.images={arguments.images}"),
         *arguments.options,
     ]
 
@@ -136,14 +116,6 @@ def _one_threshold(student: dict[str, Any]) -> float:
 
 def _span(interval: list[float], factor: float = 100, digits: int = 1) -> str:
     return " to ".join(f"{factor * end:.{digits}f}" for end in interval)
-
-
-def _machine() -> dict[str, Any]:
-    info = Path("/proc/cpuinfo")
-    names = [line.partition(": ")[2] for line in info.read_text().splitlines() if line.startswith("model name")]
-    cpu = names[0] if names else platform.machine()
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "gpu": gpu, "torch": torch.__version__}
 
 
 def _arguments() -> argparse.Namespace:
