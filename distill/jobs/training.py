@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -98,6 +99,13 @@ def fit(
             _check_fits(saved, module, checkpoint)
         with _quiet():
             trainer.fit(module, faces, ckpt_path=checkpoint if saved else None, weights_only=True)
+    except RuntimeError as error:
+        if not re.match(r"DataLoader worker \(pid.*\) (is killed|exited)", str(error)):
+            raise
+        raise UserError(
+            "a process that reads faces was killed, perhaps for want of memory; the same command continues at the last "
+            f"checkpoint, with trainer.workers=N in place of {machine.workers} if that is too many"
+        ) from error
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's way to end on Ctrl-C; ours has more to say
             raise stop.__context__ from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -104,6 +105,20 @@ def test_killed_anywhere_it_ends_with_the_same_weights(options: Options, tmp_pat
     assert all(torch.equal(resumed[k], v) for k, v in undisturbed.items())
     same = [line_values(f / "series.jsonl") for f in (folder, latest(tmp_path))]
     assert same[0] == same[1]
+
+
+@pytest.mark.slow
+def test_a_reader_that_is_killed_ends_the_run_in_one_line_and_loses_nothing(options: Options, tmp_path: Path):
+    job = in_process("distill", *options("trainer.images=20000", "trainer.workers=1"))
+    wait_for_checkpoints(tmp_path / "runs", 1)
+    for pid in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split():
+        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(int(pid), signal.SIGKILL)
+    _, err = job.communicate(timeout=60)
+    assert job.returncode == 2
+    assert "error: a process that reads faces was killed" in err
+    assert "Traceback" not in err
+    assert list((tmp_path / "runs").glob("*/checkpoints/last.ckpt"))
 
 
 def wait_for_checkpoints(root: Path, count: int) -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import cv2
@@ -20,6 +25,7 @@ from distill.data.synth.circumstances import EVERYDAY
 from distill.data.synth.picture import Sitter
 from distill.data.synth.recipe import FOLDS, Recipe, is_made, write_manifest
 from distill.data.synth.streams import Key, Split
+from distill.types import UserError
 from distill.waiting import waiting
 
 PAIR_FILES = {Split.validation: "synthfaces_dev.bin", Split.test: "synthfaces_test.bin"}
@@ -90,8 +96,43 @@ def _pictured(sittings: list[Sitting], processes: int) -> Iterator[Iterator[list
     if processes == 1:
         yield map(_sit, sittings)
         return
-    with get_context("spawn").Pool(processes, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield pool.imap(_sit, sittings, chunksize=2)
+    others = set(active_children())
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin_helper) as pool:
+        try:
+            yield _in_order(pool, sittings, ahead=8 * processes)
+        except BrokenProcessPool:
+            raise UserError(
+                "a process that draws faces was killed, perhaps for want of memory; the same command begins anew"
+            ) from None
+        except KeyboardInterrupt:
+            for helper in set(active_children()) - others:
+                helper.terminate()  # a second Ctrl-C would find them waiting for ever
+            raise
+
+
+def _in_order(pool: Executor, sittings: list[Sitting], ahead: int) -> Iterator[list[bytes]]:
+    """Every sitting's pictures; no more than ``ahead`` of them wait in memory or in line."""
+    begun: deque[Future[list[bytes]]] = deque()
+    for sitting in sittings:
+        begun.append(pool.submit(_sit, sitting))
+        if len(begun) > ahead:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
+
+
+def _begin_helper() -> None:
+    """One core is its share, Ctrl-C is its parent's to answer, and it does not outlive that one."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _counted(made: Iterator[list[bytes]], progress: Callable[[int], None]) -> Iterator[list[bytes]]:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,6 +183,59 @@ def test_after_kill_9_the_next_one_starts_cleanly(made: Path, tmp_path: Path) ->
     make(root, RECIPE, processes=1)
     assert content(root) == content(made)
     assert not partial.exists()
+
+
+def helpers(parent: int) -> list[int]:
+    """The processes that draw for ``parent``."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.fixture
+def drawing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process in which two helpers are drawing many faces."""
+    making = f"make(Path({str(tmp_path / 'faces')!r}), Recipe(3000, 2, 40, 4), processes=2)"
+    line = f"from distill.data.synth.making import *\nif __name__ == '__main__': {making}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", line],
+        cwd=Path(__file__).parents[3],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / ".faces.partial" / "train.rec").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_helper_that_is_killed_is_told(drawing: subprocess.Popen[str]) -> None:
+    os.kill(helpers(drawing.pid)[0], signal.SIGKILL)
+    _, err = drawing.communicate(timeout=30)
+    assert "UserError: a process that draws faces was killed" in err
+
+
+def test_an_interruption_ends_the_helpers_without_a_word_from_them(drawing: subprocess.Popen[str]) -> None:
+    at_work = helpers(drawing.pid)
+    for pid in (drawing.pid, *at_work):  # a terminal interrupts all of them
+        os.kill(pid, signal.SIGINT)
+    _, err = drawing.communicate(timeout=30)
+    assert err.count("Traceback") == 1
+    assert err.rstrip().endswith("KeyboardInterrupt")
+    assert not any(Path(f"/proc/{pid}").exists() for pid in at_work)
+
+
+def test_helpers_do_not_outlive_a_parent_that_is_killed(drawing: subprocess.Popen[str]) -> None:
+    at_work = helpers(drawing.pid)
+    assert len(at_work) == 2
+    drawing.kill()
+    drawing.wait()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in at_work):
+        assert time.monotonic() < deadline, "helpers are still there"
+        time.sleep(0.05)
 
 
 def test_it_is_named_by_its_recipe_and_not_by_its_pixels(made: Path, tmp_path: Path) -> None:
