@@ -63,6 +63,7 @@ def test_quotes_in_args_are_the_shell_s(project: Path):
         ("export", "export"),
         ("verify", "verify"),
         ("distill", "distill"),
+        ("embed", "embed"),
         ("faces", "contact_sheet"),
         ("dashboard", "dashboard"),
     ],

@@ -23,6 +23,7 @@ from distill.jobs.schema import (
     CheckConf,
     ContactSheetConf,
     DistillConf,
+    EmbedConf,
     ExportJobConf,
     SignalsConf,
     TeachConf,
@@ -49,6 +50,7 @@ JOBS = {
     "export": Job(ExportJobConf, "write the ONNX file of a run again, with parity and verdict"),
     "check": Job(CheckConf, "judge an ONNX file by the limits of a protocol"),
     "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
+    "embed": Job(EmbedConf, "write the feature file of a list of images or videos"),
     "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 

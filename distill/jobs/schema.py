@@ -39,6 +39,16 @@ class ScheduleKind(StrEnum):
     multistep = "multistep"
 
 
+class FaceKind(StrEnum):
+    image = "image"
+    video = "video"
+
+
+class FrameFusion(StrEnum):
+    mean = "mean"
+    norm = "norm"
+
+
 class TrackingMode(StrEnum):
     offline = "offline"
     online = "online"
@@ -288,6 +298,25 @@ class VerifyConf:
     """Resamplings behind each confidence interval."""
     seed: int = 0
     """Of the resamplings; 0 is that of every report."""
+
+
+@dataclass
+class EmbedConf:
+    """``make embed``: the feature file of a list of images or videos, as the challenge takes it."""
+
+    model: str = needed("an ONNX file or a run folder, e.g. model=runs/latest")
+    list: str = needed("the file with one image or video a line, e.g. list=filelist.txt")
+    root: str | None = None
+    """Folder that the paths in the list start from; null: that of the list."""
+    out: str = needed("the feature file to write, e.g. out=features.bin")
+    kind: FaceKind = FaceKind.image
+    flip: bool | None = None
+    """Whether the embedding of the mirror image is added; null: as the challenge does, for images."""
+    fusion: FrameFusion = FrameFusion.mean
+    """Of the frames of a video: ``mean`` of unit vectors, or ``norm``, the same weighted by the embeddings' lengths."""
+    batch_size: int = 64
+    fresh: bool = False
+    """Write anew what is there already or half written of something else."""
 
 
 @dataclass

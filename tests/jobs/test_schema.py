@@ -51,6 +51,7 @@ def test_every_class_belongs_to_a_job():
         "ExportJobConf",
         "CheckConf",
         "VerifyConf",
+        "EmbedConf",
         "ContactSheetConf",
     ):
         reach(getattr(schema, name))
