@@ -52,6 +52,7 @@ def test_every_class_belongs_to_a_job():
         "CheckConf",
         "VerifyConf",
         "EmbedConf",
+        "EvaluateConf",
         "ContactSheetConf",
     ):
         reach(getattr(schema, name))
