@@ -40,7 +40,7 @@ from distill.losses.objective import Objective, Term
 from distill.machine import Machine, resolve
 from distill.module import Distiller, LiveTeacher, Recipe, StoredTeacher, TeacherOutputs
 from distill.optimise import LearningRate, OptimizerSettings
-from distill.signals.claims import Claims
+from distill.claims import Claims
 from distill.signals.manifest import MANIFEST, Manifest
 from distill.signals.store import Store
 from distill.signals.write import Writer, shard_images

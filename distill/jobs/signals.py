@@ -23,7 +23,7 @@ from distill.jobs.stored import ROOT, described_data, described_teacher
 from distill.jobs.supervision import pair_embeddings
 from distill.machine import loader_workers
 from distill.metrics.verification import distances
-from distill.signals.claims import Claims
+from distill.claims import Claims
 from distill.signals.extras import (
     CARD,
     CENTRES,

@@ -18,7 +18,7 @@ from distill.data.decode import decode
 from distill.data.faceset import DamagedImage, FaceSet
 from distill.data.module import worker_context
 from distill.data.views import StoredViews
-from distill.signals.claims import Claims
+from distill.claims import Claims
 from distill.signals.manifest import Manifest
 from distill.signals.shard import DIGEST, encode, shard_path
 from distill.types import CROP_PX, Output, UserError
