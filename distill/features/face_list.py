@@ -22,6 +22,7 @@ DISTRACTOR = "-"
 
 FRAME_SUFFIX = ".jpg"
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+_TOLD_LINES = 256
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -109,25 +110,28 @@ def find_faces(lines: Lines, root: Path, kind: Kind, progress: Callable[[int], N
 
     ``UserError`` names the first line with an entry that is absolute or leaves ``root`` by ``..``, is not there, is of
     the wrong sort, is a folder without frames, or has come before; and how many such lines there are. Symbolic links
-    are followed. ``progress`` is called with the lines looked at.
+    are followed. ``progress`` is called now and then with the lines looked at since.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; expected the one that the paths in {lines.path} start from")
     faces = FaceList(lines, root, kind)
     digests = np.empty(len(faces), np.uint64)
-    wrong: dict[int, str] = {}
+    wrong = np.zeros(len(faces), bool)
     for row in range(len(faces)):
         entry = faces.entry(row)
         digests[row] = _digest(entry)
-        if problem := _problem(entry, root, kind):
-            wrong[row] = problem
-        if progress is not None:
-            progress(1)
-    wrong = dict(_repeated(faces, digests)) | wrong
-    if wrong:
-        first = min(wrong)
-        others = f" ({len(wrong):,} of {len(faces):,} lines are wrong)" if len(wrong) > 1 else ""
-        raise UserError(f"{faces.lines.place(first)}: {wrong[first]}{others}")
+        wrong[row] = _problem(entry, root, kind) is not None
+        if progress is not None and (row + 1) % _TOLD_LINES == 0:
+            progress(_TOLD_LINES)
+    earlier = _earlier(faces, digests)
+    wrong |= earlier >= 0
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        problem = _problem(faces.entry(row), root, kind) or (
+            f"{faces.entry(row)} stands in line {earlier[row] + 1} already; expected every line once"
+        )
+        others = f" ({wrong.sum():,} of {len(faces):,} lines are wrong)" if wrong.sum() > 1 else ""
+        raise UserError(f"{lines.place(row)}: {problem}{others}")
     return faces
 
 
@@ -185,10 +189,12 @@ def _digest(entry: str) -> int:
     return int.from_bytes(hashlib.blake2b(posixpath.normpath(entry).encode(), digest_size=8).digest(), "little")
 
 
-def _repeated(faces: FaceList, digests: NDArray[np.uint64]) -> Iterator[tuple[int, str]]:
-    """The rows whose entry has come before; equal digests are only where to look."""
+def _earlier(faces: FaceList, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The row [n] in which each entry has come before, -1 for none; equal digests are only where to look."""
+    earlier = np.full(len(faces), -1)
     order = np.argsort(digests, kind="stable")
-    same = np.flatnonzero(digests[order[1:]] == digests[order[:-1]])
-    for earlier, row in zip(order[same].tolist(), order[same + 1].tolist(), strict=True):
-        if posixpath.normpath(faces.entry(earlier)) == posixpath.normpath(faces.entry(row)):
-            yield row, f"{faces.entry(row)} stands in line {earlier + 1} already; expected every line once"
+    for place in np.flatnonzero(digests[order[1:]] == digests[order[:-1]]).tolist():
+        before, row = order[place], order[place + 1]
+        if posixpath.normpath(faces.entry(before)) == posixpath.normpath(faces.entry(row)):
+            earlier[row] = before
+    return earlier

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +23,7 @@ from distill.jobs.embed import open_list, write_features
 from distill.jobs.model_file import model_file, model_sha256
 from distill.jobs.run_folder import write_json
 from distill.jobs.schema import EvaluateConf, LabelledListConf, ProtocolConf
-from distill.metrics.allpairs.block import Engine
-from distill.metrics.allpairs.pairing import Faces
-from distill.metrics.allpairs.result import AllPairs
-from distill.metrics.allpairs.score import FPRS, Settings, score_all_pairs
+from distill.metrics.allpairs import FPRS, AllPairs, Engine, Faces, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
 from distill.protocol.board import Published
 from distill.protocol.placing import notes, table

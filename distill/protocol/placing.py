@@ -73,7 +73,7 @@ def notes(protocol: Protocol, scores: Scores, board: Sequence[Published]) -> lis
         told.append(f"{protocol.metric} cannot be measured here: {missing}")
     if scores.confidence is not None:
         told.append(f"in brackets: {scores.confidence:.0%} intervals, by resampling people")
-    told += [f"* not comparable: {reason} ({who})" for reason, who in _grouped(board, "reason") if reason]
+    told += [f"(*) not comparable: {reason} ({who})" for reason, who in _grouped(board, "reason") if reason]
     return told + [f"source of {who}: {source}" for source, who in _grouped(board, "source")]
 
 
