@@ -24,7 +24,7 @@ persons (``intervals``).
 
 from __future__ import annotations
 
-from distill.metrics.allpairs.block import Engine
+from distill.metrics.allpairs.engine import Engine
 from distill.metrics.allpairs.pairing import DISTRACTOR, Faces
 from distill.metrics.allpairs.result import AllPairs, Point
 from distill.metrics.allpairs.score import FPRS, Settings, score_all_pairs

@@ -30,15 +30,11 @@ class Bands:
         high = np.nextafter((self.high + self.margin).astype(np.float32), np.float32(np.inf))
         return np.stack([low, high], axis=1).ravel()
 
-    def holding(self, score: float) -> int:
-        """The band in which a score lies."""
-        return int(np.searchsorted(self.low, score, "right")) - 1
-
 
 def merged(ranges: Iterable[tuple[float, float]], margin: float) -> Bands:
     """The bands that cover all ranges, one where they overlap or a product could not tell them apart."""
     bands: list[list[float]] = []
-    for low, high in sorted(ranges):
+    for low, high in sorted((low, high) for low, high in ranges if low < high):
         if bands and low - bands[-1][1] <= 4 * margin + 1e-6:
             bands[-1][1] = max(bands[-1][1], high)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distill.metrics.allpairs.bands import Bands
+from distill.metrics.allpairs.engine import Engine, Shape
 from distill.metrics.allpairs.pairing import Faces, Pairing
 from distill.metrics.allpairs.settle import (
     GENUINE,
@@ -32,46 +32,19 @@ from distill.metrics.allpairs.settle import (
 )
 from distill.metrics.allpairs.steps import Counted, Steps, distinct, steps
 from distill.metrics.allpairs.tiles import (
-    BYTES_OF_A_PRODUCT,
-    DEVICE_ROWS,
     EVERYWHERE,
-    HOST_ROWS,
     DeviceTiles,
     HostTiles,
     Sifted,
     Tiles,
 )
 from distill.metrics.allpairs.unit import Rows
-from distill.types import UserError
 
 KEPT = np.dtype([("score", "f8"), ("left", "i4"), ("right", "i4"), ("genuine", "?")])
 """A pair that is kept with its rows, for the bootstrap."""
 
-_LEAST_ROWS = 8
 _COMPRESS = 1 << 20
 """Scores that a thread collects before equal ones are counted together."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """Where and how pairs are scored; results depend on none of it.
-
-    Half of ``max_memory_bytes`` is for rows and tiles; the other half leaves room for the interpreter with its libraries
-    (some 0.4 GB, whatever the bound), 24 B for each row, the kept pairs and the bootstrap.
-    ``threads`` None takes every core. ``device`` is a torch device: "cpu", "cuda", "cuda:1".
-    """
-
-    max_memory_bytes: int = 2 << 30
-    threads: int | None = None
-    device: str = "cpu"
-
-
-class Shape(NamedTuple):
-    """Rows of a strip and of a tile, and threads."""
-
-    strip: int
-    tile: int
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -99,21 +72,6 @@ class Tile(NamedTuple):
     bottom: int
     start: int
     end: int
-
-
-def shape_for(engine: Engine, columns: int, threads: int) -> Shape:
-    """The largest strips and tiles of ``columns`` wide rows that fit; ``UserError`` where none do."""
-    on_host = torch.device(engine.device).type == "cpu"
-    threads = threads if on_host else 1
-    row_bytes, product_bytes = 4 * 2 * 4 * columns, 4 * threads * BYTES_OF_A_PRODUCT
-    strip = engine.max_memory_bytes // row_bytes
-    tile = math.isqrt(engine.max_memory_bytes // product_bytes)
-    if min(strip, tile) < _LEAST_ROWS:
-        least = max(_LEAST_ROWS * row_bytes, _LEAST_ROWS**2 * product_bytes)
-        raise UserError(
-            f"max_memory_bytes is {engine.max_memory_bytes}; expected {least} or more for {columns} columns"
-        )
-    return Shape(strip, min(tile, HOST_ROWS if on_host else DEVICE_ROWS), threads)
 
 
 class Scorer:

@@ -44,7 +44,7 @@ class Faces:
         if len(self.identities) and self.identities.min() < DISTRACTOR:
             row = int(self.identities.argmin())
             raise UserError(
-                f"{self.name}: row {row} has identity {self.identities[row]}; expected 0 or more, or -1 for a distractor"
+                f"{self.name}: row {row} has identity {self.identities[row]}; expected 0 or more, -1 for a distractor"
             )
 
     def __len__(self) -> int:

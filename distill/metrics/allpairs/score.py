@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from distill.metrics.allpairs.bands import Bands, merged
-from distill.metrics.allpairs.block import Engine, Keeping, Scorer, shape_for
+from distill.metrics.allpairs.block import Keeping, Scorer
+from distill.metrics.allpairs.engine import Engine, shape_for
 from distill.metrics.allpairs.intervals import (
     KEPT_PAIRS,
     Exact,
