@@ -21,7 +21,7 @@ QUOTE = '$(subst ','\'',$1)'
 OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(ARGS)
 
 ##@ Jobs
-.PHONY: distill teacher signals export check verify faces dashboard
+.PHONY: distill teacher signals export check verify embed evaluate faces dashboard
 
 distill: $(READY) ## from images to a checked student: teacher= student= data= objective= protocol= trainer= tracking=
 	@$(DISTILL) distill $(OPTIONS)
@@ -37,6 +37,12 @@ export: $(READY) ## write the ONNX file of a run again: run=runs/latest
 
 verify: $(READY) ## score an ONNX file on pairs: model=FILE.onnx pairs=FILE.bin [folds=10] [out=DIR]
 	@$(DISTILL) verify $(OPTIONS)
+
+embed: $(READY) ## write the feature file of a list: model=FILE.onnx|RUN list=FILE.txt [root=DIR] out=FILE.bin [kind=video]
+	@$(DISTILL) embed $(OPTIONS)
+
+evaluate: $(READY) ## the challenge's evaluation: model=FILE.onnx|RUN protocol=deepglint_light data.root=DIR [out=DIR]
+	@$(DISTILL) evaluate $(OPTIONS)
 
 faces: $(READY) ## look at synthetic faces: [people=8] [pictures=10] [seed=1] [out=faces.png]
 	@$(DISTILL) contact_sheet $(OPTIONS)

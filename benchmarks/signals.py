@@ -29,6 +29,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from distill.atomic import write_atomic
+from distill.claims import Claims
 from distill.data.augment import Augmentation
 from distill.data.batches import Plan, as_it_is
 from distill.data.faceset import FaceSet
@@ -40,7 +41,6 @@ from distill.losses.objective import Objective, Term
 from distill.machine import Machine, resolve
 from distill.module import Distiller, LiveTeacher, Recipe, StoredTeacher, TeacherOutputs
 from distill.optimise import LearningRate, OptimizerSettings
-from distill.signals.claims import Claims
 from distill.signals.manifest import MANIFEST, Manifest
 from distill.signals.store import Store
 from distill.signals.write import Writer, shard_images

@@ -26,6 +26,8 @@ NEEDED = {
     "export": ["run=runs/latest"],
     "check": ["model=x.onnx"],
     "verify": ["model=x.onnx", "pairs=x.bin"],
+    "embed": ["model=x.onnx", "list=x.txt", "out=x.features"],
+    "evaluate": ["model=x.onnx", "data.root=/faces"],
     "contact_sheet": [],
 }
 OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder")}

@@ -63,6 +63,8 @@ def test_quotes_in_args_are_the_shell_s(project: Path):
         ("export", "export"),
         ("verify", "verify"),
         ("distill", "distill"),
+        ("embed", "embed"),
+        ("evaluate", "evaluate"),
         ("faces", "contact_sheet"),
         ("dashboard", "dashboard"),
     ],

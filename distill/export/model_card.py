@@ -43,11 +43,12 @@ class ModelCard:
 
 def write_model_card(path: Path, card: ModelCard) -> None:
     """Write ``card`` as Markdown; UserError where that is impossible."""
-    text = _templates().get_template("card.md.j2").render(card=card, command=redact_text(card.command))
+    text = markdown_templates().get_template("card.md.j2").render(card=card, command=redact_text(card.command))
     write_atomic(path, text.encode())
 
 
-def _templates() -> Environment:
+def markdown_templates() -> Environment:
+    """Templates whose values can break nothing of the Markdown around them."""
     return Environment(
         loader=PackageLoader("distill.export"),
         undefined=StrictUndefined,

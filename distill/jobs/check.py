@@ -36,7 +36,8 @@ def check(model: Path, protocol: ProtocolConf, out: Path) -> Verdict:
 
 
 def limits(conf: ProtocolConf) -> Protocol:
-    return Protocol(**dataclasses.asdict(conf))
+    """What a file is judged by, out of all that a protocol says."""
+    return Protocol(**{field.name: getattr(conf, field.name) for field in dataclasses.fields(Protocol)})
 
 
 def describe(preprocessing: Preprocessing, source: Source) -> str:

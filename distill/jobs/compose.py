@@ -22,7 +22,10 @@ from distill.jobs.build import check_targets
 from distill.jobs.schema import (
     CheckConf,
     ContactSheetConf,
+    DataConf,
     DistillConf,
+    EmbedConf,
+    EvaluateConf,
     ExportJobConf,
     SignalsConf,
     TeachConf,
@@ -49,6 +52,8 @@ JOBS = {
     "export": Job(ExportJobConf, "write the ONNX file of a run again, with parity and verdict"),
     "check": Job(CheckConf, "judge an ONNX file by the limits of a protocol"),
     "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
+    "embed": Job(EmbedConf, "write the feature file of a list of images or videos"),
+    "evaluate": Job(EvaluateConf, "features, score and limits of an ONNX file by one protocol"),
     "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 
@@ -104,7 +109,8 @@ def with_own_faces(job: str, overrides: Sequence[str]) -> list[str]:
     Synthetic faces, the default, have a root already and are made there.
     """
     given = {override.partition("=")[0].lstrip("+") for override in overrides}
-    own = "data.root" in given and "data" not in given and "data" in JOBS[job].conf.__dataclass_fields__
+    chosen = [f for f in dataclasses.fields(JOBS[job].conf) if f.default_factory is DataConf]
+    own = "data.root" in given and "data" not in given and bool(chosen)
     return ["data=recordio", *overrides] if own else list(overrides)
 
 

@@ -18,7 +18,7 @@ from distill.jobs.faces import augmentation, labelled_faces, verification_pairs,
 from distill.jobs.onnx_student import rehearse
 from distill.jobs.open_teacher import try_out
 from distill.jobs.recipe import build_objective, length, machine_for, seed_everything, sizes_of
-from distill.jobs.run_folder import STUDENT_WEIGHTS, RunFolder, open_run
+from distill.jobs.run_folder import NOT_COMPARED, STUDENT_WEIGHTS, RunFolder, open_run
 from distill.jobs.schema import DistillConf, TeacherConf
 from distill.jobs.supervision import Showing, Supervision, require_teacher, supervise
 from distill.jobs.tracking import tracked
@@ -113,7 +113,7 @@ def _warn_of_limits(student: FaceNetwork, conf: DistillConf) -> None:
 def _identity(conf: DistillConf, opened: Opened) -> str:
     """Eight digits that change with whatever changes the student; where it is written and tracked does not."""
     learned_from = opened.supervision.identity if opened.supervision else "no teacher"
-    named = f"{config_hash(conf, 'run', 'tracking', 'signals')} {opened.shown.faces.fingerprint()} {learned_from}"
+    named = f"{config_hash(conf, *NOT_COMPARED, 'signals')} {opened.shown.faces.fingerprint()} {learned_from}"
     return hashlib.sha256(named.encode()).hexdigest()[:8]
 
 

@@ -20,8 +20,9 @@ from distill.types import UserError
 CONFIG, METRICS, SERIES = "config.yaml", "metrics.json", "series.jsonl"
 STUDENT_WEIGHTS, STUDENT_ONNX = "student.safetensors", "student.onnx"
 LATEST = "latest"
-NOT_COMPARED = ("run", "tracking")
+NOT_COMPARED = ("run", "tracking", "protocol.flip", "protocol.fusion", "protocol.published")
 """Parts of a configuration that do not change what comes out."""
+_NOT_COMPARED = tuple(f"{part}." for part in NOT_COMPARED)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _require_same(stored: Path, text: str) -> None:
     """A ``run.name`` that is given again must mean the same run: what decides the weights may not have changed."""
     old, new = (_flat(yaml.safe_load(t)) for t in (stored.read_text(encoding="utf-8"), text))
     for key in sorted(old.keys() | new.keys()):
-        if key.partition(".")[0] not in NOT_COMPARED and old.get(key) != new.get(key):
+        if not f"{key}.".startswith(_NOT_COMPARED) and old.get(key) != new.get(key):
             raise UserError(
                 f"{stored} has {key}: {old.get(key)}, and this command {new.get(key)}; expected the same "
                 "configuration: give another run.name, or run.fresh=true"

@@ -39,6 +39,16 @@ class ScheduleKind(StrEnum):
     multistep = "multistep"
 
 
+class FaceKind(StrEnum):
+    image = "image"
+    video = "video"
+
+
+class FrameFusion(StrEnum):
+    mean = "mean"
+    norm = "norm"
+
+
 class TrackingMode(StrEnum):
     offline = "offline"
     online = "online"
@@ -105,8 +115,22 @@ class ObjectiveConf:
 
 
 @dataclass
+class PublishedConf:
+    """A score that somebody published for a protocol, and why it is not comparable where it is not."""
+
+    who: str = MISSING
+    place: int | None = None
+    """On the leaderboard; null: not on it, or not confirmed."""
+    tpr: float = MISSING
+    """At the protocol's false positive rate."""
+    source: str = MISSING
+    comparable: bool = False
+    reason: str = ""
+
+
+@dataclass
 class ProtocolConf:
-    """The limits of one challenge protocol."""
+    """One challenge protocol: its limits, its metric, how its features are made, and what others reached."""
 
     name: str = MISSING
     kind: str = MISSING
@@ -116,6 +140,11 @@ class ProtocolConf:
     dtype: str = MISSING
     embedding_dim: int = MISSING
     far_target: float = MISSING
+    flip: bool = True
+    """Whether the embedding of the mirror image is added."""
+    fusion: FrameFusion | None = None
+    """Of the frames of a video; null for still images."""
+    published: list[PublishedConf] = field(default_factory=list)
 
 
 @dataclass
@@ -288,6 +317,56 @@ class VerifyConf:
     """Resamplings behind each confidence interval."""
     seed: int = 0
     """Of the resamplings; 0 is that of every report."""
+
+
+@dataclass
+class EmbedConf:
+    """``make embed``: the feature file of a list of images or videos, as the challenge takes it."""
+
+    model: str = needed("an ONNX file or a run folder, e.g. model=runs/latest")
+    list: str = needed("the file with one image or video a line, e.g. list=filelist.txt")
+    root: str | None = None
+    """Folder that the paths in the list start from; null: that of the list."""
+    out: str = needed("the feature file to write, e.g. out=features.bin")
+    kind: FaceKind = FaceKind.image
+    flip: bool | None = None
+    """Whether the embedding of the mirror image is added; null: as the challenge does, for images."""
+    fusion: FrameFusion = FrameFusion.mean
+    """Of the frames of a video: ``mean`` of unit vectors, or ``norm``, the same weighted by the embeddings' lengths."""
+    batch_size: int = 64
+    fresh: bool = False
+    """Write anew what is there already or half written of something else."""
+
+
+@dataclass
+class LabelledListConf:
+    """A labelled set in the challenge's layout: faces below ``root``, and two files in it with a line for each."""
+
+    root: str = needed("the folder with filelist.txt and labels.txt, e.g. data.root=DIR (docs/features.md)")
+    list: str = "filelist.txt"
+    labels: str = "labels.txt"
+
+
+@dataclass
+class EvaluateConf:
+    """``make evaluate``: features, score and limits of an ONNX file, by one protocol of the challenge."""
+
+    model: str = needed("an ONNX file or a run folder, e.g. model=runs/latest")
+    data: LabelledListConf = field(default_factory=LabelledListConf)
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+    out: str | None = None
+    """Folder; null: ``evaluation-PROTOCOL`` beside the model."""
+    batch_size: int = 64
+    fresh: bool = False
+    """Make the features anew where ``out`` holds those of another model or list."""
+    bootstrap: int = 1000
+    """Resamplings of the people behind each confidence interval."""
+    seed: int = 0
+    """Of the resamplings."""
+    max_memory_bytes: int = 2 << 30
+    """Bound for scoring the pairs."""
+    device: str = "cpu"
+    """Where pairs are multiplied, e.g. cuda."""
 
 
 @dataclass

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from distill.atomic import write_atomic
+from distill.claims import Claims
 from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
@@ -23,7 +24,6 @@ from distill.jobs.stored import ROOT, described_data, described_teacher
 from distill.jobs.supervision import pair_embeddings
 from distill.machine import loader_workers
 from distill.metrics.verification import distances
-from distill.signals.claims import Claims
 from distill.signals.extras import (
     CARD,
     CENTRES,

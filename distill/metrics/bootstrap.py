@@ -58,7 +58,7 @@ class Bootstrap:
         return np.concatenate([statistic(weights) for weights in self.weights(same, persons)])
 
 
-def _draw(rng: np.random.Generator, rows: int, units: int) -> Weights:
+def draw(rng: np.random.Generator, rows: int, units: int) -> Weights:
     """How often each of ``units`` is drawn [rows units] when as many are drawn with replacement."""
     if not units:
         return np.empty((rows, 0))
@@ -69,12 +69,12 @@ def _draw(rng: np.random.Generator, rows: int, units: int) -> Weights:
 def _draw_pairs(rng: np.random.Generator, rows: int, same: NDArray[np.bool_]) -> Weights:
     weights = np.empty((rows, len(same)))
     for kind in (same, ~same):
-        weights[:, kind] = _draw(rng, rows, int(kind.sum()))
+        weights[:, kind] = draw(rng, rows, int(kind.sum()))
     return weights
 
 
 def _draw_persons(rng: np.random.Generator, rows: int, persons: NDArray[np.int64]) -> Weights:
     names, index = np.unique(persons, return_inverse=True)
     left, right = index.reshape(persons.shape).T
-    drawn = _draw(rng, rows, len(names))
+    drawn = draw(rng, rows, len(names))
     return drawn[:, left] * np.where(left == right, 1.0, drawn[:, right])

@@ -31,13 +31,23 @@ def embed_flip_sum(
     times = np.bincount(place)
     sums = []
     for rows in np.split(first, range(batch_size, len(first), batch_size)):
-        batch = crops[torch.from_numpy(rows)]
-        with torch.no_grad():
-            both = embedder.embed(batch) + embedder.embed(batch.flip(3))
-        sums.append(both.double().cpu().numpy())
+        sums.append(flip_sum(embedder, crops[torch.from_numpy(rows)]))
         if progress is not None:
             progress(int(times[place[rows]].sum()))
     return unit_vectors(np.concatenate(sums)[place], "embeddings")
+
+
+def flip_sum(embedder: Embedder, crops: Tensor) -> NDArray[np.float64]:
+    """Crops [b 3 h w] uint8 RGB to ``f(x) + f(mirrored x)`` [b d], not normalised."""
+    with torch.no_grad():
+        both = embedder.embed(crops) + embedder.embed(crops.flip(3))
+    return both.double().cpu().numpy()
+
+
+def plain(embedder: Embedder, crops: Tensor) -> NDArray[np.float64]:
+    """Crops [b 3 h w] uint8 RGB to embeddings [b d], not normalised."""
+    with torch.no_grad():
+        return embedder.embed(crops).double().cpu().numpy()
 
 
 def _distinct(crops: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

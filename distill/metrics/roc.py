@@ -64,7 +64,11 @@ def unsupported(same: Bools, fpr: float) -> str | None:
     whatever ``fpr`` is, and the number would describe FPR 0. How uncertain a number from few impostors is, is what
     its confidence interval says.
     """
-    genuine, impostor = int(same.sum()), int((~same).sum())
+    return unsupported_by(int(same.sum()), int((~same).sum()), fpr)
+
+
+def unsupported_by(genuine: int, impostor: int, fpr: float) -> str | None:
+    """``unsupported`` from the numbers of genuine and of impostor pairs."""
     if genuine == 0:
         return "no genuine pairs"
     if impostor * fpr * (1 + 1e-12) < 1:

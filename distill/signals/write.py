@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from distill.atomic import write_atomic
+from distill.claims import Claims
 from distill.data.batches import as_it_is, use_one_thread
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage, FaceSet
 from distill.data.module import worker_context
 from distill.data.views import StoredViews
-from distill.signals.claims import Claims
 from distill.signals.manifest import Manifest
 from distill.signals.shard import DIGEST, encode, shard_path
 from distill.types import CROP_PX, Output, UserError

@@ -79,6 +79,22 @@ def print_verification(rows: Rows, preprocessing: str, console: Console | None =
     _say(console, f"preprocessing: {preprocessing}")
 
 
+def print_evaluation(
+    title: str,
+    rows: Rows,
+    passed: bool,
+    reasons: Sequence[str],
+    notes: Sequence[str],
+    console: Console | None = None,
+) -> None:
+    """An ONNX file by a protocol: its scores and cost beside limits and published figures, the verdict, and notes."""
+    console = console or Console(highlight=False)
+    _table(console, (title, "this model", "limit, or published"), rows)
+    _verdict(console, passed, reasons)
+    for note in notes:
+        _say(console, f"note      {note}")
+
+
 def print_facts(title: str, rows: Sequence[tuple[str, str]], console: Console | None = None) -> None:
     """A table of names and values."""
     _table(console or Console(highlight=False), (title, ""), rows)

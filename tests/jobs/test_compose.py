@@ -19,6 +19,7 @@ def test_a_root_of_ones_own_needs_no_choice_of_data():
     assert load("teach", ["data.root=/x", "data=folder"]).data.name == "folder"
     assert load("signals", []).data.name == "synthfaces"
     assert load("distill", ["data=synthfaces", "data.root=/x"]).data.root == "/x"
+    assert load("evaluate", ["model=x", "data.root=/x"]).data.list == "filelist.txt"
 
 
 def test_conf_dir_is_where_the_root_files_are():

@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 
 from distill.jobs.run_folder import METRICS, open_run, read_json, write_json
+from distill.jobs.schema import ProtocolConf, PublishedConf
 from distill.types import UserError
 
 
 @dataclass
 class Conf:
     seed: int = 1
+    protocol: ProtocolConf | None = None
 
 
 def test_the_same_name_is_the_same_folder(tmp_path: Path):
     with open_run(tmp_path, "a", False, Conf()) as first:
-        assert (first.path / "config.yaml").read_text() == "seed: 1\n"
+        assert (first.path / "config.yaml").read_text() == "seed: 1\nprotocol: null\n"
         assert not first.finished
         first.finish({"verdict": "pass"})
     with open_run(tmp_path, "a", False, Conf()) as again:
@@ -34,7 +36,22 @@ def test_a_name_given_again_with_another_configuration_is_refused(tmp_path: Path
         pass
     with pytest.raises(UserError, match=r"has seed: 1, and this command 2"), open_run(tmp_path, "a", False, Conf(2)):
         pass
-    assert (tmp_path / "a" / "config.yaml").read_text() == "seed: 1\n"
+    assert (tmp_path / "a" / "config.yaml").read_text() == "seed: 1\nprotocol: null\n"
+
+
+def test_what_others_published_does_not_make_another_run(tmp_path: Path):
+    def conf(max_flops: int, *published: str) -> ProtocolConf:
+        board = [PublishedConf(who=who, tpr=0.5, source="s") for who in published]
+        limits = {"max_flops": max_flops, "max_file_bytes": 2, "embedding_dim": 3, "far_target": 0.1}
+        return ProtocolConf(name="p", kind="image", source="s", dtype="float32", published=board, **limits)
+
+    with open_run(tmp_path, "a", False, Conf(protocol=conf(1, "somebody"))):
+        pass
+    with open_run(tmp_path, "a", False, Conf(protocol=conf(1, "somebody", "else"))):
+        pass
+    changed = Conf(protocol=conf(2))
+    with pytest.raises(UserError, match=r"protocol\.max_flops: 1, and"), open_run(tmp_path, "a", False, changed):
+        pass
 
 
 def test_fresh_continues_the_unfinished_fresh_run_and_else_counts_on(tmp_path: Path):

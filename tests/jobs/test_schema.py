@@ -51,6 +51,8 @@ def test_every_class_belongs_to_a_job():
         "ExportJobConf",
         "CheckConf",
         "VerifyConf",
+        "EmbedConf",
+        "EvaluateConf",
         "ContactSheetConf",
     ):
         reach(getattr(schema, name))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from distill.claims import Claims
 from distill.data.augment import Augmentation
 from distill.data.views import MirrorViews, StoredViews
-from distill.signals.claims import Claims
 from distill.signals.manifest import MANIFEST, Manifest
 from distill.signals.write import Writer
 from reference.listed_faces import Arithmetic, Listed

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from distill.claims import Claims
 from distill.data.augment import Augmentation
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
 from distill.data.views import FixedViews, MirrorViews, StoredViews
 from distill.losses.feature import attention
-from distill.signals.claims import Claims
 from distill.signals.shard import DIGEST, open_shard, shard_path
 from distill.signals.store import Store
 from distill.signals.write import attention_of, shard_images

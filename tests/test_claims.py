@@ -8,12 +8,12 @@ import sys
 import textwrap
 from pathlib import Path
 
-from distill.signals.claims import Claims
+from distill.claims import Claims
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from distill.signals.claims import Claims
+from distill.claims import Claims
 claims = Claims(Path(sys.argv[1]))
 print(claims.take(3), flush=True)
 time.sleep(60)

@@ -1,4 +1,4 @@
-"""Which shard is whose, where several processes on one or many machines write one store."""
+"""Which piece of work is whose, where several processes on one or many machines share a folder."""
 
 from __future__ import annotations
 

@@ -1,0 +1,119 @@
+"""From a list of faces to the rows of its feature file, in order, with memory for a few batches.
+
+An image is ``f(x) + f(mirrored x)``, not normalised before the sum; a video the weighted sum of its frames' unit
+vectors, without mirroring. Both are normalised last. Source: ``gen_image_feature.py`` and ``gen_video_feature.py`` in
+``challenges/iccv19-lfr`` of deepinsight/insightface.
+
+Batches begin at rows that depend on the list alone, so that a continued run hands the network the same batches, and
+rounds alike.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from distill.data.faceset import DamagedImage
+from distill.features.ahead import ahead, batches
+from distill.features.face_list import FaceList
+from distill.features.rule import FUSIONS, RowRule
+from distill.features.video import frame_files, read_crop, read_video
+from distill.features.writer import FeatureWriter
+from distill.metrics.embedding import flip_sum, plain
+from distill.metrics.frames import weighted_sum
+from distill.types import Embedder, UserError
+
+BLOCK_ROWS = {"image": 1024, "video": 32}
+"""Rows between two flushes to the disk: seconds of work, which is what a killed run loses at most."""
+
+_READ_AHEAD_BATCHES = 2
+
+
+@dataclass(frozen=True)
+class FaceRows:
+    """Makes the rows of a list; every error names the line and the file."""
+
+    faces: FaceList
+    embedder: Embedder
+    rule: RowRule
+    batch_size: int
+
+    def write(self, writer: FeatureWriter, progress: Callable[[int], None]) -> None:
+        """Make the rows that ``writer`` does not have and give its file its name; ``progress`` gets rows."""
+        block: list[NDArray[np.float32]] = []
+        for features in self.made(range(writer.done, len(self.faces))):
+            block.append(features)
+            progress(len(features))
+            if sum(map(len, block)) >= BLOCK_ROWS[self.rule.kind]:
+                writer.append(np.concatenate(block))
+                block = []
+        if block:
+            writer.append(np.concatenate(block))
+        writer.finish()
+
+    def made(self, rows: range) -> Iterator[NDArray[np.float32]]:
+        """The rows in pieces [k d], each finite and of unit length; ``rows`` begin where a batch does."""
+        make = self._images if self.rule.kind == "image" else self._videos
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            yield from make(pool, rows)
+
+    def _images(self, pool: ThreadPoolExecutor, rows: range) -> Iterator[NDArray[np.float32]]:
+        crops = ahead(pool, self._image, rows, self._read_ahead)
+        for batch, numbers in zip(batches(crops, self.batch_size), batches(rows, self.batch_size), strict=True):
+            yield self._unit(self._embed(batch), numbers)
+
+    def _videos(self, pool: ThreadPoolExecutor, rows: range) -> Iterator[NDArray[np.float32]]:
+        for row in rows:
+            total = np.zeros(self.embedder.embedding_dim)
+            for batch in batches(self._frames(pool, row), self.batch_size):
+                found = self._embed(batch)
+                assert self.rule.fusion is not None
+                total += weighted_sum(found, FUSIONS[self.rule.fusion](found), self.faces.place(row))
+            yield self._unit(total[None], [row])
+
+    def _image(self, row: int) -> np.ndarray:
+        return self._crop(row, self.faces.path(row))
+
+    def _frames(self, pool: ThreadPoolExecutor, row: int) -> Iterator[np.ndarray]:
+        path = self.faces.path(row)
+        if path.is_dir():
+            return ahead(pool, lambda frame: self._crop(row, frame), frame_files(path), self._read_ahead)
+        return self._video_file(row, path)
+
+    def _crop(self, row: int, path: Path) -> np.ndarray:
+        try:
+            return read_crop(path)
+        except DamagedImage as damage:
+            raise UserError(f"{self.faces.lines.place(row)}: {path}: {damage}") from damage
+
+    def _video_file(self, row: int, path: Path) -> Iterator[np.ndarray]:
+        try:
+            yield from read_video(path)
+        except DamagedImage as damage:
+            raise UserError(f"{self.faces.place(row)}: {damage}") from damage
+
+    def _embed(self, crops: list[np.ndarray]) -> NDArray[np.float64]:
+        """Embeddings [b d] of crops [112 112 3], with those of the mirror images where the rule wants them."""
+        images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+        return (flip_sum if self.rule.flip else plain)(self.embedder, images)
+
+    def _unit(self, sums: NDArray[np.float64], rows: list[int]) -> NDArray[np.float32]:
+        length = np.sqrt((sums**2).sum(axis=1, keepdims=True))
+        bad = np.flatnonzero(~(np.isfinite(length) & (length > 0)))
+        if len(bad):
+            raise UserError(
+                f"{self.faces.place(rows[bad[0]])}: its embedding is zero, NaN or infinite; expected a finite one: "
+                "check the network's weights and preprocessing"
+            )
+        return (sums / length).astype(np.float32)
+
+    @property
+    def _read_ahead(self) -> int:
+        return _READ_AHEAD_BATCHES * self.batch_size

@@ -1,0 +1,200 @@
+"""The list that a feature file follows: one image or one video a line, and one label a line where people are known."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.types import UNLABELLED, UserError
+
+Kind = Literal["image", "video"]
+
+DISTRACTOR = "-"
+"""The label of a face whose person is nobody else's in the list."""
+
+FRAME_SUFFIX = ".jpg"
+VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+_TOLD_LINES = 256
+_BOM = b"\xef\xbb\xbf"
+
+
+class Lines:
+    """The lines of a text file by number from 0, kept as its bytes and not as an object for each line.
+
+    White space around a line is dropped, and empty lines at the end of the file. ``sha256`` is that of the file.
+    Raises ``UserError`` for a file that is missing, empty or not UTF-8, and for a line that is empty.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path = path
+        try:
+            self._text = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}; expected a text file with {what} on each line") from error
+        self.sha256 = hashlib.sha256(self._text).hexdigest()
+        self._text = self._text.removeprefix(_BOM).rstrip()
+        if not self._text:
+            raise UserError(f"{path}: is empty; expected {what} on each line")
+        self._require_text()
+        breaks = np.flatnonzero(np.frombuffer(self._text, np.uint8) == ord("\n"))
+        self._begins = np.concatenate([[0], breaks + 1])
+        self._ends = np.concatenate([breaks, [len(self._text)]])
+        for number, line in enumerate(self):
+            if not line:
+                raise UserError(f"{self.place(number)}: is empty; expected {what}")
+
+    def __len__(self) -> int:
+        return len(self._begins)
+
+    def __getitem__(self, number: int) -> str:
+        return self._text[self._begins[number] : self._ends[number]].decode().strip()
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[number] for number in range(len(self)))
+
+    def place(self, number: int) -> str:
+        """File and line for a message; people count from 1."""
+        return f"{self.path}, line {number + 1}"
+
+    def _require_text(self) -> None:
+        try:
+            self._text.decode()
+        except UnicodeDecodeError as error:
+            line = self._text.count(b"\n", 0, error.start) + 1
+            raise UserError(
+                f"{self.path}, line {line}: is not UTF-8 (byte 0x{self._text[error.start]:02x}); expected UTF-8 text"
+            ) from None
+
+
+@dataclass(frozen=True)
+class FaceList:
+    """Images or videos below ``root`` in the order of the rows; every one is there, as far as can be seen from outside.
+
+    An image is a whole line; of a line with a video its first word: a folder of frames, or a video file.
+    """
+
+    lines: Lines
+    root: Path
+    kind: Kind
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def entry(self, row: int) -> str:
+        """The path of a row as the list has it."""
+        return self.lines[row] if self.kind == "image" else self.lines[row].split(maxsplit=1)[0]
+
+    def path(self, row: int) -> Path:
+        return self.root / self.entry(row)
+
+    def place(self, row: int) -> str:
+        """File, line and entry for a message."""
+        return f"{self.lines.place(row)}: {self.path(row)}"
+
+
+def read_lines(path: Path, kind: Kind) -> Lines:
+    """The lines of a list."""
+    return Lines(path, f"the path of {_A[kind]}")
+
+
+def find_faces(lines: Lines, root: Path, kind: Kind, progress: Callable[[int], None] | None = None) -> FaceList:
+    """Look for every entry of a list below ``root``, without opening any.
+
+    ``UserError`` names the first line with an entry that is absolute or leaves ``root`` by ``..``, is not there, is of
+    the wrong sort, is a folder without frames, or has come before; and how many such lines there are. Symbolic links
+    are followed. ``progress`` is called now and then with the lines looked at since.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; expected the one that the paths in {lines.path} start from")
+    faces = FaceList(lines, root, kind)
+    digests = np.empty(len(faces), np.uint64)
+    wrong = np.zeros(len(faces), bool)
+    for row in range(len(faces)):
+        entry = faces.entry(row)
+        digests[row] = _digest(entry)
+        wrong[row] = _problem(entry, root, kind) is not None
+        if progress is not None and (row + 1) % _TOLD_LINES == 0:
+            progress(_TOLD_LINES)
+    earlier = _earlier(faces, digests)
+    wrong |= earlier >= 0
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        problem = _problem(faces.entry(row), root, kind) or (
+            f"{faces.entry(row)} stands in line {earlier[row] + 1} already; expected every line once"
+        )
+        others = f" ({wrong.sum():,} of {len(faces):,} lines are wrong)" if wrong.sum() > 1 else ""
+        raise UserError(f"{lines.place(row)}: {problem}{others}")
+    return faces
+
+
+def read_labels(path: Path, faces: FaceList) -> NDArray[np.int64]:
+    """The person [n] of each row, numbered by first appearance from 0; ``UNLABELLED`` for a distractor (``-``).
+
+    ``UserError`` where the labels are not as many as the lines of the list.
+    """
+    lines = Lines(path, f"a label, or {DISTRACTOR} for a distractor,")
+    if len(lines) != len(faces):
+        raise UserError(
+            f"{path}: has {len(lines):,} labels, and {faces.lines.path} {len(faces):,} lines; expected one for each: "
+            f"line {min(len(lines), len(faces)) + 1:,} stands alone"
+        )
+    numbers: dict[str, int] = {DISTRACTOR: UNLABELLED}
+    return np.array([numbers.setdefault(label, len(numbers) - 1) for label in lines], np.int64)
+
+
+_A = {"image": "an image", "video": "a video"}
+
+
+def _problem(entry: str, root: Path, kind: Kind) -> str | None:
+    """What is wrong with an entry, as far as can be seen without opening it."""
+    if "\0" in entry or entry.startswith("/") or ".." in entry.split("/"):
+        return f"{entry!r} leaves the root; expected a path below {root}, without '..'"
+    path = root / entry
+    try:
+        if path.is_dir():
+            return _problem_of_folder(path, kind)
+        if not path.is_file():
+            return f"{path}: no such file; expected {_A[kind]}"
+    except OSError as error:
+        return f"{path}: {error.strerror}; expected {_A[kind]} that can be read"
+    if kind == "video" and path.suffix.lower() not in VIDEO_SUFFIXES:
+        return f"{path}: is no video; expected a folder of frames, or a file that ends in {', '.join(VIDEO_SUFFIXES)}"
+    return None
+
+
+def _problem_of_folder(path: Path, kind: Kind) -> str | None:
+    if kind == "image":
+        return f"{path}: is a folder; expected an image (kind=video takes folders of frames)"
+    with os.scandir(path) as entries:
+        if any(is_frame(entry.name) for entry in entries):
+            return None
+    return f"{path}: is an empty video; expected at least one frame *{FRAME_SUFFIX}"
+
+
+def is_frame(name: str) -> bool:
+    """Whether a file in the folder of a video is one of its frames."""
+    return name.endswith(FRAME_SUFFIX) and not name.startswith(".")
+
+
+def _digest(entry: str) -> int:
+    """64 bits for a path, however it is spelt."""
+    return int.from_bytes(hashlib.blake2b(posixpath.normpath(entry).encode(), digest_size=8).digest(), "little")
+
+
+def _earlier(faces: FaceList, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The row [n] in which each entry has come before, -1 for none; equal digests are only where to look."""
+    earlier = np.full(len(faces), -1)
+    order = np.argsort(digests, kind="stable")
+    for place in np.flatnonzero(digests[order[1:]] == digests[order[:-1]]).tolist():
+        before, row = order[place], order[place + 1]
+        if posixpath.normpath(faces.entry(before)) == posixpath.normpath(faces.entry(row)):
+            earlier[row] = before
+    return earlier

@@ -1,0 +1,74 @@
+"""The frames of a video, which is a folder of JPEGs or a file that OpenCV decodes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from distill.data.decode import decode
+from distill.data.faceset import DamagedImage
+from distill.features.face_list import is_frame
+from distill.types import CROP_PX
+
+_log = logging.getLogger(__name__)
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's own words; what goes wrong is told here, once
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The frames of a folder by name, so that their sum is rounded alike every time."""
+    return sorted(folder / name for name in os.listdir(folder) if is_frame(name))
+
+
+def read_crop(path: Path) -> np.ndarray:
+    """The aligned crop in an image file, RGB uint8 [112 112 3]; raises ``DamagedImage``."""
+    try:
+        return decode(path.read_bytes())
+    except OSError as error:
+        raise DamagedImage(f"cannot be read ({error.strerror})") from error
+
+
+def read_video(path: Path) -> Iterator[np.ndarray]:
+    """The frames of a video file, one after the other: aligned crops, RGB uint8 [112 112 3]; raises ``DamagedImage``.
+
+    A file that ends before the number of frames that it announces is told in a warning: for some containers that
+    number is an estimate.
+    """
+    capture = _open(path)
+    try:
+        if not capture.isOpened():
+            raise DamagedImage("cannot be decoded by OpenCV; expected a whole video file")
+        announced, met = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0
+        while (frame := _next_frame(capture)) is not None:
+            met += 1
+            yield frame
+    finally:
+        capture.release()
+    if met == 0:
+        raise DamagedImage("is an empty video; expected at least one frame that OpenCV decodes")
+    if met < announced:
+        _log.warning("%s: has %d frames that can be decoded and announces %d: is it whole?", path, met, announced)
+
+
+def _open(path: Path) -> cv2.VideoCapture:
+    """FFmpeg by name: other backends take some names for cameras and patterns of numbers. What fails is told once."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _next_frame(capture: cv2.VideoCapture) -> np.ndarray | None:
+    there, frame = capture.read()
+    if not there:
+        return None
+    height, width = frame.shape[:2]
+    if (height, width) != (CROP_PX, CROP_PX):
+        raise DamagedImage(f"is {width}x{height}; expected aligned {CROP_PX}x{CROP_PX} crops")
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

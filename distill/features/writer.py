@@ -1,0 +1,158 @@
+"""Writes a feature file block by block, so that a run that dies anywhere continues and ends with the same bytes.
+
+``OUT.partial`` grows; ``OUT.json``, the journal, says what it is made of and how many of its rows are on the disk for
+certain: it is renamed into place after each block has been flushed. What lies behind these rows is cut off by the next
+run. The last act is to rename ``OUT.partial`` to ``OUT``; the journal stays and says where the features come from.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.atomic import write_atomic
+from distill.features.feature_file import HEADER_BYTES, file_bytes, header
+from distill.types import UserError
+
+WRITTEN = "rows_written"
+
+
+class FeatureWriter:
+    """A feature file of ``rows`` x ``cols`` in the making, as a context; ``done`` rows are certain.
+
+    ``made_of`` are the facts that decide the bytes, as JSON has them. Entering raises ``UserError`` where the place
+    holds a file, or the beginning of one, that was made of something else (unless ``fresh``), where another process is
+    writing, and where the disk has too little space.
+    """
+
+    def __init__(self, out: Path, shape: tuple[int, int], made_of: Mapping[str, Any], fresh: bool = False) -> None:
+        self.out, (self.rows, self.cols) = out, shape
+        self.done = 0
+        self._partial, self._journal = out.with_name(f"{out.name}.partial"), journal_path(out)
+        self._header = header(self.rows, self.cols)
+        self._made_of = {**made_of, "rows": self.rows, "cols": self.cols}
+        self._fresh = fresh
+        self._named = False
+
+    def __enter__(self) -> Self:
+        if self.out.is_dir():
+            raise UserError(f"{self.out} is a folder; expected the name of a feature file to write")
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        new = not self._partial.exists()
+        self._file = self._partial.open("ab", buffering=0)
+        try:
+            self._hold()
+            self._continue_or_begin()
+        except BaseException:
+            self._file.close()
+            if new:
+                self._partial.unlink(missing_ok=True)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def append(self, features: NDArray[np.float32]) -> None:
+        """Write the next rows [k d] and make certain that they stay."""
+        assert features.dtype == np.float32
+        assert features.shape[1] == self.cols
+        assert self.done + len(features) <= self.rows
+        self._write(np.ascontiguousarray(features).tobytes())
+        self._note(self.done + len(features))
+
+    def finish(self) -> None:
+        """Give the whole file its name, unless an earlier run has done so."""
+        assert self.done == self.rows
+        if not self._named:
+            os.replace(self._partial, self.out)
+            self._named = True
+
+    def _hold(self) -> None:
+        """Be the only process that writes here; the kernel frees the lock however its holder ends."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{self._partial} is being written by another process; wait for it, or give another out"
+            ) from None
+
+    def _continue_or_begin(self) -> None:
+        """Find what an earlier run has left; cut off what is not certain, or start with the header."""
+        held = self._partial.stat().st_size > HEADER_BYTES
+        self._named = self.out.exists() and not held and not self._fresh
+        if self._named:
+            self.done = self._rows_of_earlier(self.out)
+            self._partial.unlink()
+            return
+        if held and not self._fresh:
+            self.done = self._rows_of_earlier(self._partial)
+        self._require_space()
+        self._file.truncate(file_bytes(self.done, self.cols) if self.done else 0)
+        if not self.done:
+            self._write(self._header)
+        self._note(self.done)
+
+    def _rows_of_earlier(self, there: Path) -> int:
+        """How many certain rows the file ``there`` has; ``UserError`` unless they are rows of this very file."""
+        journal = self._read_journal()
+        for key, wanted in self._made_of.items():
+            if journal.get(key, wanted) != wanted:
+                raise UserError(
+                    f"{there} has features with {key} {journal[key]}, and this command {wanted}; expected the same: "
+                    "give another out, or fresh=true to write them anew"
+                )
+        done: Any = journal.get(WRITTEN)
+        known = isinstance(done, int) and 0 <= done <= self.rows and self._made_of.keys() <= journal.keys()
+        least = self.rows if self._named else 0
+        if known and done >= least and there.stat().st_size >= file_bytes(done, self.cols):
+            return done
+        raise UserError(
+            f"{there} exists, and {self._journal} does not say what it is made of; expected a new name: give another "
+            "out, or fresh=true to write it anew"
+        )
+
+    def _read_journal(self) -> Mapping[str, Any]:
+        try:
+            journal = json.loads(self._journal.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return journal if isinstance(journal, dict) else {}
+
+    def _require_space(self) -> None:
+        needed = file_bytes(self.rows, self.cols) - self._partial.stat().st_size
+        free = shutil.disk_usage(self.out.parent).free
+        if needed > free:
+            raise UserError(f"{self.out} needs {needed:,} bytes, and {free:,} are free there; expected room for it")
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self._partial}: {error.strerror}; {self.done:,} of {self.rows:,} rows are safe: "
+                "expected room for the rest, and then the same command continues"
+            ) from error
+
+    def _note(self, done: int) -> None:
+        write_atomic(self._journal, json.dumps({**self._made_of, WRITTEN: done}, indent=2).encode() + b"\n")
+        self.done = done
+
+
+def journal_path(out: Path) -> Path:
+    """Where it stands what the features in ``out`` are made of."""
+    return out.with_name(f"{out.name}.json")

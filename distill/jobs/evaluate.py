@@ -1,0 +1,149 @@
+"""``make evaluate``: one ONNX file by one protocol, from labelled images or videos to score, verdict and pages."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.export.evaluation import EvaluationPage, write_evaluation
+from distill.features.face_list import DISTRACTOR, FaceList, read_labels
+from distill.features.feature_file import open_features
+from distill.features.rule import RowRule
+from distill.jobs.check import check, describe
+from distill.jobs.embed import open_list, write_features
+from distill.jobs.model_file import model_file, model_sha256
+from distill.jobs.run_folder import write_json
+from distill.jobs.schema import EvaluateConf, LabelledListConf, ProtocolConf
+from distill.metrics.allpairs import FPRS, AllPairs, Engine, Faces, Settings, score_all_pairs
+from distill.metrics.bootstrap import Bootstrap
+from distill.protocol.board import Published
+from distill.protocol.placing import notes, table
+from distill.protocol.verdict import Verdict
+from distill.tracking.summary import print_evaluation
+from distill.types import UNLABELLED, UserError
+from teachers.onnx_network import OnnxNetwork
+
+FILE, PAGE, FEATURES = "evaluation.json", "evaluation.md", "features.bin"
+PAIRS = "pairs"
+"""Folder of the finished blocks of pairs, for a run that is killed among them."""
+
+
+def run(conf: EvaluateConf) -> int:
+    """Embed, score, check and report; 0 where the file is within the protocol's limits, else 1."""
+    model, protocol = model_file(conf.model), conf.protocol
+    out = Path(conf.out) if conf.out else model.parent / f"evaluation-{protocol.name}"
+    board = [Published(**asdict(entry)) for entry in protocol.published]
+    rule = row_rule(protocol)
+    network = OnnxNetwork(model)
+    faces, people = _labelled(conf.data, rule)
+    verdict = check(model, protocol, out)
+    write_features(network, faces, rule, conf.batch_size, out / FEATURES, conf.fresh)
+    scores = _score(conf, out, people)
+    facts = _facts(conf, network, faces, rule)
+    _deliver(out, conf, verdict, scores, board, facts)
+    shutil.rmtree(out / PAIRS, ignore_errors=True)
+    return 0 if verdict.passed else 1
+
+
+def row_rule(protocol: ProtocolConf) -> RowRule:
+    """How the protocol makes its features; ``UserError`` where it contradicts itself."""
+    fusion = None if protocol.fusion is None else protocol.fusion.value
+    return RowRule("video" if protocol.kind == "video" else "image", protocol.flip, fusion)
+
+
+def _labelled(conf: LabelledListConf, rule: RowRule) -> tuple[FaceList, NDArray[np.int64]]:
+    """The list, every entry of it looked for, and the person [n] of each; all of it before the first embedding."""
+    root = Path(conf.root)
+    faces = open_list(root / conf.list, root, rule.kind)
+    path = root / conf.labels
+    people = read_labels(path, faces)
+    rows = np.bincount(people[people != UNLABELLED])
+    if not (rows > 1).any():
+        raise UserError(f"{path}: no label stands in two lines; expected people with two {rule.kind}s or more")
+    if len(rows) + (people == UNLABELLED).sum() < 2:
+        raise UserError(f"{path}: all lines have one label; expected two people or more, or distractors ({DISTRACTOR})")
+    return faces, people
+
+
+def _score(conf: EvaluateConf, out: Path, people: NDArray[np.int64]) -> AllPairs:
+    """All pairs, at the protocol's FPR and at every decade."""
+    if conf.fresh:
+        shutil.rmtree(out / PAIRS, ignore_errors=True)
+    target = conf.protocol.far_target
+    settings = Settings(
+        fprs=None if target in FPRS else (*FPRS, target),
+        bootstrap=Bootstrap(conf.bootstrap, seed=conf.seed),
+        engine=Engine(max_memory_bytes=conf.max_memory_bytes, device=conf.device),
+    )
+    faces = Faces(open_features(out / FEATURES, len(people)), people, str(out / FEATURES))
+    return score_all_pairs(faces, settings=settings, work=out / PAIRS)
+
+
+def _facts(conf: EvaluateConf, network: OnnxNetwork, faces: FaceList, rule: RowRule) -> dict[str, str]:
+    """What the figures were made from, in words."""
+    return {
+        "model": str(network.path),
+        "model sha256": model_sha256(network.path),
+        "preprocessing": describe(network.preprocessing, network.preprocessing_source),
+        "list": str(faces.lines.path),
+        "list sha256": faces.lines.sha256,
+        "labels": str(Path(conf.data.root) / conf.data.labels),
+        "a row is": rule.words,
+        "protocol": conf.protocol.source,
+        **{package: version(package) for package in ("face-distill", "onnxruntime", "numpy")},
+    }
+
+
+def _deliver(
+    out: Path,
+    conf: EvaluateConf,
+    verdict: Verdict,
+    scores: AllPairs,
+    board: list[Published],
+    facts: Mapping[str, str],
+) -> None:
+    """Write both files, then print the table."""
+    protocol = verdict.protocol
+    rows, told = table(verdict, scores, board), notes(protocol, scores, board)
+    finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    command = shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]])
+    write_json(
+        out / FILE,
+        {
+            "protocol": protocol.name,
+            "verdict": "pass" if verdict.passed else "fail",
+            "reasons": list(verdict.reasons),
+            "metric": protocol.metric,
+            "far_target": protocol.far_target,
+            "scores": scores.to_json(),
+            "published": [asdict(entry) for entry in board],
+            "check": verdict.to_json(),
+            "made_from": dict(facts),
+            "command": command,
+            "finished": finished,
+        },
+    )
+    page = EvaluationPage(
+        model=str(facts["model"]),
+        protocol=protocol.name,
+        metric=protocol.metric,
+        finished=finished,
+        passed=verdict.passed,
+        reasons=verdict.reasons,
+        rows=rows,
+        notes=told,
+        facts=list(facts.items()),
+        command=command,
+    )
+    write_evaluation(out / PAGE, page)
+    print_evaluation(protocol.name, rows, verdict.passed, verdict.reasons, told)
+    print(f"report    {out / PAGE}")

@@ -1,0 +1,49 @@
+"""Where pairs are scored, and how much of them at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from distill.metrics.allpairs.tiles import BYTES_OF_A_PRODUCT, DEVICE_ROWS, HOST_ROWS
+from distill.types import UserError
+
+_LEAST_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where and how pairs are scored; results depend on none of it.
+
+    Half of ``max_memory_bytes`` is for rows and tiles; the other half leaves room for the interpreter with its
+    libraries (some 0.4 GB, whatever the bound), 24 B for each row, the kept pairs and the bootstrap.
+    ``threads`` None takes every core. ``device`` is a torch device: "cpu", "cuda", "cuda:1".
+    """
+
+    max_memory_bytes: int = 2 << 30
+    threads: int | None = None
+    device: str = "cpu"
+
+
+class Shape(NamedTuple):
+    """Rows of a strip and of a tile, and threads."""
+
+    strip: int
+    tile: int
+    threads: int
+
+
+def shape_for(engine: Engine, columns: int, threads: int) -> Shape:
+    """The largest strips and tiles of ``columns`` wide rows that fit; ``UserError`` where none do."""
+    on_host = torch.device(engine.device).type == "cpu"
+    threads = threads if on_host else 1
+    row_bytes, product_bytes = 4 * 2 * 4 * columns, 4 * threads * BYTES_OF_A_PRODUCT
+    strip = engine.max_memory_bytes // row_bytes
+    tile = math.isqrt(engine.max_memory_bytes // product_bytes)
+    if min(strip, tile) < _LEAST_ROWS:
+        least = max(_LEAST_ROWS * row_bytes, _LEAST_ROWS**2 * product_bytes)
+        raise UserError(f"max_memory_bytes is {engine.max_memory_bytes}; {columns} columns need {least} or more")
+    return Shape(strip, min(tile, HOST_ROWS if on_host else DEVICE_ROWS), threads)

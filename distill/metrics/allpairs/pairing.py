@@ -1,0 +1,158 @@
+"""Which pairs there are, and how many of each kind: counted from the identities alone, never one by one.
+
+One set: every unordered pair of different rows, once. Gallery and probes: every gallery row with every probe row. A
+pair is genuine where both rows have one identity, and impostor otherwise. A distractor is a person of its own: all of
+its pairs are impostors, those with other distractors included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.metrics.allpairs.unit import MOST_COLUMNS, Rows, unit_rows
+from distill.types import UserError
+
+DISTRACTOR = -1
+_PIECE_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """Features [n d] float32 (np.memmap is read piece by piece), and identities [n] int64, ``DISTRACTOR`` for none.
+
+    ``name`` is what error messages call them. ``UserError`` where the two do not fit together.
+    """
+
+    features: Rows
+    identities: NDArray[np.int64]
+    name: str = "features"
+
+    def __post_init__(self) -> None:
+        shape, kind = self.features.shape, self.features.dtype
+        if len(shape) != 2 or kind != np.float32 or not 0 < shape[1] <= MOST_COLUMNS:
+            raise UserError(f"{self.name}: features are {kind} {list(shape)}; expected float32 [n d], d <= 65,536")
+        if self.identities.shape != shape[:1] or self.identities.dtype != np.int64:
+            found = f"{self.identities.dtype} {list(self.identities.shape)}"
+            raise UserError(f"{self.name}: identities are {found} for {shape[0]} rows; expected int64 [{shape[0]}]")
+        if len(self.identities) and self.identities.min() < DISTRACTOR:
+            row = int(self.identities.argmin())
+            raise UserError(
+                f"{self.name}: row {row} has identity {self.identities[row]}; expected 0 or more, -1 for a distractor"
+            )
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def unit(self, first: int, end: int) -> Rows:
+        """Unit rows [end-first d]; a piece at a time, so that no more of a map stays in memory than that."""
+        unit = np.empty((end - first, self.features.shape[1]), np.float32)
+        for start, piece in self._pieces(first, end):
+            unit[start - first : start - first + len(piece)] = unit_rows(piece, self.name, start)
+        return unit
+
+    def unit_at(self, rows: NDArray[np.int64]) -> Rows:
+        """Unit rows [k d] of any rows [k]."""
+        unit = unit_rows(np.asarray(self.features[rows]), self.name)
+        self._release()
+        return unit
+
+    def check(self) -> str:
+        """Hex sha256 of features and identities; ``UserError`` at the first row without direction."""
+        digest = hashlib.sha256(repr(self.features.shape).encode())
+        for start, piece in self._pieces(0, len(self)):
+            unit_rows(piece, self.name, start)
+            digest.update(piece)
+        digest.update(np.ascontiguousarray(self.identities))
+        return digest.hexdigest()
+
+    def _pieces(self, first: int, end: int) -> Iterator[tuple[int, Rows]]:
+        rows = max(1, _PIECE_BYTES // (4 * self.features.shape[1]))
+        for start in range(first, end, rows):
+            yield start, np.ascontiguousarray(np.asarray(self.features[start : min(start + rows, end)]))
+            self._release()
+
+    def _release(self) -> None:
+        """Give back the memory of a map's pages: they would count as ours until the system needs them."""
+        if not isinstance(self.features, np.memmap) or self.features.mode == "c":  # a private copy would be lost
+            return
+        base = self.features.base
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, mmap.mmap):
+            base.madvise(mmap.MADV_DONTNEED)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """All pairs of one set, or of gallery and probes."""
+
+    gallery: Faces
+    probes: Faces | None = None
+
+    def __post_init__(self) -> None:
+        if self.probes is not None and self.probes.features.shape[1] != self.columns:
+            raise UserError(
+                f"{self.probes.name}: {self.probes.features.shape[1]} columns; expected {self.columns}, as "
+                f"{self.gallery.name} has"
+            )
+        if self.pairs == 0:
+            raise UserError(f"{self.gallery.name}: {len(self.gallery)} rows make no pair; expected two or more")
+
+    @property
+    def columns(self) -> int:
+        return self.gallery.features.shape[1]
+
+    @property
+    def right(self) -> Faces:
+        """The other side of every pair."""
+        return self.gallery if self.probes is None else self.probes
+
+    @property
+    def pairs(self) -> int:
+        n = len(self.gallery)
+        return n * (n - 1) // 2 if self.probes is None else n * len(self.probes)
+
+    @cached_property
+    def persons(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Numbers of the persons of both sides, from 0; every distractor has one of its own."""
+        both = [self.gallery] if self.probes is None else [self.gallery, self.probes]
+        identities = np.concatenate([faces.identities for faces in both])
+        known = identities != DISTRACTOR
+        numbers = np.empty(len(identities), np.int32)
+        names, numbers[known] = np.unique(identities[known], return_inverse=True)
+        numbers[~known] = np.arange(len(names), len(names) + np.count_nonzero(~known))
+        left = numbers[: len(self.gallery)]
+        return left, left if self.probes is None else numbers[len(self.gallery) :]
+
+    @cached_property
+    def rows_of_persons(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many rows each person has on either side [persons]."""
+        count = 1 + max(int(side.max(initial=-1)) for side in self.persons)
+        left, right = (np.bincount(side, minlength=count) for side in self.persons)
+        return left, right
+
+    @property
+    def genuine(self) -> int:
+        left, right = self.rows_of_persons
+        return int((left * (left - 1) // 2 if self.probes is None else left * right).sum())
+
+    @property
+    def impostor(self) -> int:
+        return self.pairs - self.genuine
+
+    def impostor_weight(self, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum of the weights [r] of all impostor pairs when persons were drawn so often [r persons].
+
+        A pair weighs the product of its two persons' numbers of draws: the sum over all pairs of rows less that of
+        the pairs within one person.
+        """
+        left, right = (drawn * rows for rows in self.rows_of_persons)
+        all_pairs = left.sum(axis=1) * right.sum(axis=1) - (left * right).sum(axis=1)
+        return all_pairs / 2 if self.probes is None else all_pairs

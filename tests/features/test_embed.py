@@ -1,0 +1,151 @@
+"""Rows of images and videos against a loop over single crops, whatever the batch and wherever a run begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distill.features.embed import FaceRows
+from distill.features.face_list import FaceList, Kind, find_faces, read_lines
+from distill.features.rule import RowRule
+from distill.features.writer import FeatureWriter
+from distill.types import UserError
+from features.conftest import embed, face, write_jpeg, write_video
+from reference.features import image_row, read_file, unit, video_row
+from teachers.onnx_network import OnnxNetwork
+
+IMAGE, VIDEO, BY_NORM = RowRule("image", True), RowRule("video", False, "mean"), RowRule("video", False, "norm")
+Make = Callable[..., np.ndarray]
+
+
+def listed(folder: Path, lines: list[str], kind: Kind) -> FaceList:
+    path = folder / "list.txt"
+    path.write_text("\n".join(lines))
+    return find_faces(read_lines(path, kind), folder, kind)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> tuple[FaceList, list[np.ndarray]]:
+    """Eleven images, listed in another order than by name."""
+    names = [f"{(5 * n) % 11}.jpg" for n in range(11)]
+    crops = [write_jpeg(tmp_path / name, face(n)) for n, name in enumerate(names)]
+    return listed(tmp_path, names, "image"), crops
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> tuple[FaceList, list[list[np.ndarray]]]:
+    """Folders of 1, 5 and 3 frames."""
+    frames = [
+        [write_jpeg(tmp_path / f"v{v}" / f"{n:04}.jpg", face(10 * v + n)) for n in range(count)]
+        for v, count in enumerate((1, 5, 3))
+    ]
+    return listed(tmp_path, ["v2 9", "v0 x", "v1"], "video"), [frames[2], frames[0], frames[1]]
+
+
+@pytest.fixture
+def make(network: OnnxNetwork) -> Make:
+    def run(faces: FaceList, rule: RowRule, batch_size: int = 4) -> np.ndarray:
+        return np.concatenate(list(FaceRows(faces, network, rule, batch_size).made(range(len(faces)))))
+
+    return run
+
+
+def test_an_image_is_the_flip_sum(images, make: Make):
+    faces, crops = images
+    expected = [image_row(embed, crop) for crop in crops]
+    for batch_size in (1, 4, 64):
+        found = make(faces, IMAGE, batch_size)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+    without = make(faces, RowRule("image", False))
+    np.testing.assert_allclose(without, [unit(embed(crop)) for crop in crops], atol=2e-6)
+    assert np.abs(without - found).max() > 0.01
+
+
+def test_a_video_is_the_mean_of_unit_vectors_without_flip(videos, make: Make):
+    faces, frames = videos
+    expected = [video_row(embed, crops) for crops in frames]
+    for batch_size in (1, 2, 64):
+        np.testing.assert_allclose(make(faces, VIDEO, batch_size), expected, atol=2e-6)
+    by_length = make(faces, BY_NORM, 2)
+    np.testing.assert_allclose(by_length, [video_row(embed, crops, by_length=True) for crops in frames], atol=2e-6)
+    assert np.abs(by_length - expected).max() > 1e-4
+
+
+def test_a_video_file_is_its_frames(tmp_path: Path, make: Make):
+    originals = [face(seed) for seed in range(6)]
+    write_video(tmp_path / "a.avi", originals)
+    (row,) = make(listed(tmp_path, ["a.avi 3"], "video"), VIDEO)
+    assert row @ video_row(embed, originals) > 0.99
+
+
+def test_a_run_from_the_middle_gives_the_rest(images, network: OnnxNetwork):
+    faces, _ = images
+    rows = FaceRows(faces, network, IMAGE, 3)
+    whole = np.concatenate(list(rows.made(range(11))))
+    np.testing.assert_array_equal(np.concatenate(list(rows.made(range(6, 11)))), whole[6:])
+
+
+def test_rows_are_written_in_order_and_continued(images, network: OnnxNetwork, tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(__import__("distill.features.embed", fromlist=["x"]).BLOCK_ROWS, "image", 4)
+    faces, crops = images
+    told: list[int] = []
+    with FeatureWriter(tmp_path / "a.bin", (11, 6), {}) as writer:
+        FaceRows(faces, network, IMAGE, 2).write(writer, told.append)
+    assert sum(told) == 11
+    np.testing.assert_allclose(read_file(tmp_path / "a.bin"), [image_row(embed, crop) for crop in crops], atol=2e-6)
+
+    broken = faces.path(9)
+    content = broken.read_bytes()
+    broken.write_bytes(content[:-200])
+    with FeatureWriter(tmp_path / "b.bin", (11, 6), {}) as writer:
+        with pytest.raises(UserError, match=rf"list\.txt, line 10: {broken}: not a whole JPEG"):
+            FaceRows(faces, network, IMAGE, 2).write(writer, told.append)
+        assert writer.done == 8
+    broken.write_bytes(content)
+    with FeatureWriter(tmp_path / "b.bin", (11, 6), {}) as writer:
+        FaceRows(faces, network, IMAGE, 2).write(writer, told.append)
+    assert (tmp_path / "b.bin").read_bytes() == (tmp_path / "a.bin").read_bytes()
+
+
+def test_a_damaged_frame_is_named(videos, make: Make, tmp_path: Path):
+    faces, _ = videos
+    frame = tmp_path / "v1" / "0003.jpg"
+    write_jpeg(frame, np.zeros((100, 112, 3), np.uint8))
+    with pytest.raises(UserError, match=rf"list\.txt, line 3: {frame}: is 112x100; expected an aligned 112x112 crop"):
+        make(faces, VIDEO)
+
+
+def test_a_damaged_video_file_is_named(tmp_path: Path, make: Make):
+    (tmp_path / "a.mp4").write_bytes(b"none")
+    with pytest.raises(UserError, match=rf"list\.txt, line 1: {tmp_path / 'a.mp4'}: cannot be decoded by OpenCV"):
+        make(listed(tmp_path, ["a.mp4"], "video"), VIDEO)
+
+
+@pytest.mark.parametrize("rule", [IMAGE, VIDEO])
+def test_an_embedding_without_direction_names_its_line(images, videos, rule: RowRule, tmp_path: Path):
+    class Black:
+        """Has nothing to say of a dark picture."""
+
+        embedding_dim = 2
+
+        def embed(self, images):
+            light = images.float().mean((1, 2, 3)) - images.float().mean((1, 2, 3)).clamp(max=1)
+            return light[:, None].repeat(1, 2)
+
+    faces, _ = images if rule is IMAGE else videos
+    write_jpeg(faces.path(2) if rule is IMAGE else faces.path(2) / "0001.jpg", np.zeros((112, 112, 3), np.uint8))
+    with pytest.raises(UserError, match=rf"line 3: {faces.path(2)}: .*zero, NaN or infinite.*expected"):
+        list(FaceRows(faces, Black(), rule, 4).made(range(len(faces))))
+
+
+def test_rules_that_contradict_themselves():
+    with pytest.raises(UserError, match="fusion is None for kind=video; expected one of mean, norm"):
+        RowRule("video", False)
+    with pytest.raises(UserError, match="fusion is mean for kind=image; expected none"):
+        RowRule("image", True, "mean")
+    assert IMAGE.words == "f(x) + f(mirrored x), normalised"
+    assert VIDEO.words == "f(x) of each frame, fused by mean, normalised"

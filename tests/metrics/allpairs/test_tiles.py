@@ -1,0 +1,31 @@
+"""Both kinds of tiles find what a mask finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from distill.metrics.allpairs.tiles import EVERYWHERE, DeviceTiles, HostTiles
+
+KINDS = [HostTiles(200), DeviceTiles(torch.device("cpu"))]
+CUTS = [np.float32([0.1, 0.12, 0.3, 0.35, 0.5, np.inf]), np.float32([-3, np.inf]), np.float32([0.2, 0.21])]
+
+
+@pytest.mark.parametrize("tiles", KINDS)
+@pytest.mark.parametrize("cuts", CUTS)
+@pytest.mark.parametrize("beyond", [EVERYWHERE, -30, 0, 17, 190])
+def test_sifted_is_what_the_mask_says(tiles, cuts, beyond):
+    rng = np.random.default_rng(0)
+    left, right = (rng.normal(size=(n, 8)).astype(np.float32) / 4 for n in (70, 190))
+    products = tiles.multiply(tiles.hold(left), tiles.hold(right))
+    values = products.numpy().copy()
+    np.testing.assert_allclose(values, left @ right.T, atol=1e-6)
+    found = tiles.sift(products, beyond, cuts)
+    i, j = np.indices(values.shape)
+    inside = j > i + beyond
+    third = cuts[2] if len(cuts) > 2 else np.inf
+    wanted = inside & (((values >= cuts[0]) & (values < cuts[1])) | (values >= third))
+    assert found.above == (inside & (values >= cuts[1])).sum()
+    np.testing.assert_array_equal(np.sort(found.places), np.flatnonzero(wanted))
+    np.testing.assert_array_equal(values.ravel()[found.places], found.products)

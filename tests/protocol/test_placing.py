@@ -1,0 +1,63 @@
+"""The closing table: the protocol's own rate first, others' figures beside it, and every star explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distill.metrics.allpairs import AllPairs, Point
+from distill.protocol import Protocol, judge
+from distill.protocol.board import Published
+from distill.protocol.placing import notes, table
+from reference.tiny_onnx import TinyOnnx
+
+LIMITS = Protocol("p", 10**9, 20_000_000, "float32", 512, 1e-4, "video", "test")
+BOARD = [
+    Published("A", 1, 0.6323, "table 9", False, "other labels"),
+    Published("B", None, 0.5, "table 9", False, "older labels"),
+    Published("C", 2, 0.25, "a page", True, ""),
+]
+
+
+def scored(*points: Point) -> AllPairs:
+    return AllPairs(points, (12,), 512, 4, 3, 66, 5, 61, 0.95, 1000, 0)
+
+
+@pytest.fixture
+def rows(tmp_path: Path):
+    verdict = judge(TinyOnnx(width=512).write(tmp_path / "a.onnx"), LIMITS)
+    points = [Point(1e-1, 0.9, 0.2, 6, 4, None, "all"), Point(1e-4, 0.876543, 0.4, 0, 3, (0.8, 0.91), "all")]
+    return table(verdict, scored(*points), BOARD)
+
+
+def test_the_protocol_s_rate_comes_first_with_the_winner_s_beside_it(rows):
+    assert rows[0] == ("TPR at FPR 0.0001", "87.65 % (80.00 to 91.00), cosine above 0.4000", "63.23 %, 1st *")
+    assert rows[1] == ("TPR at FPR 0.1", "90.00 %, cosine above 0.2000", "")
+
+
+def test_pairs_cost_and_every_published_figure_follow(rows):
+    cells = {name: (value, other) for name, value, other in rows}
+    assert cells["videos"] == ("12", "")
+    assert (cells["people"][0], cells["distractors"][0]) == ("4", "3")
+    assert (cells["genuine pairs"][0], cells["impostor pairs"][0]) == ("5", "61")
+    assert cells["counter-FLOPs"][1] == "at most 1,000,000,000"
+    assert rows[-3:] == [("1st: A", "", "63.23 % *"), ("B", "", "50.00 % *"), ("2nd: C", "", "25.00 %")]
+
+
+def test_every_star_is_explained_and_every_source_named():
+    told = notes(LIMITS, scored(Point(1e-4, 0.5, 0.4, 0, 3, (0.8, 0.91))), BOARD)
+    assert told == [
+        "in brackets: 95% intervals, by resampling people",
+        "(*) not comparable: other labels (A)",
+        "(*) not comparable: older labels (B)",
+        "source of A, B: table 9",
+        "source of C: a page",
+    ]
+
+
+def test_a_rate_that_has_too_few_pairs(tmp_path: Path):
+    scores = scored(Point(1e-4, missing="61 impostor pairs"))
+    verdict = judge(TinyOnnx(width=512).write(tmp_path / "a.onnx"), LIMITS)
+    assert table(verdict, scores, [])[0] == ("TPR at FPR 0.0001", "too few pairs", "")
+    assert notes(LIMITS, scores, [])[0] == "TPR@FPR=0.0001 cannot be measured here: 61 impostor pairs"
