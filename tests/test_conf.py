@@ -26,6 +26,7 @@ NEEDED = {
     "export": ["run=runs/latest"],
     "check": ["model=x.onnx"],
     "verify": ["model=x.onnx", "pairs=x.bin"],
+    "ijb": ["model=x.onnx", "data.root=IJBC"],
     "contact_sheet": [],
 }
 OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder")}

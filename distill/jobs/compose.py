@@ -22,8 +22,10 @@ from distill.jobs.build import check_targets
 from distill.jobs.schema import (
     CheckConf,
     ContactSheetConf,
+    DataConf,
     DistillConf,
     ExportJobConf,
+    IjbConf,
     SignalsConf,
     TeachConf,
     VerifyConf,
@@ -49,6 +51,7 @@ JOBS = {
     "export": Job(ExportJobConf, "write the ONNX file of a run again, with parity and verdict"),
     "check": Job(CheckConf, "judge an ONNX file by the limits of a protocol"),
     "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
+    "ijb": Job(IjbConf, "score an ONNX file on IJB-B or IJB-C, 1:1 or 1:N"),
     "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 
@@ -104,7 +107,8 @@ def with_own_faces(job: str, overrides: Sequence[str]) -> list[str]:
     Synthetic faces, the default, have a root already and are made there.
     """
     given = {override.partition("=")[0].lstrip("+") for override in overrides}
-    own = "data.root" in given and "data" not in given and "data" in JOBS[job].conf.__dataclass_fields__
+    data = JOBS[job].conf.__dataclass_fields__.get("data")
+    own = "data.root" in given and "data" not in given and data is not None and data.default_factory is DataConf
     return ["data=recordio", *overrides] if own else list(overrides)
 
 

@@ -58,6 +58,16 @@ class RunFolder:
         os.replace(partial, link)
 
 
+def onnx_of(model: str) -> Path:
+    """The ONNX file that a user's ``model`` names: the file itself, or the student in a run's folder."""
+    path = Path(model)
+    if not path.is_dir():
+        return path
+    if not (path / STUDENT_ONNX).is_file():
+        raise UserError(f"{path}: holds no {STUDENT_ONNX}; expected an ONNX file, or the folder of a run that is done")
+    return path / STUDENT_ONNX
+
+
 @contextmanager
 def open_run(root: Path, name: str, fresh: bool, conf: Any) -> Iterator[RunFolder]:
     """The folder ``root/name``, made or found again and locked; with ``fresh`` the first unfinished ``name-2``, ...

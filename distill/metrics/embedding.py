@@ -33,8 +33,8 @@ def embed_flip_sum(
     for rows in np.split(first, range(batch_size, len(first), batch_size)):
         batch = crops[torch.from_numpy(rows)]
         with torch.no_grad():
-            both = embedder.embed(batch) + embedder.embed(batch.flip(3))
-        sums.append(both.double().cpu().numpy())
+            plain, mirrored = embedder.embed(batch), embedder.embed(batch.flip(3))
+        sums.append(plain.cpu().double().numpy() + mirrored.cpu().double().numpy())  # in float64, as public code adds
         if progress is not None:
             progress(int(times[place[rows]].sum()))
     return unit_vectors(np.concatenate(sums)[place], "embeddings")
