@@ -9,15 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_curve
 
 from distill.cli import main
 from distill.data.align import align
 from distill.data.decode import decode_any
+from distill.data.ijb import find_ijb, read_faces
+from distill.data.recordio import RecordIOSet as RecordSet
 from distill.metrics.roc import tpr_at_fpr
 from reference import ijb_layout
+from reference.ijb_layout import Image
 from reference.templates import dir_at_far, ranks_and_scores, template_feature
 from reference.tiny_onnx import TinyOnnx
+from teachers.onnx_network import OnnxNetwork
 
 SMALL = ijb_layout.small()
 TINY = TinyOnnx(width=16)
@@ -176,3 +181,32 @@ def test_mistakes_are_one_line_before_anything_is_embedded(root: Path, refused: 
     pairs.write_text("101 10 1\n")
     assert refused(*job(root)).endswith("ijbc_templates.npz: holds no sums of templates; expected our own file: "
                                         "remove it to begin again")  # fmt: skip
+
+
+@pytest.mark.slow
+def test_real_faces_come_back_as_they_were_and_are_found(faces_root: Path, tmp_path: Path):
+    """Turned photographs of forty people embed as the aligned ones do, and the reference network finds most of them."""
+    faces = RecordSet(faces_root / "labelled")
+    rows, counts = [], np.bincount(faces.labels)
+    for person in np.flatnonzero(counts >= 4)[:40]:
+        rows += np.flatnonzero(faces.labels == person)[:4].tolist()
+    crops = [decode_any(faces.read(row)) for row in rows]
+    images = [Image(n // 4, n // 4 * 10 + max(n % 4 - 1, 0), n, crop, 0.9) for n, crop in enumerate(crops)]
+    gallery, probes = [p * 10 for p in range(20)], [p * 10 + k for p in range(40) for k in (1, 2)]
+    pairs = [(g, p, int(g // 10 == p // 10)) for g in gallery for p in probes]
+    root = ijb_layout.write_ijb(tmp_path / "IJBC", images, pairs, {"G1": gallery}, probes)
+    network = OnnxNetwork(faces_root / "reference_teacher.onnx")
+    loose = read_faces(find_ijb(root))
+    back, before = (
+        network.embed(torch.from_numpy(np.stack(some)).permute(0, 3, 1, 2)).numpy()
+        for some in ([loose.crop(row) for row in range(24)], crops[:24])
+    )
+    cosines = (back * before).sum(1) / np.linalg.norm(back, axis=1) / np.linalg.norm(before, axis=1)
+    assert cosines.min() > 0.9
+    assert cosines.mean() > 0.97
+    run = ["ijb", f"model={faces_root / 'reference_teacher.onnx'}", f"data.root={root}", f"out={tmp_path}", QUICK]
+    assert main(run) == main([*run, "task=identify"]) == 0
+    assert json.loads((tmp_path / "ijbc_verify.json").read_text())["tpr_at_fpr"]["0.01"] > 0.8
+    figures = json.loads((tmp_path / "ijbc_identify.json").read_text())["galleries"]["G1"]
+    assert figures["cmc"]["1"] > 0.85
+    assert figures["dir_at_far"]["0.1"] > 0.6
