@@ -93,9 +93,8 @@ def _write_pairs(folder: IjbFolder, persons: np.ndarray, count: int, rng: np.ran
             if start == 0:
                 right[:PROBES], left[:PROBES] = probes, persons[probes]
             same = (persons[left] == persons[right]).astype(int)
-            file.writelines(
-                f"{a} {b} {s}\n" for a, b, s in zip(left.tolist(), right.tolist(), same.tolist(), strict=True)
-            )
+            rows = zip(left.tolist(), right.tolist(), same.tolist(), strict=True)
+            file.writelines(f"{a} {b} {s}\n" for a, b, s in rows)
 
 
 def _arguments() -> argparse.Namespace:
