@@ -21,7 +21,7 @@ QUOTE = '$(subst ','\'',$1)'
 OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(ARGS)
 
 ##@ Jobs
-.PHONY: distill teacher signals export check verify embed evaluate faces dashboard
+.PHONY: distill teacher signals export check verify ijb embed evaluate faces dashboard
 
 distill: $(READY) ## from images to a checked student: teacher= student= data= objective= protocol= trainer= tracking=
 	@$(DISTILL) distill $(OPTIONS)
@@ -35,7 +35,7 @@ signals: $(READY) ## run a teacher once over a set and keep what it says: teache
 export: $(READY) ## write the ONNX file of a run again: run=runs/latest
 	@$(DISTILL) export $(OPTIONS)
 
-verify: $(READY) ## score an ONNX file on pairs: model=FILE.onnx pairs=FILE.bin [folds=10] [out=DIR]
+verify: $(READY) ## score a network on pairs: model=FILE.onnx|RUN pairs=FILE.bin|[A.bin,B.bin]|DIR [folds=10] [out=DIR]
 	@$(DISTILL) verify $(OPTIONS)
 
 embed: $(READY) ## write the feature file of a list: model=FILE.onnx|RUN list=FILE.txt [root=DIR] out=FILE.bin [kind=video]
@@ -43,6 +43,9 @@ embed: $(READY) ## write the feature file of a list: model=FILE.onnx|RUN list=FI
 
 evaluate: $(READY) ## the challenge's evaluation: model=FILE.onnx|RUN protocol=deepglint_light data.root=DIR [out=DIR]
 	@$(DISTILL) evaluate $(OPTIONS)
+
+ijb: $(READY) ## score a network on IJB-B or IJB-C: model=FILE.onnx|RUN data.root=IJBC [task=identify] [out=DIR]
+	@$(DISTILL) ijb $(OPTIONS)
 
 faces: $(READY) ## look at synthetic faces: [people=8] [pictures=10] [seed=1] [out=faces.png]
 	@$(DISTILL) contact_sheet $(OPTIONS)

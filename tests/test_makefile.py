@@ -62,6 +62,7 @@ def test_quotes_in_args_are_the_shell_s(project: Path):
         ("teacher", "teach"),
         ("export", "export"),
         ("verify", "verify"),
+        ("ijb", "ijb"),
         ("distill", "distill"),
         ("embed", "embed"),
         ("evaluate", "evaluate"),

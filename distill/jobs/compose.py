@@ -27,6 +27,7 @@ from distill.jobs.schema import (
     EmbedConf,
     EvaluateConf,
     ExportJobConf,
+    IjbConf,
     SignalsConf,
     TeachConf,
     VerifyConf,
@@ -54,6 +55,7 @@ JOBS = {
     "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
     "embed": Job(EmbedConf, "write the feature file of a list of images or videos"),
     "evaluate": Job(EvaluateConf, "features, score and limits of an ONNX file by one protocol"),
+    "ijb": Job(IjbConf, "score an ONNX file on IJB-B or IJB-C, 1:1 or 1:N"),
     "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 

@@ -305,10 +305,13 @@ class CheckConf:
 
 @dataclass
 class VerifyConf:
-    """``make verify``: score an ONNX file on verification pairs."""
+    """``make verify``: score an ONNX file or the student of a run on verification pairs."""
 
-    model: str = needed("an ONNX file, e.g. model=student.onnx")
-    pairs: str = needed("a verification set, e.g. pairs=lfw.bin")
+    model: str = needed("an ONNX file or a run folder, e.g. model=student.onnx or model=runs/latest")
+    pairs: Any = field(
+        default=MISSING,
+        metadata={"what": "verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER"},
+    )
     out: str | None = None
     folds: int = 10
     """Stretches of pairs, each judged by the threshold of the others; a file with a part of LFW has fewer than ten."""
@@ -317,6 +320,36 @@ class VerifyConf:
     """Resamplings behind each confidence interval."""
     seed: int = 0
     """Of the resamplings; 0 is that of every report."""
+
+
+class IjbTask(StrEnum):
+    verify = "verify"
+    identify = "identify"
+
+
+@dataclass
+class IjbDataConf:
+    root: str = needed("the folder of IJB-B or IJB-C with meta and loose_crop in it, e.g. data.root=/data/IJBC")
+
+
+@dataclass
+class IjbConf:
+    """``make ijb``: score an ONNX file or the student of a run on IJB-B or IJB-C, 1:1 or 1:N."""
+
+    model: str = needed("an ONNX file or a run folder, e.g. model=student.onnx or model=runs/latest")
+    data: IjbDataConf = field(default_factory=IjbDataConf)
+    task: IjbTask = IjbTask.verify
+    """``verify``: 1:1, TPR at FPR; ``identify``: 1:N, DIR at FAR and ranks."""
+    out: str | None = None
+    """Folder for figures and template features; null: that of the model."""
+    flip: bool = True
+    """Add the embedding of each crop's mirror image."""
+    detector_score: bool = True
+    """Weigh each image by the detector's score."""
+    batch_size: int = 64
+    bootstrap: int = 200
+    """Resamplings of persons behind each confidence interval."""
+    seed: int = 0
 
 
 @dataclass

@@ -1,37 +1,84 @@
-"""``make verify model=FILE.onnx pairs=FILE.bin``: score any ONNX file on verification pairs."""
+"""``make verify model=FILE.onnx pairs=FILE.bin``: score a network on one set of verification pairs or on several."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from distill.data.pairs import read_pairs
+from distill.data.pairs import Pairs, read_pairs
 from distill.jobs.check import describe
+from distill.jobs.model_file import model_file
 from distill.jobs.run_folder import write_json
 from distill.jobs.schema import VerifyConf
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.embedding import embed_flip_sum
-from distill.metrics.verification import verify
-from distill.tracking.summary import print_verification
+from distill.metrics.verification import Verification, verify
+from distill.tracking.summary import print_figures, print_verification
+from distill.types import UserError
 from distill.waiting import waiting
 from teachers.onnx_network import OnnxNetwork
 
 FILE = "verify.json"
+COLUMNS = ("verification", "accuracy", "interval", "TPR at FPR 0.001", "pairs")
 
 
 def run(conf: VerifyConf) -> int:
     """Print the table and write ``verify.json`` beside the model or into ``out``."""
-    model = Path(conf.model)
+    model, paths = model_file(conf.model), pair_files(conf.pairs)
     network = OnnxNetwork(model)
-    pairs = read_pairs(conf.pairs)
+    source = describe(network.preprocessing, network.preprocessing_source)
+    about = {"model": str(model), "preprocessing": source}
+    out = (Path(conf.out) if conf.out else model.parent) / FILE
+    if len(paths) == 1:
+        found = _score(network, read_pairs(paths[0]), conf)
+        print_verification(found.rows(), source)
+        write_json(out, {**about, "set": paths[0].stem, **found.to_json()})
+        return 0
+    for path in paths:  # a broken set is refused before the first one costs minutes
+        _require_folds(path, len(read_pairs(path)), conf.folds)
+    each = [(path.stem, _score(network, read_pairs(path), conf)) for path in paths]
+    print_figures(COLUMNS, [_row(name, found) for name, found in each])
+    print(f"preprocessing: {source}")
+    write_json(out, {**about, "sets": [{"set": name, **found.to_json()} for name, found in each]})
+    return 0
+
+
+def pair_files(given: Any) -> list[Path]:
+    """The files that ``pairs`` names: a file, every ``*.bin`` of a folder, or several of either."""
+    names = given if isinstance(given, list) else [given]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise UserError(f"pairs is {given!r}; expected a verification set (.bin), a folder of them, or [A.bin,B.bin]")
+    return [path for name in names for path in _files(Path(name))]
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.bin"), key=lambda p: (not p.name.startswith("lfw"), p.name))
+    if not found:
+        raise UserError(f"{path}: holds no *.bin; expected verification sets")
+    return found
+
+
+def _require_folds(path: Path, pairs: int, folds: int) -> None:
+    if not 2 <= folds <= pairs:
+        raise UserError(f"{path}: {pairs} pairs for {folds} folds; expected 2 folds or more and a pair for each")
+
+
+def _score(network: OnnxNetwork, pairs: Pairs, conf: VerifyConf) -> Verification:
     with waiting(f"embedding {pairs.name}", len(pairs.images), "images") as progress:
         embeddings = embed_flip_sum(network, pairs.images, conf.batch_size, progress)
     bootstrap = Bootstrap(resamples=conf.bootstrap, seed=conf.seed)
-    found = verify(embeddings[0::2], embeddings[1::2], pairs.same, conf.folds, bootstrap=bootstrap)
-    source = describe(network.preprocessing, network.preprocessing_source)
-    print_verification(found.rows(), source)
-    out = Path(conf.out) if conf.out else model.parent
-    write_json(
-        out / FILE,
-        {"model": str(model), "set": pairs.name, "preprocessing": source, **found.to_json()},
+    return verify(embeddings[0::2], embeddings[1::2], pairs.same, conf.folds, bootstrap=bootstrap)
+
+
+def _row(name: str, found: Verification) -> tuple[str, ...]:
+    """One set among several."""
+    interval, rate = found.intervals.accuracy, found.tpr_at_fpr["0.001"]
+    return (
+        name,
+        f"{found.accuracy_mean:.2%} ± {found.accuracy_std:.2%}",
+        "-" if interval is None else f"{interval[0]:.2%} … {interval[1]:.2%}",
+        "-" if rate is None else f"{rate:.4f}",
+        f"{found.pairs:,}",
     )
-    return 0

@@ -39,6 +39,16 @@ class Bootstrap:
             rows = min(chunk, self.resamples - start)
             yield _draw_pairs(rng, rows, same) if persons is None else _draw_persons(rng, rows, persons)
 
+    def draws(self, persons: int) -> Iterator[NDArray[np.float64]]:
+        """How often each of ``persons`` is drawn [persons], resample by resample.
+
+        For statistics of so many pairs that weights of all pairs are made for one resample at a time; the resamples
+        are those of ``weights`` with the same number of persons.
+        """
+        rng = np.random.default_rng(self.seed)
+        for _ in range(self.resamples):
+            yield _draw(rng, 1, persons)[0]
+
     def interval(self, values: NDArray[np.float64]) -> tuple[float, float] | None:
         """Percentile interval of the resampled values [r]; undefined (NaN) ones are left out, None if all are."""
         values = values[~np.isnan(values)]

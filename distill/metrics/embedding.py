@@ -39,9 +39,7 @@ def embed_flip_sum(
 
 def flip_sum(embedder: Embedder, crops: Tensor) -> NDArray[np.float64]:
     """Crops [b 3 h w] uint8 RGB to ``f(x) + f(mirrored x)`` [b d], not normalised."""
-    with torch.no_grad():
-        both = embedder.embed(crops) + embedder.embed(crops.flip(3))
-    return both.double().cpu().numpy()
+    return plain(embedder, crops) + plain(embedder, crops.flip(3))  # in float64, as public code adds
 
 
 def plain(embedder: Embedder, crops: Tensor) -> NDArray[np.float64]:

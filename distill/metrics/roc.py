@@ -37,13 +37,31 @@ class Curve:
         accepted = np.take_along_axis(self.genuine, last[:, None], axis=1)[:, 0]
         return np.where(self.impostor[:, -1] > 0, _ratio(accepted, self.genuine[:, -1]), np.nan)
 
+    def tpr_near_fpr(self, fpr: float) -> float:
+        """TPR of the point whose FPR is nearest to ``fpr``, the largest of those as near; NaN if undefined.
+
+        What evaluation code for IJB prints. Its points are those that scikit-learn's ``roc_curve`` keeps: the first
+        step is always one, and so is every step that is not as long as both of its neighbours. The FPR of such a
+        point may lie above ``fpr``; ``tpr_at_fpr`` never allows that. Without weights only.
+        """
+        (impostor,), (genuine,) = self.impostor[:, 1:], self.genuine[:, 1:]
+        if not (impostor[-1] and genuine[-1]):
+            return np.nan
+        bends = (np.diff(impostor, 2) != 0) | (np.diff(genuine, 2) != 0)
+        kept = np.flatnonzero(np.r_[True, bends, len(impostor) > 1])
+        points = np.r_[0, impostor[kept]] / impostor[-1]
+        nearest = len(points) - 1 - np.abs(points - fpr)[::-1].argmin()
+        return float(np.r_[0, genuine[kept]][nearest] / genuine[-1])
+
 
 def curve(scores: Floats, same: Bools, weights: Floats | None = None) -> Curve:
     """Count what each threshold accepts: one step for every distinct score, from the highest down."""
-    weights = np.ones((1, len(scores))) if weights is None else weights
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
-    sorted_weights, genuine = weights[:, order], same[order]
+    genuine = same[order]
+    if weights is None:  # without products: 15.6 million pairs of IJB-C then take 0.7 GB, not 1.2
+        return Curve(_counted(~genuine, starts), _counted(genuine, starts))
+    sorted_weights = weights[:, order]
     return Curve(_accepted(sorted_weights * ~genuine, starts), _accepted(sorted_weights * genuine, starts))
 
 
@@ -117,6 +135,12 @@ def similarity_histogram(scores: Floats, same: Bools, bins: int = 50) -> Histogr
 def _accepted(weights: Floats, starts: Sequence[int] | NDArray[np.intp]) -> Floats:
     groups = np.add.reduceat(weights, starts, axis=1).cumsum(axis=1)
     return np.concatenate([np.zeros((len(weights), 1)), groups], axis=1)
+
+
+def _counted(kind: Bools, starts: NDArray[np.intp]) -> Floats:
+    """``_accepted`` where every pair counts once."""
+    ends = np.r_[starts, len(kind)]
+    return np.r_[0, np.cumsum(kind)][None, ends].astype(np.float64)
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

@@ -95,6 +95,11 @@ def print_evaluation(
         _say(console, f"note      {note}")
 
 
+def print_figures(columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console | None = None) -> None:
+    """A table of figures, the names in its first column."""
+    _table(console or Console(highlight=False), columns, rows)
+
+
 def print_facts(title: str, rows: Sequence[tuple[str, str]], console: Console | None = None) -> None:
     """A table of names and values."""
     _table(console or Console(highlight=False), (title, ""), rows)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from distill.cli import main
-from distill.data.pairs import read_pairs
+from distill.data.pairs import read_pairs, write_pairs
 from distill.metrics.verification import verify
 from distill.types import Preprocessing
 from reference.tiny_onnx import TinyOnnx
@@ -104,6 +105,66 @@ def test_preprocessing_from_metadata_then_card_then_default(pairs: Path, tmp_pat
     ]
     assert default[1] == metadata[1]
     assert card[1] != default[1], "it is not only said but done"
+
+
+def test_several_sets_are_one_table_and_each_scores_as_alone(pairs: Path, tmp_path: Path, capsys):
+    model = TinyOnnx().write(tmp_path / "a.onnx")
+    sets = tmp_path / "sets"
+    sets.mkdir()
+    half = read_encoded(pairs)
+    write_pairs(sets / "agedb_30.bin", half[0][:32], half[1][:16])
+    write_pairs(sets / "lfw.bin", half[0], half[1])
+    assert main(["verify", f"model={model}", f"pairs={sets}", QUICK]) == 0
+    printed = capsys.readouterr().out
+    together = found(tmp_path / "verify.json")
+    assert [one["set"] for one in together["sets"]] == ["lfw", "agedb_30"]
+    for one in together["sets"]:
+        assert f"{one['accuracy_mean']:.2%} ± {one['accuracy_std']:.2%}" in printed
+        alone = tmp_path / one["set"]
+        assert main(["verify", f"model={model}", f"pairs={sets / one['set']}.bin", QUICK, f"out={alone}"]) == 0
+        written = found(alone / "verify.json")
+        assert one == {key: value for key, value in written.items() if key not in ("model", "preprocessing")}
+    listed = [f"pairs=[{sets}/agedb_30.bin,{sets}/lfw.bin]", f"out={tmp_path / 'listed'}"]
+    assert main(["verify", f"model={model}", QUICK, *listed]) == 0
+    assert found(tmp_path / "listed" / "verify.json")["sets"] == together["sets"][::-1]
+
+
+def read_encoded(pairs: Path) -> tuple[list[bytes], list[bool]]:
+    encoded, same = pickle.loads(pairs.read_bytes())
+    return encoded, same
+
+
+def test_a_run_folder_is_a_model(pairs: Path, tmp_path: Path, refused):
+    run = tmp_path / "runs" / "mine"
+    run.mkdir(parents=True)
+    latest = run.parent / "latest"
+    latest.symlink_to("mine")
+    assert refused("verify", f"model={latest}", f"pairs={pairs}") == (
+        f"{latest}: holds no student.onnx; expected an ONNX file, or the folder of a run that is done"
+    )
+    TinyOnnx().write(run / "student.onnx")
+    assert main(["verify", f"model={latest}", f"pairs={pairs}", QUICK]) == 0
+    assert found(run / "verify.json")["model"] == f"{latest}/student.onnx"
+
+
+def test_sets_that_are_none_are_refused_before_any_is_scored(pairs: Path, tmp_path: Path, refused):
+    run = ["verify", f"model={TinyOnnx().write(tmp_path / 'a.onnx')}"]
+    assert refused(*run) == (
+        "pairs is missing: verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER"
+    )
+    for given, told in (("5", "5"), ("[]", "[]"), ("{a: b}", "{'a': 'b'}")):
+        assert refused(*run, f"pairs={given}") == (
+            f"pairs is {told}; expected a verification set (.bin), a folder of them, or [A.bin,B.bin]"
+        )
+    (tmp_path / "empty").mkdir()
+    assert refused(*run, f"pairs={tmp_path}/empty") == f"{tmp_path}/empty: holds no *.bin; expected verification sets"
+    assert refused(*run, f"pairs=[{pairs},{pairs}]", "folds=25") == (
+        f"{pairs}: 24 pairs for 25 folds; expected 2 folds or more and a pair for each"
+    )
+    broken = tmp_path / "broken.bin"
+    broken.write_bytes(b"no pickle")
+    assert refused(*run, f"pairs=[{pairs},{broken}]").startswith(f"{broken}: ")
+    assert not (tmp_path / "verify.json").exists()
 
 
 @pytest.mark.parametrize("missing", ["model", "pairs"])

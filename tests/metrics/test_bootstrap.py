@@ -40,6 +40,14 @@ def test_persons_are_drawn_as_a_whole():
     np.testing.assert_array_equal(weights[:, 3], drawn[1] * drawn[2])
 
 
+def test_draws_are_those_behind_the_weights_of_pairs():
+    persons = np.array([[0, 0], [1, 1], [2, 2], [0, 2]])
+    weights = all_weights(Bootstrap(resamples=250), persons[:, 0] == persons[:, 1], persons)
+    drawn = np.array(list(Bootstrap(resamples=250).draws(3)))
+    np.testing.assert_array_equal(drawn, weights[:, :3])
+    np.testing.assert_array_equal(drawn[:, 0] * drawn[:, 2], weights[:, 3])
+
+
 def test_interval_is_made_of_quantiles_and_skips_the_undefined():
     values = np.r_[np.arange(101.0), np.nan]
     assert Bootstrap(confidence=0.9).interval(values) == pytest.approx((5, 95))

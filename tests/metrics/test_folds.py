@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import normalize
 
+from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.folds import THRESHOLDS, fold_table
+from distill.metrics.verification import verify
 from reference import roc as slow
 
 
@@ -27,6 +31,31 @@ def test_accuracies_and_thresholds_of_the_protocol(seed, pairs, folds):
     expected, chosen = slow.fold_accuracies(distances.tolist(), same.tolist(), folds)
     np.testing.assert_array_equal(accuracies[0], expected)
     np.testing.assert_array_equal(thresholds[0], chosen)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("pairs", [60, 87])
+def test_the_same_features_score_as_in_public_code(seed, pairs):
+    """With scikit-learn's folds and normalisation, and a count of pairs for every threshold, as such code has it.
+
+    Features are whole numbers, so that pairs repeat and distances tie.
+    """
+    rng = np.random.default_rng(seed)
+    plain, mirrored = rng.integers(-3, 4, (2, 2 * pairs, 4)) + 0.5
+    same = rng.random(pairs) < 0.5
+    plain[1::2][same] = plain[0::2][same] + 1
+    embeddings = plain + mirrored
+    unit = normalize(embeddings)
+    distances = np.sum(np.square(np.subtract(unit[0::2], unit[1::2])), 1)
+    expected, chosen = [], []
+    for others, fold in KFold(10, shuffle=False).split(np.arange(pairs)):
+        right = [np.mean(np.less(distances[others], t) == same[others]) for t in np.arange(0, 4, 0.01)]
+        chosen.append(np.arange(0, 4, 0.01)[np.argmax(right)])
+        expected.append(np.mean(np.less(distances[fold], chosen[-1]) == same[fold]))
+    found = verify(embeddings[0::2], embeddings[1::2], same, bootstrap=Bootstrap(resamples=1))
+    assert found.fold_thresholds == tuple(chosen)
+    assert found.fold_accuracies == tuple(expected)
+    assert (found.accuracy_mean, found.accuracy_std) == (np.mean(expected), np.std(expected))
 
 
 def test_a_distance_on_a_threshold_is_not_below_it():

@@ -72,6 +72,31 @@ def test_a_tie_across_the_target_is_rejected_as_a_whole():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("pairs", [2, 3, 5, 60])
+def test_the_nearest_point_is_that_of_published_code(seed, ties, pairs):
+    scores, same = case(seed, pairs, ties)
+    fprs, tprs, _ = sklearn_curve(same, scores)
+    for fpr in (1.0, 0.5, 0.3, 0.1, 0.02, 1e-4):
+        distance = np.abs(fprs - fpr)
+        assert curve(scores, same).tpr_near_fpr(fpr) == tprs[distance == distance.min()].max()
+
+
+def test_the_nearest_point_may_lie_above_the_fpr_and_the_exact_one_may_not():
+    scores, same = np.array([4.0, 3.0, 2.0, 1.0]), np.array([False, True, False, True])
+    assert curve(scores, same).tpr_near_fpr(0.4) == 0.5  # of FPR 0.5
+    assert tpr_at_fpr(scores, same, 0.4) == 0.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_counting_is_weighing_everything_once(seed):
+    scores, same = case(seed, ties=True)
+    counted, weighed = curve(scores, same), curve(scores, same, np.ones((1, len(same))))
+    np.testing.assert_array_equal(counted.impostor, weighed.impostor)
+    np.testing.assert_array_equal(counted.genuine, weighed.genuine)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_order_of_pairs_does_not_matter(seed):
     scores, same = case(seed, ties=True)
     order = np.random.default_rng(seed).permutation(len(same))
@@ -96,6 +121,7 @@ def test_undefined_statistics_are_nan():
     assert np.isnan(found.auc()).all()
     assert np.isnan(found.tpr_at_fpr(0.1)).all()
     assert np.isnan(auc(scores, np.ones(4, bool)))
+    assert np.isnan(curve(scores, np.ones(4, bool)).tpr_near_fpr(0.1))
 
 
 @pytest.mark.parametrize(("impostors", "fpr", "supported"), [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from distill.data.align import TEMPLATE_PX, similarity
 from distill.data.synth import hair, head, skin
 from distill.data.synth.background import draw_background
 from distill.data.synth.camera import degrade, develop, encode
@@ -14,17 +15,7 @@ from distill.data.synth.circumstances import Look, Nuisance, draw_expression, dr
 from distill.data.synth.extras import EarShape, ears, glasses, lenses
 from distill.data.synth.eyes import Eye
 from distill.data.synth.identity import Person, draw_person, lid_fold, neutral_head
-from distill.data.synth.scene import (
-    TEMPLATE_PX,
-    View,
-    aligned,
-    assemble,
-    landmarks,
-    see,
-    shadow_map,
-    similarity,
-    triple,
-)
+from distill.data.synth.scene import View, aligned, assemble, landmarks, see, shadow_map, triple
 from distill.data.synth.shade import Face, Looks, Scene, shade
 from distill.data.synth.sheet import Material, Sheet
 from distill.data.synth.skin import Hairline, tone_colour

@@ -14,10 +14,6 @@ from distill.data.synth.shade import Shadow, Surface, Triple
 from distill.data.synth.sheet import Sheet, grid_normals, triangles
 from distill.types import CROP_PX
 
-TEMPLATE_PX = np.array(
-    [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]
-)
-"""ArcFace's places in a crop of 112 px: eyes, tip of the nose, corners of the mouth, as the viewer sees them."""
 _SHADOW_PX, _SHADOW_MM = 80, 330.0
 _NO_STRANDS = np.zeros((1, 1), np.float32)
 
@@ -46,14 +42,6 @@ def landmarks(points: np.ndarray) -> np.ndarray:
     eye, mouth = head.EYE_X_MM, head.MOUTH_HALF_MM
     places = [(-eye, 0), (eye, 0), (0, head.NOSE_TIP_MM), (-mouth, head.LIP_LINE_MM), (mouth, head.LIP_LINE_MM)]
     return np.stack([head.at(points, x, b) for x, b in places])
-
-
-def similarity(from_: np.ndarray, to: np.ndarray) -> tuple[complex, complex]:
-    """The least-squares similarity between points [n 2], as complex (factor, shift): to = factor * from + shift."""
-    p, q = from_ @ np.array([1, 1j]), to @ np.array([1, 1j])
-    centred = p - p.mean()
-    factor = (np.conj(centred) @ (q - q.mean())) / (np.abs(centred) ** 2).sum()
-    return factor, q.mean() - factor * p.mean()
 
 
 def aligned(plane: np.ndarray, fit: tuple[complex, complex], side: int) -> np.ndarray:

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from distill.data.align import TEMPLATE_PX
 from distill.data.decode import decode
 from distill.data.synth.circumstances import EVERYDAY, FULL, MILD, Nuisance
 from distill.data.synth.picture import Sitter
-from distill.data.synth.scene import TEMPLATE_PX
 from distill.data.synth.streams import Key, Split
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"

@@ -1,0 +1,75 @@
+"""Text files with a record on every line, words or comma-separated, whose mistakes are told with file and line."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from distill.types import UserError
+
+
+class Line(NamedTuple):
+    """A line's words, and where it stands for whoever has to mend it."""
+
+    path: Path
+    number: int
+    words: Sequence[str]
+
+    def wrong(self, what: str) -> UserError:
+        return UserError(f"{self.path}, line {self.number}: {what}")
+
+    def whole(self, column: int) -> int:
+        """The whole number in a column, of at most 63 bits."""
+        try:
+            value = int(self.words[column])
+        except ValueError:
+            raise self.wrong(f"has {self.words[column]!r}; expected a whole number") from None
+        if value.bit_length() > 63:
+            raise self.wrong(f"has {value}; expected a whole number of at most 63 bits")
+        return value
+
+    def real(self, column: int) -> float:
+        """The finite number in a column."""
+        try:
+            value = float(self.words[column])
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self.wrong(f"has {self.words[column]!r}; expected a number")
+        return value
+
+
+def lines_of(path: Path, fields: int, expected: str) -> Iterator[Line]:
+    """The lines of a file, each of so many words; ``expected`` describes one for messages."""
+    with path.open(encoding="utf-8", errors="surrogateescape") as file:
+        yield from parsed(path, 1, file, fields, expected)
+
+
+def parsed(path: Path, first: int, lines: Iterable[str], fields: int, expected: str) -> Iterator[Line]:
+    """Some lines of a file, the ``first`` and those after it; empty ones are passed over."""
+    for number, text in enumerate(lines, first):
+        line = Line(path, number, text.split())
+        if line.words and len(line.words) != fields:
+            raise line.wrong(f"has {len(line.words)} fields; expected {fields}: {expected}")
+        if line.words:
+            yield line
+
+
+def columns_of(path: Path, columns: Sequence[str]) -> Iterator[Line]:
+    """The lines of a CSV file below its first, which names the columns; words are those of ``columns`` alone."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = csv.reader(file)
+        header = [name.strip() for name in next(rows, [])]
+        absent = [name for name in columns if name not in header]
+        if absent:
+            raise UserError(f"{path}, line 1: names no column {absent[0]}; expected {', '.join(columns)} among others")
+        places = [header.index(name) for name in columns]
+        for words in rows:
+            line = Line(path, rows.line_num, words)
+            if words and len(words) != len(header):
+                raise line.wrong(f"has {len(words)} fields; expected {len(header)}, as in the first line")
+            if words:
+                yield line._replace(words=[words[place] for place in places])

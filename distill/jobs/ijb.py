@@ -1,0 +1,158 @@
+"""``make ijb model=FILE.onnx data.root=IJBC``: IJB-B or IJB-C, 1:1 verification or 1:N identification."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from distill.data.ijb import (
+    Enrolment,
+    IjbFolder,
+    Ints,
+    Rows,
+    TemplatePairs,
+    find_ijb,
+    read_enrolment,
+    read_faces,
+    read_template_pairs,
+)
+from distill.jobs.check import describe
+from distill.jobs.pooling import Pooling, pool_images
+from distill.jobs.model_file import model_file
+from distill.jobs.run_folder import write_json
+from distill.jobs.schema import IjbConf, IjbTask
+from distill.metrics.bootstrap import Bootstrap
+from distill.metrics.identification import Identification, identify, mean, mean_rows, search
+from distill.metrics.templates import Floats, pair_scores, template_features, verify_templates
+from distill.tracking.summary import print_figures
+from distill.types import UserError
+from distill.waiting import waiting
+from teachers.onnx_network import OnnxNetwork
+from teachers.weights import sha256
+
+COLUMNS = ("exact", "published rule", "interval")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Tables to print, by their titles, and what the JSON file holds of them."""
+
+    tables: Mapping[str, Sequence[Sequence[str]]]
+    json: Mapping[str, object]
+
+
+def run(conf: IjbConf) -> int:
+    """Print the figures and write them beside the model or into ``out``; all text files are read before any image."""
+    _check(conf)
+    folder, model = find_ijb(Path(conf.data.root)), model_file(conf.model)
+    network, faces = OnnxNetwork(model), read_faces(folder)
+    templates = np.unique(faces.template)
+    protocol = _galleries(folder, templates) if conf.task is IjbTask.identify else _pairs(folder, templates)
+    out = Path(conf.out) if conf.out else model.parent
+    how = Pooling(conf.flip, conf.detector_score, conf.batch_size)
+    source = describe(network.preprocessing, network.preprocessing_source)
+    key = _key(sha256(model), source, str(how), faces.fingerprint())
+    sums = pool_images(network, faces, how, out / f"{folder.name}_templates.npz", key)
+    found = protocol.judge(template_features(sums), Bootstrap(resamples=conf.bootstrap, seed=conf.seed))
+    for title, rows in found.tables.items():
+        print_figures((title, *COLUMNS), rows)
+    print(f"features: {how}\npreprocessing: {source}")
+    about = {"model": str(model), "set": folder.name, "images": len(faces), "templates": len(templates)}
+    about |= {"features": str(how), "preprocessing": source}
+    write_json(out / f"{folder.name}_{conf.task.value}.json", {**about, **found.json})
+    return 0
+
+
+@dataclass(frozen=True, eq=False)
+class Verifying:
+    """1:1: pairs of templates, and whose template each is where the tables of the 1:N protocol say so."""
+
+    name: str
+    pairs: TemplatePairs
+    subject: Ints | None
+
+    def judge(self, features: Floats, bootstrap: Bootstrap) -> Found:
+        pairs = self.pairs
+        with waiting(f"scoring {self.name}", len(pairs), "pairs") as progress:
+            scores = pair_scores(features, pairs.left, pairs.right, progress)
+        found = verify_templates(scores, pairs.same, self._persons(), bootstrap)
+        return Found({f"{self.name} 1:1": found.rows()}, found.to_json())
+
+    def _persons(self) -> Rows | None:
+        """Both persons of each pair [p 2], numbered from 0; None where tables and labels do not agree."""
+        if self.subject is None:
+            return None
+        _, number = np.unique(self.subject, return_inverse=True)
+        persons = number.astype(np.int32)[np.stack([self.pairs.left, self.pairs.right], axis=1)]
+        agree = (persons[:, 0] == persons[:, 1]) == self.pairs.same
+        if agree.all():
+            return persons
+        print(
+            f"{self.name}: {(~agree).sum():,} labels of pairs contradict the subjects of the 1:N tables; no intervals"
+        )
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Identifying:
+    """1:N: galleries by name, and the probes that are looked for in each of them."""
+
+    name: str
+    galleries: dict[str, Enrolment]
+    probes: Enrolment
+
+    def judge(self, features: Floats, bootstrap: Bootstrap) -> Found:
+        each = {name: self._searched(name, features, bootstrap) for name in self.galleries}
+        tables = {f"{self.name} 1:N, {name}": found.rows() for name, found in each.items()}
+        over = mean(list(each.values()))
+        tables[f"{self.name} 1:N, all"] = mean_rows(over)
+        return Found(tables, {"galleries": {name: found.to_json() for name, found in each.items()}, "mean": over})
+
+    def _searched(self, name: str, features: Floats, bootstrap: Bootstrap) -> Identification:
+        gallery, probes = self.galleries[name], self.probes
+        with waiting(f"searching {self.name} {name}", len(probes.template), "probes") as progress:
+            found = search(
+                features[gallery.template], gallery.subject, features[probes.template], probes.subject, progress
+            )
+        return identify(found, probes.subject, len(np.unique(gallery.subject)), bootstrap)
+
+
+def _pairs(folder: IjbFolder, templates: Ints) -> Verifying:
+    path = folder.meta("template_pair_label.txt")
+    with waiting(f"reading {path.name}", path.stat().st_size, "bytes") as progress:
+        pairs = read_template_pairs(folder, templates, progress)
+    return Verifying(folder.name, pairs, _subjects(folder, templates))
+
+
+def _galleries(folder: IjbFolder, templates: Ints) -> Identifying:
+    paths = folder.galleries()
+    if not paths:
+        raise UserError(f"{folder.meta('1N_gallery_*.csv')}: no such files; expected the galleries, G1 and G2 say")
+    galleries = {name: read_enrolment(path, templates) for name, path in paths.items()}
+    return Identifying(folder.name, galleries, read_enrolment(folder.probes(), templates))
+
+
+def _subjects(folder: IjbFolder, templates: Ints) -> Ints | None:
+    """The subject of each template [t]; None where the tables of the 1:N protocol are not there or leave some out."""
+    paths = [*folder.galleries().values(), folder.probes()]
+    if not all(path.is_file() for path in paths):
+        return None
+    subject, known = np.zeros(len(templates), np.int64), np.zeros(len(templates), bool)
+    for path in paths:
+        table = read_enrolment(path, templates)
+        subject[table.template], known[table.template] = table.subject, True
+    return subject if known.all() else None
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _check(conf: IjbConf) -> None:
+    for name in ("batch_size", "bootstrap"):
+        if getattr(conf, name) < 1:
+            raise UserError(f"{name} is {getattr(conf, name)}; expected 1 or more")
