@@ -9,13 +9,15 @@ import numpy as np
 from frames import KINDS
 
 from distill.metrics.bootstrap import Bootstrap, Weights
-from distill.metrics.fusion import consensus_template, mean_template, norm_template, weighted_template
+from distill.metrics.frames import mean_of_normalised, norm_weighted
+from distill.metrics.fusion import consensus_template, weighted_template
 from distill.metrics.roc import curve
 
 POOL = 8
 """Frames of each kind for a person and half: a video takes as many of them as it needs."""
 FPRS = (1e-4, 1e-3, 1e-2)
 RESAMPLES = 300
+STRANGERS = 50
 
 METHODS = {
     "mean": "mean",
@@ -66,8 +68,8 @@ Rule = Callable[[Video], np.ndarray]
 def rules(known: bool) -> dict[str, Rule]:
     """Each method; without those that need a quality of the recogniser's own where there is none."""
     found: dict[str, Rule] = {
-        "mean": lambda v: mean_template(v.frames),
-        "norm": lambda v: norm_template(v.frames),
+        "mean": lambda v: mean_of_normalised(v.frames),
+        "norm": lambda v: norm_weighted(v.frames),
         "separate": lambda v: weighted_template(v.frames, v.separate),
         "consensus": lambda v: consensus_template(v.frames),
         "separate_consensus": lambda v: consensus_template(v.frames, v.separate),
@@ -81,17 +83,14 @@ def rules(known: bool) -> dict[str, Rule]:
 def judge(pool: Embedded, seed: int) -> dict[str, dict[str, Any]]:
     """Every condition and method: TPRs, AUC, their intervals, and the interval of each difference to the mean.
 
-    The last third of the people are the strangers, and have no videos of their own.
+    The last of the people are the strangers, and have no videos of their own.
     """
-    starring = len(pool.frames) * 2 // 3 if len(pool.frames) < 3 * MOST_STRANGERS else len(pool.frames) - MOST_STRANGERS
+    starring = len(pool.frames) - min(STRANGERS, len(pool.frames) // 3)
     found = {}
     for condition, kinds in CONDITIONS.items():
         videos = [cut(pool, person, half, kinds, starring, seed) for half in (0, 1) for person in range(starring)]
         found[condition] = _compared(videos, rules(pool.kappa is not None))
     return found
-
-
-MOST_STRANGERS = 50
 
 
 def cut(pool: Embedded, person: int, half: int, kinds: Mapping[str, int], starring: int, seed: int) -> Video:

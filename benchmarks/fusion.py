@@ -56,11 +56,15 @@ def _train(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """The student with its head, then the separate network beside it; their metrics."""
     data: Path = arguments.data
     given = [
-        *("teacher=onnx", f"teacher.weights={data / 'reference_teacher.onnx'}", f"data.root={RUNS / 'faces' / 'train'}"),
+        *(
+            "teacher=onnx",
+            f"teacher.weights={data / 'reference_teacher.onnx'}",
+            f"data.root={RUNS / 'faces' / 'train'}",
+        ),
         *(f"data.transfer=[{data / 'singles'}]", f"data.pairs={data / 'lfw_dev.bin'}", "experiment=quality"),
     ]
     store = RUNS / "signals"
-    _call(["signals", *(word for word in given if not word.startswith("experiment")), f"out={store}"])
+    _call(["signals", *given[:-1], "data.augment.shift_px=0", f"out={store}"])
     given += [f"signals={store}", "tracking=none"]
     found = dict(distilled({"student": [*given, f"trainer.images={arguments.images}"]}, RUNS, arguments.jobs))
     beside = ["student=vargnet_frame_quality", "objective=quality_alone", f"student.init={RUNS / 'student'}"]

@@ -1,15 +1,13 @@
-"""The frames of a video to one template: pure functions of the frames' embeddings [f d] and weights [f].
+"""Fusion of a video's frames where they do not count alike: weights from elsewhere, and what the frames say together.
 
-Mean and norm are the two rules without parameters: the first is that of the LFR 2019 challenge
-(``gen_video_feature.py``), the second the sum of the embeddings as they are, which for lengths that are concentrations
-is the likeliest direction of von Mises-Fisher samples (SCF, Li et al., CVPR 2021). Both are running sums: a video can be
-summed in pieces of any size with ``weighted_sum`` and closed with ``template``.
+``distill/metrics/frames.py`` has the sums that weights go into. They are running sums, and so is a weighted template
+whose weights come with each frame: a student's lengths or a separate network's word.
 
 Consensus is about the set, which no weight of a single frame can know: a sharp frame of somebody else. Each frame is
 compared with the template of the others, and what disagrees loses weight; iteratively reweighted means are the standard
-form of robust estimates (Holland and Welsch, Communications in Statistics A6, 1977). The weight that falls to zero for
-a disagreeing frame (a redescending one) is ours, as is its reference: the agreement of the video's better half. Clean
-frames so keep their weights whatever level of agreement the network, or the video, has.
+form of robust estimates (Holland and Welsch, Communications in Statistics A6, 1977). That a frame loses all of it where
+it disagrees (a redescending weight) is our choice, as is the scale: the agreement of the video's better half. Clean
+frames so keep their weights, whatever level of agreement the network or the video has.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.metrics.embedding import unit_vectors
+from distill.metrics.frames import equal_weights, weighted_sum
 from distill.types import UserError
 
 Floats = NDArray[np.float64]
@@ -25,65 +24,44 @@ Floats = NDArray[np.float64]
 SHARPNESS = 2.0
 """Power of a frame's relative agreement."""
 ROUNDS = 5
+"""Rounds of reweighting; three are nearly the end of it."""
 
 
-def weighted_sum(frames: NDArray[np.floating], weights: NDArray[np.floating] | None = None) -> Floats:
-    """Sum [d] of the unit vectors of frames [f d], each times its weight [f] or 1; sums of pieces add up."""
-    directions = unit_vectors(frames, "frames")
-    return directions.sum(axis=0) if weights is None else _checked(weights, len(frames)) @ directions
+def weighted_template(embeddings: NDArray[np.floating], weights: NDArray[np.floating], name: str = "frames") -> Floats:
+    """The unit vector [d] of a video whose frames [f d] count by weights [f] of at least 0.
+
+    ``UserError`` names ``name`` where a weight is no such number, or where frames and weights cancel each other out.
+    """
+    total = weighted_sum(embeddings, checked_weights(weights, len(embeddings), name), name)
+    return unit_vectors(total[None], f"{name}, fused")[0]
 
 
-def template(total: Floats) -> Floats:
-    """The unit vector of a sum [d]; ``UserError`` where frames and weights cancel each other out."""
-    return unit_vectors(total[None], "template")[0]
-
-
-def mean_template(frames: NDArray[np.floating]) -> Floats:
-    """All frames [f d] alike: the challenge's rule, [d]."""
-    return template(weighted_sum(frames))
-
-
-def norm_template(frames: NDArray[np.floating]) -> Floats:
-    """Frames [f d] as long as they are: for a student with a quality head these are its learned weights, [d]."""
-    return template(weighted_sum(frames, lengths(frames)))
-
-
-def weighted_template(frames: NDArray[np.floating], weights: NDArray[np.floating]) -> Floats:
-    """Directions of frames [f d] with weights [f] from elsewhere, such as a separate network, [d]."""
-    return template(weighted_sum(frames, weights))
-
-
-def consensus_template(frames: NDArray[np.floating], weights: NDArray[np.floating] | None = None) -> Floats:
-    """Frames [f d] by their weights [f], or alike, and by how far they agree with the others, [d]."""
-    return template(weighted_sum(frames, consensus_weights(frames, weights)))
-
-
-def lengths(frames: NDArray[np.floating]) -> Floats:
-    """Lengths [f] of frames [f d], in float64."""
-    return np.sqrt((np.asarray(frames, np.float64) ** 2).sum(axis=1))
+def consensus_template(
+    embeddings: NDArray[np.floating], weights: NDArray[np.floating] | None = None, name: str = "frames"
+) -> Floats:
+    """The unit vector [d] of a video whose frames [f d] count by weights [f], or alike, and by how far they agree."""
+    start = equal_weights(embeddings) if weights is None else checked_weights(weights, len(embeddings), name)
+    return weighted_template(embeddings, start * consensus_weights(embeddings, name=name), name)
 
 
 def consensus_weights(
-    frames: NDArray[np.floating],
-    weights: NDArray[np.floating] | None = None,
-    sharpness: float = SHARPNESS,
-    rounds: int = ROUNDS,
+    embeddings: NDArray[np.floating], sharpness: float = SHARPNESS, rounds: int = ROUNDS, name: str = "frames"
 ) -> Floats:
-    """Weights [f] for frames [f d]: those given, or 1, times the relative agreement to the power of ``sharpness``.
+    """How far each frame [f d] agrees with the others: [f] in [0, 1], to the power of ``sharpness``.
 
-    Agreement is the cosine to the weighted sum of the other frames, 0 where that is negative, and relative to its
-    weighted median, 1 above. Two frames agree with each other alike, so one or two keep their weights. O(f d) a round.
+    Agreement is the cosine to the sum of the other frames, weighted by the round before, 0 where that is negative, in
+    parts of its median and 1 above. Every frame has one vote, however good it is: a stranger seen sharply would
+    otherwise outvote a person seen dimly. One or two frames agree alike and keep their weights. O(f d) a round.
     """
-    directions = unit_vectors(frames, "frames")
-    start = np.ones(len(frames)) if weights is None else _checked(weights, len(frames))
-    current = start
-    for _ in range(rounds if len(frames) > 2 else 0):
-        agreement = np.maximum(leave_one_out_cosines(directions, current), 0)
-        reference = _weighted_median(agreement, start)
+    directions = unit_vectors(embeddings, name)
+    weights = np.ones(len(directions))
+    for _ in range(rounds if len(directions) > 2 else 0):
+        agreement = np.maximum(leave_one_out_cosines(directions, weights), 0)
+        reference = float(np.sort(agreement)[len(agreement) // 2])
         if reference == 0:  # most frames have nothing in common: there is no consensus to follow
-            return start
-        current = start * np.minimum(agreement / reference, 1) ** sharpness
-    return current
+            return np.ones(len(directions))
+        weights = np.minimum(agreement / reference, 1) ** sharpness
+    return weights
 
 
 def leave_one_out_cosines(directions: Floats, weights: Floats) -> Floats:
@@ -94,18 +72,14 @@ def leave_one_out_cosines(directions: Floats, weights: Floats) -> Floats:
     return np.divide(along, length, out=np.zeros_like(along), where=length > 1e-9)
 
 
-def _weighted_median(values: Floats, weights: Floats) -> float:
-    """The smallest value up to which half of all weight lies."""
-    order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
-
-
-def _checked(weights: NDArray[np.floating], frames: int) -> Floats:
+def checked_weights(weights: NDArray[np.floating], frames: int, name: str) -> Floats:
+    """The weights [f] in float64; ``UserError`` where they are not one finite number of at least 0 for each frame."""
     weights = np.asarray(weights, np.float64)
     if weights.shape != (frames,):
-        raise UserError(f"frame weights have shape {list(weights.shape)}; expected one for each of {frames} frames")
+        raise UserError(f"{name}: weights have shape {list(weights.shape)}; expected one for each of {frames} frames")
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if len(bad):
-        raise UserError(f"frame weight {bad[0]} is {weights[bad[0]]}; expected a finite number of at least 0")
+        raise UserError(
+            f"{name}: the weight of frame {bad[0]} is {weights[bad[0]]}; expected a finite number of at least 0"
+        )
     return weights

@@ -67,6 +67,7 @@ class WithQuality(FaceNetwork):
         self.recogniser = recogniser.requires_grad_(learning != "frozen")
         self.quality = quality
         self.learning = learning
+        self.train()
 
     def forward_maps(self, x: Tensor) -> Output:
         seen = self.recogniser.forward_maps(x)

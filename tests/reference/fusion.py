@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,11 +14,11 @@ def unit(vector: Array) -> Array:
     return vector / math.sqrt(sum(float(v) ** 2 for v in vector))
 
 
-def template(frames: Array, weights: list[float]) -> Array:
+def template(frames: Array, weights: Sequence[float]) -> Array:
     return unit(sum((w * unit(f) for f, w in zip(frames, weights, strict=True)), np.zeros(frames.shape[1])))
 
 
-def agreements(frames: Array, weights: list[float]) -> list[float]:
+def agreements(frames: Array, weights: Sequence[float]) -> list[float]:
     """Cosine of each frame with the template of the others."""
     found = []
     for i, frame in enumerate(frames):
@@ -26,19 +27,10 @@ def agreements(frames: Array, weights: list[float]) -> list[float]:
     return found
 
 
-def consensus(frames: Array, weights: list[float], sharpness: float, rounds: int) -> list[float]:
-    current = list(weights)
+def consensus(frames: Array, sharpness: float, rounds: int) -> list[float]:
+    weights = [1.0] * len(frames)
     for _ in range(rounds):
-        agreement = [max(a, 0.0) for a in agreements(frames, current)]
-        reference = weighted_median(agreement, weights)
-        current = [w * min(a / reference, 1.0) ** sharpness for w, a in zip(weights, agreement, strict=True)]
-    return current
-
-
-def weighted_median(values: list[float], weights: list[float]) -> float:
-    reached = 0.0
-    for value, weight in sorted(zip(values, weights, strict=True)):
-        reached += weight
-        if reached >= sum(weights) / 2:
-            return value
-    raise AssertionError("weights are negative")
+        agreement = [max(a, 0.0) for a in agreements(frames, weights)]
+        median = sorted(agreement)[len(agreement) // 2]
+        weights = [min(a / median, 1.0) ** sharpness for a in agreement]
+    return weights
