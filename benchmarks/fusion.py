@@ -27,7 +27,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from distilling import distilled, machine
 from fused_videos import CONDITIONS, METHODS, Embedded, judge
 from held_out import Album, albums, embedded, hold_out, synthetic_albums
@@ -56,12 +55,9 @@ def _train(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """The student with its head, then the separate network beside it; their metrics."""
     data: Path = arguments.data
     given = [
-        *(
-            "teacher=onnx",
-            f"teacher.weights={data / 'reference_teacher.onnx'}",
-            f"data.root={RUNS / 'faces' / 'train'}",
-        ),
-        *(f"data.transfer=[{data / 'singles'}]", f"data.pairs={data / 'lfw_dev.bin'}", "experiment=quality"),
+        *("teacher=onnx", f"teacher.weights={data / 'reference_teacher.onnx'}"),
+        *(f"data.root={RUNS / 'faces' / 'train'}", f"data.transfer=[{data / 'singles'}]"),
+        *(f"data.pairs={data / 'lfw_dev.bin'}", "experiment=quality"),
     ]
     store = RUNS / "signals"
     _call(["signals", *given[:-1], "data.augment.shift_px=0", f"out={store}"])

@@ -91,7 +91,7 @@ def _embed(people: list[Album], runs: Mapping[str, Path], teacher: Path, kept: P
     rows: dict[str, list[np.ndarray]] = {"student": [], "kappa": [], "separate": [], "teacher": []}
     total = 2 * len(people) * len(KINDS) * POOL
     with waiting("embedding frames", total, "frames") as progress:
-        for number, album in enumerate(people):
+        for number in range(len(people)):
             images = torch.from_numpy(pool(people, number)).permute(0, 3, 1, 2)
             for batch in images.split(BATCH):
                 crops = STUDENT_INPUT(batch).contiguous(memory_format=torch.channels_last)

@@ -82,7 +82,7 @@ class Quality(Loss):
             raise UserError(f"objective term Quality: target is {target!r}; expected 'teacher' or 'centre'")
         if sizes.student_dim < LEAST_DIM:
             raise UserError(
-                f"objective term Quality: the student gives {sizes.student_dim} dimensions; expected {LEAST_DIM} or more"
+                f"objective term Quality: the student has {sizes.student_dim} dimensions; expected {LEAST_DIM} or more"
             )
         self.to_centre, self.turns = target == "centre", turns
         if self.to_centre:

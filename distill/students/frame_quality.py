@@ -8,6 +8,7 @@ layout is not published in detail, so this one is ours: strided separable convol
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,8 +34,7 @@ class CropQuality(QualityEstimate):
         super().__init__()
         if len(widths) != 4:
             raise ValueError(f"CropQuality needs 4 widths; got {list(widths)}")
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        units = (layer for a, b in pairs for layer in (*_conv(a, a, 3, 2, groups=a), *_conv(a, b, 1, 1)))
+        units = (layer for a, b in pairwise(widths) for layer in (*_conv(a, a, 3, 2, groups=a), *_conv(a, b, 1, 1)))
         self.body = nn.Sequential(*_conv(3, widths[0], 3, 2), *units, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.last = silent(nn.Linear(widths[-1], 1))
 

@@ -103,7 +103,7 @@ def test_bad_options(sizes: Sizes):
         Quality(sizes=Sizes(512, None, 4))
     with pytest.raises(UserError, match="target is 'class'"):
         Quality("class", sizes=sizes)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(UserError, match="gives 4 dimensions; expected 8 or more"):
+    with pytest.raises(UserError, match="has 4 dimensions; expected 8 or more"):
         Quality(sizes=Sizes(4, 4, 4))
     with pytest.raises(UserError, match="at least 2 identities"):
         Quality("centre", sizes=Sizes(512, 512, 0))
