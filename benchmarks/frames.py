@@ -12,14 +12,13 @@ import simplejpeg
 
 from distill.types import CROP_PX
 
-KINDS = ("clean", "blur", "low_resolution", "occlusion", "dark")
+KINDS = ("clean", "blur", "low_resolution", "occlusion")
 BLUR_PX = (9, 21)
 """Length of a straight motion, from and to."""
 LOW_RESOLUTION_PX = (9, 18)
 """Side of the whole crop."""
 OCCLUSION_SHARE = (0.3, 0.55)
 """Of the crop's area."""
-DARK_GAIN = (0.05, 0.15)
 
 
 def frame(picture: np.ndarray, kind: str, rng: np.random.Generator, cover: np.ndarray) -> np.ndarray:
@@ -36,9 +35,6 @@ def frame(picture: np.ndarray, kind: str, rng: np.random.Generator, cover: np.nd
         image = cv2.resize(small, (CROP_PX, CROP_PX), interpolation=cv2.INTER_CUBIC)
     elif kind == "occlusion":
         image = _covered(image, cover, rng)
-    elif kind == "dark":
-        noise = rng.normal(0, 3, image.shape)
-        image = np.clip(image * rng.uniform(*DARK_GAIN) + noise, 0, 255).astype(np.uint8)
     else:
         assert kind == "clean", kind
     return simplejpeg.decode_jpeg(simplejpeg.encode_jpeg(image, int(rng.integers(70, 95)), "RGB", "420"), "RGB")

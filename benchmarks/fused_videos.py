@@ -1,4 +1,4 @@
-"""Videos of embedded frames, fused by every rule and judged against each other, all A with all B."""
+"""Videos of embedded frames, fused by every rule, all compared with all."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from distill.metrics.frames import mean_of_normalised, norm_weighted
 from distill.metrics.fusion import consensus_template, weighted_template
 from distill.metrics.roc import curve
 
-POOL = 8
-"""Frames of each kind for a person and half: a video takes as many of them as it needs."""
+POOL = [(kind, number) for kind in KINDS for number in range(8 if kind == "clean" else 5)]
+"""The frames of one half of a person's pictures, of which a video takes as many of a kind as it needs."""
 FPRS = (1e-4, 1e-3, 1e-2)
 RESAMPLES = 300
 STRANGERS = 50
@@ -34,17 +34,16 @@ CONDITIONS: dict[str, Mapping[str, int]] = {
     "blur": {"clean": 3, "blur": 5},
     "low resolution": {"clean": 3, "low_resolution": 5},
     "occlusion": {"clean": 3, "occlusion": 5},
-    "dark": {"clean": 3, "dark": 5},
     "wrong person (stranger)": {"clean": 6, STRANGER: 2},
     "wrong person (of the set)": {"clean": 6, COMPANION: 2},
-    "mixed": {"clean": 2, "blur": 1, "low_resolution": 1, "occlusion": 1, "dark": 1, STRANGER: 2},
+    "mixed": {"clean": 2, "blur": 2, "low_resolution": 1, "occlusion": 1, STRANGER: 2},
 }
 """Frames of a video by kind. A stranger is a person who is in no other video, a companion one who has videos too; both
 are seen clean."""
 
 
 class Embedded(NamedTuple):
-    """What is known of the pool: embeddings [n 2 kinds POOL d], and qualities [n 2 kinds POOL] of two makes.
+    """What is known of the pool: embeddings [n 2 POOL d], and qualities [n 2 POOL] of two makes.
 
     ``kappa`` is None for a recogniser that does not say its own.
     """
@@ -98,28 +97,29 @@ def cut(pool: Embedded, person: int, half: int, kinds: Mapping[str, int], starri
     rng = np.random.default_rng([seed, person, half])
     places = []
     for kind, count in kinds.items():
-        whose = person
+        whose, seen = person, kind
         if kind == STRANGER:
-            whose = int(rng.integers(starring, len(pool.frames)))
+            whose, seen = int(rng.integers(starring, len(pool.frames))), "clean"
         elif kind == COMPANION:
-            whose = int((person + rng.integers(1, starring)) % starring)
-        column = KINDS.index("clean" if kind in (STRANGER, COMPANION) else kind)
-        places += [(whose, half, column, k) for k in rng.permutation(POOL)[:count]]
+            whose, seen = int((person + rng.integers(1, starring)) % starring), "clean"
+        slots = [slot for slot, (k, _) in enumerate(POOL) if k == seen]
+        places += [(whose, half, slot) for slot in rng.permutation(slots)[:count]]
     index = tuple(np.array(places).T)
     return Video(pool.frames[index], pool.separate[index], None if pool.kappa is None else pool.kappa[index])
 
 
 def _compared(videos: list[Video], methods: Mapping[str, Rule]) -> dict[str, Any]:
-    people = len(videos) // 2
-    persons = np.stack(np.meshgrid(np.arange(people), np.arange(people), indexing="ij"), 2).reshape(-1, 2)
-    same = persons[:, 0] == persons[:, 1]
+    persons = np.tile(np.arange(len(videos) // 2), 2)
+    left, right = np.triu_indices(len(videos), 1)
+    pairs = np.stack([persons[left], persons[right]], 1)
+    same = pairs[:, 0] == pairs[:, 1]
     scores = {}
     for name, rule in methods.items():
         templates = np.stack([rule(video) for video in videos])
-        scores[name] = (templates[:people] @ templates[people:].T).ravel()
+        scores[name] = (templates @ templates.T)[left, right]
     once = np.ones((1, len(same)))
     bootstrap = Bootstrap(RESAMPLES)
-    drawn = {n: bootstrap.resample(lambda w, s=s: _statistics(w, s, same), same, persons) for n, s in scores.items()}
+    drawn = {n: bootstrap.resample(lambda w, s=s: _statistics(w, s, same), same, pairs) for n, s in scores.items()}
     return {
         name: _figures(_statistics(once, s, same)[0], drawn[name], drawn["mean"], bootstrap)
         for name, s in scores.items()

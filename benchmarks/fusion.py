@@ -1,12 +1,12 @@
 """How to fuse the frames of a video: mean, lengths, learned quality, consensus, a separate network, on videos of known
 severity.
 
-    nice .venv/bin/python benchmarks/fusion.py DATA_ROOT [--images 24000] [--people 500] [--jobs 2]
+    nice .venv/bin/python benchmarks/fusion.py DATA_ROOT [--images 11200] [--people 350] [--jobs 2]
 
 DATA_ROOT holds labelled/ and singles/ (RecordIO) and reference_teacher.onnx. People are held out of labelled/ before
-anything is trained: some to choose by (--choose), the rest to report. Of each, one half of the pictures makes video A,
-the other half video B, so that both share a person and no picture; every A is compared with every B. A video has
-FRAMES frames (benchmarks/frames.py), and CONDITIONS say of which kinds.
+anything is trained: some to choose by (--choose), the rest to report. Of each, one half of the pictures makes one
+video, the other half another, so that both share a person and no picture; all videos are compared with all. A video has
+eight frames (benchmarks/frames.py), and CONDITIONS in benchmarks/fused_videos.py say of which kinds.
 
 The student is distilled from DATA_ROOT/reference_teacher.onnx with experiment=quality, the separate network beside it
 with student=vargnet_frame_quality. All rules see the same embeddings: "norm" has the lengths that the recogniser's
@@ -33,11 +33,13 @@ from held_out import Album, albums, embedded, hold_out, synthetic_albums
 
 RESULT = Path(__file__).parent / "results" / "fusion.json"
 RUNS = Path("runs") / "fusion"
+HELD_OUT = 600
+"""People whom nothing is trained on, of whom a run uses some."""
 
 
 def main() -> int:
     arguments = _arguments()
-    folder = hold_out(arguments.data / "labelled", RUNS / "faces", arguments.choose + arguments.people)
+    folder = hold_out(arguments.data / "labelled", RUNS / "faces", HELD_OUT)
     runs = _train(arguments)
     sets = _sets(folder, arguments)
     content: dict[str, Any] = {"command": _told(arguments), "machine": machine(), "frames": 8, "sets": {}}
@@ -62,9 +64,10 @@ def _train(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     store = RUNS / "signals"
     _call(["signals", *given[:-1], "data.augment.shift_px=0", f"out={store}"])
     given += [f"signals={store}", "tracking=none"]
-    found = dict(distilled({"student": [*given, f"trainer.images={arguments.images}"]}, RUNS, arguments.jobs))
+    length = [f"trainer.images={arguments.images}", "trainer.small_fraction=0.85", "trainer.checkpoint_every_steps=25"]
+    found = dict(distilled({"student": [*given, *length]}, RUNS, arguments.jobs))
     beside = ["student=vargnet_frame_quality", "objective=quality_alone", f"student.init={RUNS / 'student'}"]
-    short = [f"trainer.images={arguments.images // 2}", "trainer.small_fraction=0"]
+    short = [f"trainer.images={arguments.images // 4}", "trainer.small_fraction=0"]
     return found | dict(distilled({"frame_quality": [*given, *beside, *short]}, RUNS, arguments.jobs))
 
 
@@ -76,7 +79,7 @@ def _sets(folder: Path, arguments: argparse.Namespace) -> dict[str, list[Album]]
     people = albums(folder)
     return {
         "choosing": people[: arguments.choose],
-        "photographs": people[arguments.choose :],
+        "photographs": people[arguments.choose : arguments.choose + arguments.people],
         "synthetic": synthetic_albums(arguments.synthetic),
     }
 
@@ -85,7 +88,7 @@ def _networks(name: str, people: list[Album], arguments: argparse.Namespace) -> 
     """The same frames in the student's embeddings and in the reference teacher's."""
     runs = {"student": RUNS / "student", "frame_quality": RUNS / "frame_quality"}
     teacher = arguments.data / "reference_teacher.onnx"
-    return embedded(people, runs, teacher, RUNS / f"frames-{name}-{len(people)}.npz")
+    return embedded(people, runs, teacher, RUNS / f"frames-{name}-{len(people)}")
 
 
 def table(rows: dict[str, Any], fpr: str = "0.0001") -> str:
@@ -127,10 +130,10 @@ def _told(arguments: argparse.Namespace) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA_ROOT")
-    parser.add_argument("--images", type=int, default=24_000, help="length of the student's run in image-steps")
-    parser.add_argument("--people", type=int, default=500, help="held out to report")
-    parser.add_argument("--choose", type=int, default=100, help="held out to choose by")
-    parser.add_argument("--synthetic", type=int, default=200, help="synthetic people")
+    parser.add_argument("--images", type=int, default=11_200, help="length of the student's run in image-steps")
+    parser.add_argument("--people", type=int, default=350, help="held out to report")
+    parser.add_argument("--choose", type=int, default=60, help="held out to choose by")
+    parser.add_argument("--synthetic", type=int, default=150, help="synthetic people")
     parser.add_argument("--seed", type=int, default=1, help="of the videos")
     parser.add_argument("--jobs", type=int, default=2, help="runs share the cores as if so many ran side by side")
     return parser.parse_args()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from frames import KINDS, frame
+from frames import frame
 from fused_videos import POOL, Embedded
+from torch import Tensor
 
 from distill.data.decode import decode
 from distill.data.record_writer import RecordWriter
@@ -28,7 +29,6 @@ from teachers.weights import load_into, read_weights
 
 SEED = 2019
 SYNTHETIC_PICTURES = 4
-BATCH = 40
 
 
 class Album(NamedTuple):
@@ -73,51 +73,72 @@ def synthetic_albums(people: int) -> list[Album]:
     return found
 
 
-def embedded(people: list[Album], runs: Mapping[str, Path], teacher: Path, kept: Path) -> dict[str, Embedded]:
-    """Every network on the same pool of frames; ``kept`` is a file that holds what was computed before."""
-    if not kept.exists():
-        _embed(people, runs, teacher, kept)
-    with np.load(kept) as arrays:
-        separate = arrays["separate"]
-        return {
-            "student": Embedded(arrays["student"], separate, arrays["kappa"]),
-            "reference teacher": Embedded(arrays["teacher"], separate, None),
-        }
+def embedded(people: list[Album], runs: Mapping[str, Path], teacher: Path, folder: Path) -> dict[str, Embedded]:
+    """Every network on the same frames; ``folder`` holds what was computed before."""
+    box = kept(folder / "teacher.npz", people, lambda: by_teacher(teacher))
+    student = kept(folder / "student.npz", people, lambda: by_student(runs["student"]))
+    separate = kept(folder / "separate.npz", people, lambda: by_separate(runs["frame_quality"]))["quality"]
+    return {
+        "student": Embedded(student["frames"], separate, student["kappa"]),
+        "reference teacher": Embedded(box["frames"], separate, None),
+    }
 
 
-def _embed(people: list[Album], runs: Mapping[str, Path], teacher: Path, kept: Path) -> None:
-    student, beside = _network(runs["student"]), _network(runs["frame_quality"])
-    black_box = OnnxNetwork(teacher)
-    rows: dict[str, list[np.ndarray]] = {"student": [], "kappa": [], "separate": [], "teacher": []}
-    total = 2 * len(people) * len(KINDS) * POOL
-    with waiting("embedding frames", total, "frames") as progress:
-        for number in range(len(people)):
-            images = torch.from_numpy(pool(people, number)).permute(0, 3, 1, 2)
-            for batch in images.split(BATCH):
-                crops = STUDENT_INPUT(batch).contiguous(memory_format=torch.channels_last)
-                with torch.inference_mode():
-                    seen = student.recogniser.forward_maps(crops)
-                    rows["student"].append(seen.embedding.numpy())
-                    rows["kappa"].append(student.quality(crops, seen.maps)[:, 0].numpy())
-                    rows["separate"].append(beside.quality(crops, {})[:, 0].numpy())
-                    rows["teacher"].append(black_box.embed(batch).numpy())
-                progress(len(batch))
-    shape = (len(people), 2, len(KINDS), POOL)
-    arrays = {name: np.concatenate(found) for name, found in rows.items()}
-    partial = kept.with_suffix(".partial.npz")
-    np.savez(partial, **{name: a.reshape(*shape, *a.shape[1:]) for name, a in arrays.items()})  # pyright: ignore
-    partial.rename(kept)
+Answers = dict[str, np.ndarray]
+Look = Callable[[Tensor], Answers]
+
+
+def by_teacher(path: Path) -> Look:
+    """A black box's embeddings."""
+    network = OnnxNetwork(path)
+    return lambda images: {"frames": network.embed(images).numpy()}
+
+
+def by_student(run: Path) -> Look:
+    """The embeddings of a run's recogniser as they are without its head, and what the head says."""
+    network = _network(run)
+
+    def look(images: Tensor) -> Answers:
+        crops = STUDENT_INPUT(images).contiguous(memory_format=torch.channels_last)
+        seen = network.recogniser.forward_maps(crops)
+        return {"frames": seen.embedding.numpy(), "kappa": network.quality(crops, seen.maps)[:, 0].numpy()}
+
+    return look
+
+
+def by_separate(run: Path) -> Look:
+    """What the separate network of a run says."""
+    network = _network(run)
+    return lambda images: {"quality": network.quality(STUDENT_INPUT(images), {})[:, 0].numpy()}
+
+
+def kept(path: Path, people: list[Album], make: Callable[[], Look]) -> Answers:
+    """The answers [n 2 POOL ...] for all frames of all people, computed where ``path`` does not hold them yet."""
+    if not path.exists():
+        look, found = make(), []
+        with waiting(str(path), len(people), "people") as progress, torch.inference_mode():
+            for number in range(len(people)):
+                images = torch.from_numpy(pool(people, number)).permute(0, 3, 1, 2)
+                found.append(look(images))
+                progress(1)
+        arrays = {name: np.stack([answers[name] for answers in found]) for name in found[0]}
+        shaped = {name: a.reshape(len(people), 2, len(POOL), *a.shape[2:]) for name, a in arrays.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, **shaped)  # pyright: ignore[reportArgumentType]
+        partial.rename(path)
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
 def pool(people: list[Album], number: int) -> np.ndarray:
-    """The frames of one person: [2 * kinds * POOL 112 112 3], by half, kind and number."""
+    """The frames of one person, [2 * POOL 112 112 3]: those of the first half of the pictures, then of the second."""
     cover = people[(number + 1) % len(people)].first[0]
     found = []
     for half, pictures in enumerate(people[number]):
-        for kind_number, kind in enumerate(KINDS):
-            for k in range(POOL):
-                rng = np.random.default_rng([SEED, number, half, kind_number, k])
-                found.append(frame(pictures[k % len(pictures)], kind, rng, cover))
+        for slot, (kind, turn) in enumerate(POOL):
+            rng = np.random.default_rng([SEED, number, half, slot])
+            found.append(frame(pictures[turn % len(pictures)], kind, rng, cover))
     return np.stack(found)
 
 
