@@ -1,7 +1,7 @@
 """How to fuse the frames of a video: mean, lengths, learned quality, consensus, a separate network, on videos of known
 severity.
 
-    nice .venv/bin/python benchmarks/fusion.py DATA_ROOT [--images 11200] [--people 350] [--jobs 2]
+    nice .venv/bin/python benchmarks/fusion.py DATA_ROOT [--images 16000] [--people 350] [--jobs 2]
 
 DATA_ROOT holds labelled/ and singles/ (RecordIO) and reference_teacher.onnx. People are held out of labelled/ before
 anything is trained: some to choose by (--choose), the rest to report. Of each, one half of the pictures makes one
@@ -130,7 +130,7 @@ def _told(arguments: argparse.Namespace) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA_ROOT")
-    parser.add_argument("--images", type=int, default=11_200, help="length of the student's run in image-steps")
+    parser.add_argument("--images", type=int, default=16_000, help="length of the student's run in image-steps")
     parser.add_argument("--people", type=int, default=350, help="held out to report")
     parser.add_argument("--choose", type=int, default=60, help="held out to choose by")
     parser.add_argument("--synthetic", type=int, default=150, help="synthetic people")

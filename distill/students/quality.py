@@ -32,7 +32,7 @@ class QualityEstimate(nn.Module, ABC):
 
 
 class MapQuality(QualityEstimate):
-    """Means of the named maps, a norm, and a hidden layer: some 40 kMAC for a VarGNet.
+    """Means of the named maps, a norm, and a hidden layer: 37 kMAC for vargnet.
 
     ``maps`` and ``channels`` name maps of the recogniser and their channels.
     """
