@@ -76,7 +76,7 @@ def test_every_network_builds(choice: str):
     with torch.device("meta"):  # shapes without weights: the numbers are those of tests/students and tests/teachers
         network = build(options, f"{group}.network")
     assert isinstance(network, FaceNetwork)
-    assert network.embedding_dim == options["embedding_dim"]
+    assert network.embedding_dim == options.get("recogniser", options)["embedding_dim"]
 
 
 @pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "objective"])

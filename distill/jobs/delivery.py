@@ -21,6 +21,7 @@ from distill.jobs.alone import find_alone
 from distill.jobs.check import check
 from distill.jobs.onnx_student import export_student, parity_images
 from distill.jobs.pages import hardest, write_pages
+from distill.jobs.quality import export_frame_quality
 from distill.jobs.run_folder import STUDENT_ONNX, RunFolder
 from distill.jobs.schema import DistillConf
 from distill.jobs.supervision import Supervision
@@ -63,6 +64,7 @@ def deliver(delivery: Delivery, network: FaceNetwork) -> int:
     path = folder.file(STUDENT_ONNX)
     images = parity_images(delivery.pairs[0], conf.export.parity_images)
     parity = export_student(network, path, folder.path.name, conf.export, images)
+    export_frame_quality(network, folder.path, folder.path.name, conf.export, images)
     verdict = check(path, conf.protocol, folder.path)
     embeddings = [_embeddings(OnnxNetwork(path), pairs, "student") for pairs in delivery.pairs]
     student = [_verified(e, pairs) for e, pairs in zip(embeddings, delivery.pairs, strict=True)]

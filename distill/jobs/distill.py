@@ -17,6 +17,7 @@ from distill.jobs.delivery import Delivery, deliver, show
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs, with_transfer
 from distill.jobs.onnx_student import rehearse
 from distill.jobs.open_teacher import try_out
+from distill.jobs.quality import fill, require_trained
 from distill.jobs.recipe import build_objective, length, machine_for, seed_everything, sizes_of
 from distill.jobs.run_folder import NOT_COMPARED, STUDENT_WEIGHTS, RunFolder, open_run
 from distill.jobs.schema import DistillConf, TeacherConf
@@ -25,7 +26,7 @@ from distill.jobs.tracking import tracked
 from distill.jobs.training import Faces, Training, fit
 from distill.tracking.wandb_run import WandbRun
 from distill.types import FaceNetwork, UserError
-from teachers.weights import load_into, read_weights, save_weights
+from teachers.weights import read_weights, save_weights
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def open_student(conf: DistillConf) -> FaceNetwork:
     """The student, fresh or from the weights of ``student.init``: a run folder or a file."""
     student = build(conf.student.network, "student.network")
     if conf.student.init is None:
+        require_trained(student)
         return student
     path = Path(conf.student.init)
     if not path.exists():
@@ -132,5 +134,5 @@ def open_student(conf: DistillConf) -> FaceNetwork:
                 f"student.init is {conf.student.init}, which holds no {STUDENT_WEIGHTS}: that run has not finished; "
                 "give its own command again, or name another run"
             )
-    load_into(student, read_weights(path))
+    fill(student, read_weights(path))
     return student

@@ -10,6 +10,7 @@ from distill.jobs.check import check
 from distill.jobs.compose import read_config
 from distill.jobs.faces import verification_pairs
 from distill.jobs.onnx_student import export_student, parity_images
+from distill.jobs.quality import export_frame_quality
 from distill.jobs.run_folder import CONFIG, STUDENT_ONNX, STUDENT_WEIGHTS, write_json
 from distill.jobs.schema import DistillConf, ExportJobConf
 from distill.tracking.summary import print_check
@@ -32,6 +33,7 @@ def run(conf: ExportJobConf) -> int:
     path = out / STUDENT_ONNX
     images = parity_images(verification_pairs(trained.data)[0], conf.export.parity_images)
     found = export_student(student.eval(), path, folder.resolve().name, conf.export, images)
+    export_frame_quality(student.eval(), out, folder.resolve().name, conf.export, images)
     write_json(out / PARITY, asdict(found))
     print(f"{path}: differs from PyTorch by {found.max_relative:.2g} (relative), {found.max_cosine:.2g} (cosine)")
     verdict = check(path, conf.protocol, out)

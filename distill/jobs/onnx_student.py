@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill.data.pairs import Pairs
 from distill.export.onnx_file import describe, export_onnx
@@ -29,7 +29,7 @@ def parity_images(pairs: Pairs, count: int) -> Tensor:
 
 def export_student(network: FaceNetwork, path: Path, run: str, conf: ExportConf, images: Tensor) -> Parity:
     """Write the file and compare it with PyTorch; UserError where they differ by more than the configuration allows."""
-    export_onnx(network, path, _described(network, run), conf.opset)
+    export_onnx(network, path, described(network, network.embedding_dim, run), conf.opset)
     found = parity(network, path, images)
     found.require(conf.max_relative_difference, conf.max_cosine_difference)
     return found
@@ -43,9 +43,10 @@ def rehearse(network: FaceNetwork, conf: ExportConf, protocol: ProtocolConf) -> 
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rehearsal.onnx"
-        export_onnx(network, path, _described(network, "rehearsal"), conf.opset)
+        export_onnx(network, path, described(network, network.embedding_dim, "rehearsal"), conf.opset)
         return judge(path, limits(protocol)).reasons
 
 
-def _described(network: FaceNetwork, run: str) -> dict[str, str]:
-    return describe(network, network.embedding_dim, STUDENT_INPUT, run, f"face-distill {version('face-distill')}")
+def described(network: nn.Module, width: int, run: str) -> dict[str, str]:
+    """The metadata of a file that is written here; ``width`` is that of its output."""
+    return describe(network, width, STUDENT_INPUT, run, f"face-distill {version('face-distill')}")

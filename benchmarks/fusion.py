@@ -1,0 +1,143 @@
+"""How to fuse the frames of a video: mean, lengths, learned quality, consensus, a separate network, on videos of known
+severity.
+
+    nice .venv/bin/python benchmarks/fusion.py DATA_ROOT [--images 16000] [--people 350] [--jobs 2]
+
+DATA_ROOT holds labelled/ and singles/ (RecordIO) and reference_teacher.onnx. People are held out of labelled/ before
+anything is trained: some to choose by (--choose), the rest to report. Of each, one half of the pictures makes one
+video, the other half another, so that both share a person and no picture; all videos are compared with all. A video has
+eight frames (benchmarks/frames.py), and CONDITIONS in benchmarks/fused_videos.py say of which kinds.
+
+The student is distilled from DATA_ROOT/reference_teacher.onnx with experiment=quality, the separate network beside it
+with student=vargnet_frame_quality. All rules see the same embeddings: "norm" has the lengths that the recogniser's
+embedding has by itself, "learned" those of the quality head. The reference teacher's own embeddings are fused too, with
+the separate network. Synthetic people (distill/data/synth), whom no network here has seen, make further videos.
+
+Runs and embeddings are kept below runs/fusion, so that a stopped benchmark continues; figures go to
+benchmarks/results/fusion.json. With --jobs N a run gets an Nth of the cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from distilling import distilled, machine
+from fused_videos import CONDITIONS, METHODS, Embedded, judge
+from held_out import Album, albums, embedded, hold_out, synthetic_albums
+
+RESULT = Path(__file__).parent / "results" / "fusion.json"
+RUNS = Path("runs") / "fusion"
+HELD_OUT = 600
+"""People whom nothing is trained on, of whom a run uses some."""
+
+
+def main() -> int:
+    arguments = _arguments()
+    folder = hold_out(arguments.data / "labelled", RUNS / "faces", HELD_OUT)
+    runs = _train(arguments)
+    sets = _sets(folder, arguments)
+    content: dict[str, Any] = {"command": _told(arguments), "machine": machine(), "frames": 8, "sets": {}}
+    content["student"] = {name: _row(metrics) for name, metrics in runs.items()}
+    for name, people in sets.items():
+        for network, found in _networks(name, people, arguments).items():
+            rows = judge(found, arguments.seed)
+            content["sets"][f"{name}, {network}"] = {"people": len(people), "conditions": rows}
+            RESULT.write_text(json.dumps(content, indent=1) + "\n")
+            print(f"\n{name}, {network}\n{table(rows)}", flush=True)
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The student with its head, then the separate network beside it; their metrics."""
+    data: Path = arguments.data
+    given = [
+        *("teacher=onnx", f"teacher.weights={data / 'reference_teacher.onnx'}"),
+        *(f"data.root={RUNS / 'faces' / 'train'}", f"data.transfer=[{data / 'singles'}]"),
+        *(f"data.pairs={data / 'lfw_dev.bin'}", "experiment=quality"),
+    ]
+    store = RUNS / "signals"
+    _call(["signals", *given[:-1], "data.augment.shift_px=0", f"out={store}"])
+    given += [f"signals={store}", "tracking=none"]
+    length = [f"trainer.images={arguments.images}", "trainer.small_fraction=0.85", "trainer.checkpoint_every_steps=25"]
+    found = dict(distilled({"student": [*given, *length]}, RUNS, arguments.jobs))
+    beside = ["student=vargnet_frame_quality", "objective=quality_alone", f"student.init={RUNS / 'student'}"]
+    short = [f"trainer.images={arguments.images // 4}", "trainer.small_fraction=0"]
+    return found | dict(distilled({"frame_quality": [*given, *beside, *short]}, RUNS, arguments.jobs))
+
+
+def _call(words: list[str]) -> None:
+    subprocess.run([sys.executable, "-m", "distill", *words], check=True)
+
+
+def _sets(folder: Path, arguments: argparse.Namespace) -> dict[str, list[Album]]:
+    people = albums(folder)
+    return {
+        "choosing": people[: arguments.choose],
+        "photographs": people[arguments.choose : arguments.choose + arguments.people],
+        "synthetic": synthetic_albums(arguments.synthetic),
+    }
+
+
+def _networks(name: str, people: list[Album], arguments: argparse.Namespace) -> dict[str, Embedded]:
+    """The same frames in the student's embeddings and in the reference teacher's."""
+    runs = {"student": RUNS / "student", "frame_quality": RUNS / "frame_quality"}
+    teacher = arguments.data / "reference_teacher.onnx"
+    return embedded(people, runs, teacher, RUNS / f"frames-{name}-{len(people)}")
+
+
+def table(rows: dict[str, Any], fpr: str = "0.0001") -> str:
+    """TPR at one FPR, and in brackets the interval of what a rule gains over the mean, as Markdown."""
+    lines = [f"| TPR at FPR {fpr}, % | " + " | ".join(METHODS.values()) + " |", "|---|" + "---|" * len(METHODS)]
+    for condition in CONDITIONS:
+        cells = []
+        for method in METHODS:
+            found = rows[condition].get(method)
+            cells.append("" if found is None else _cell(found, fpr, method))
+        lines.append(f"| {condition} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any], fpr: str, method: str) -> str:
+    value = f"{100 * found['tpr_at_fpr'][fpr]:.1f}"
+    low, high = (100 * end for end in found["over_mean"][fpr])
+    return value if method == "mean" else f"{value} ({low:+.1f} to {high:+.1f})"
+
+
+def _row(metrics: dict[str, Any]) -> dict[str, Any]:
+    student, checked = metrics["student"], metrics["check"]
+    return {
+        "verdict": metrics["verdict"],
+        "flops": checked["flops"],
+        "bytes": checked["bytes"],
+        "auc": student["auc"],
+        "accuracy": student["accuracy_mean"],
+        "image_steps": metrics["machine"]["image_steps"],
+        "training_s": metrics["training_s"],
+    }
+
+
+def _told(arguments: argparse.Namespace) -> str:
+    numbers = ("images", "people", "choose", "synthetic", "seed", "jobs")
+    return shlex.join(["benchmarks/fusion.py", "DATA_ROOT", *(f"--{n}={getattr(arguments, n)}" for n in numbers)])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA_ROOT")
+    parser.add_argument("--images", type=int, default=16_000, help="length of the student's run in image-steps")
+    parser.add_argument("--people", type=int, default=350, help="held out to report")
+    parser.add_argument("--choose", type=int, default=60, help="held out to choose by")
+    parser.add_argument("--synthetic", type=int, default=150, help="synthetic people")
+    parser.add_argument("--seed", type=int, default=1, help="of the videos")
+    parser.add_argument("--jobs", type=int, default=2, help="runs share the cores as if so many ran side by side")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

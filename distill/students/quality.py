@@ -1,0 +1,89 @@
+"""A student whose embedding is as long as it can be trusted: any network of this package and an estimate of quality.
+
+Source: SCF (Li et al., CVPR 2021) learns a concentration kappa beside an embedding's direction. Deviations: kappa is
+made the embedding's length, so that a file has one output of the usual width, cosines are as before, and the sum of a
+video's embeddings is the fusion that SCF derives; the estimate reads the means of the network's own maps, the fine ones
+too, where blur and low resolution show (SCF reads the last map alone).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from distill.types import FaceNetwork, Output
+
+Learning = Literal["apart", "together", "frozen"]
+
+
+class QualityEstimate(nn.Module, ABC):
+    """From normalised crops [b 3 h w] and the recogniser's maps of them to float32 [b 1]: kappa in parts of d.
+
+    Positive, and 0.7 for all before training, where a von Mises-Fisher distribution has a mean cosine of 0.5.
+    """
+
+    @abstractmethod
+    def forward(self, crops: Tensor, maps: Mapping[str, Tensor]) -> Tensor: ...
+
+
+class MapQuality(QualityEstimate):
+    """Means of the named maps, a norm, and a hidden layer: 37 kMAC for vargnet.
+
+    ``maps`` and ``channels`` name maps of the recogniser and their channels.
+    """
+
+    def __init__(self, maps: Sequence[str], channels: Sequence[int], hidden: int = 64) -> None:
+        super().__init__()
+        if len(maps) != len(channels) or not maps:
+            raise ValueError(f"MapQuality needs channels for each of its maps; got {list(maps)} and {list(channels)}")
+        self.maps = tuple(maps)
+        inputs = sum(channels)
+        self.head = nn.Sequential(nn.BatchNorm1d(inputs), nn.Linear(inputs, hidden), nn.PReLU(hidden))
+        self.last = silent(nn.Linear(hidden, 1))
+
+    def forward(self, crops: Tensor, maps: Mapping[str, Tensor]) -> Tensor:
+        means = torch.cat([F.adaptive_avg_pool2d(maps[name], 1).flatten(1) for name in self.maps], 1)
+        return F.softplus(self.last(self.head(means)).float())
+
+
+class WithQuality(FaceNetwork):
+    """The direction of ``recogniser``'s embedding [b d] at length kappa = d * ``quality``.
+
+    ``learning`` says what training moves: "apart" both parts, without the gradient of the quality in the recogniser,
+    which so learns as it would alone; "together" with it; "frozen" the quality alone, the recogniser's batch statistics
+    standing still.
+    """
+
+    def __init__(self, recogniser: FaceNetwork, quality: QualityEstimate, learning: Learning = "apart") -> None:
+        super().__init__()
+        if learning not in ("apart", "together", "frozen"):
+            raise ValueError(f"learning is {learning!r}; expected 'apart', 'together' or 'frozen'")
+        self.embedding_dim, self.map_channels = recogniser.embedding_dim, recogniser.map_channels
+        self.recogniser = recogniser.requires_grad_(learning != "frozen")
+        self.quality = quality
+        self.learning = learning
+        self.train()
+
+    def forward_maps(self, x: Tensor) -> Output:
+        seen = self.recogniser.forward_maps(x)
+        maps = seen.maps if self.learning == "together" else {name: m.detach() for name, m in seen.maps.items()}
+        kappa = self.embedding_dim * self.quality(x, maps)
+        return Output(kappa * F.normalize(seen.embedding.float()), seen.maps)
+
+    def train(self, mode: bool = True) -> WithQuality:
+        super().train(mode)
+        if self.learning == "frozen":
+            self.recogniser.eval()
+        return self
+
+
+def silent(layer: nn.Linear) -> nn.Linear:
+    """The same layer, which says 0 of everything until it learns."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,98 @@
+"""Fusion rules against slow loops, and what they promise: nothing lost on clean frames, strangers voted out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from distill.metrics.frames import length_weights, mean_of_normalised, norm_weighted
+from distill.metrics.fusion import consensus_template, consensus_weights, leave_one_out_cosines, weighted_template
+from distill.types import UserError
+from reference import fusion as reference
+
+DIM = 64
+
+
+def video(frames: int, noise: float, person: int = 0) -> np.ndarray:
+    """Frames of one person [f d] around a direction of its own, of different lengths."""
+    centre = np.random.default_rng([person, 99]).normal(size=DIM)
+    rng = np.random.default_rng([person, 0])
+    directions = centre / np.linalg.norm(centre) + noise * rng.normal(size=(frames, DIM)) / DIM**0.5
+    return directions * rng.uniform(1, 9, (frames, 1))
+
+
+def test_weighted_template_is_that_of_the_loop():
+    frames, weights = video(7, 1.0), np.random.default_rng(1).uniform(0.1, 3, 7)
+    np.testing.assert_allclose(weighted_template(frames, weights), reference.template(frames, weights.tolist()))
+    np.testing.assert_allclose(weighted_template(frames, np.ones(7)), mean_of_normalised(frames))
+    np.testing.assert_allclose(weighted_template(frames, length_weights(frames)), norm_weighted(frames))
+
+
+@pytest.mark.parametrize(("sharpness", "rounds"), [(1.0, 1), (2.0, 3), (4.0, 5)])
+@pytest.mark.parametrize("of_the_person", [4, 5])
+def test_consensus_is_that_of_the_loop(of_the_person: int, sharpness: float, rounds: int):
+    frames = np.concatenate([video(of_the_person, 1.5), video(2, 1.0, person=1)])
+    expected = reference.consensus(frames, sharpness, rounds)
+    np.testing.assert_allclose(consensus_weights(frames, sharpness, rounds), expected, atol=1e-9)
+    units, weights = np.stack([reference.unit(f) for f in frames]), np.linspace(1, 2, len(frames))
+    np.testing.assert_allclose(leave_one_out_cosines(units, weights), reference.agreements(frames, weights.tolist()))
+
+
+def test_a_minority_of_strangers_loses_its_weight():
+    frames = np.concatenate([video(6, 0.5), video(2, 0.5, person=1)])
+    weights = consensus_weights(frames)
+    assert weights[6:].max() < 0.1 < 0.8 < weights[:6].min()
+    alone = mean_of_normalised(frames[:6])
+    assert consensus_template(frames) @ alone > 0.999 > mean_of_normalised(frames) @ alone
+
+
+def test_a_stranger_seen_sharply_does_not_outvote_a_person_seen_dimly():
+    """Two frames of somebody else, which agree with each other well and are trusted twice as much as the six."""
+    frames = np.concatenate([video(6, 1.0), video(2, 0.2, person=1)])
+    weights = np.array([1.0] * 6 + [2.0] * 2)
+    alone = mean_of_normalised(frames[:6])
+    assert consensus_template(frames, weights) @ alone > 0.99 > 0.8 > weighted_template(frames, weights) @ alone
+
+
+def test_frames_that_agree_alike_keep_their_weights():
+    equal = np.eye(5, DIM) + 3 * np.eye(1, DIM, 10)  # all pairs have the same cosine
+    np.testing.assert_allclose(consensus_weights(equal), np.ones(5))
+
+
+def test_clean_frames_lose_next_to_nothing():
+    frames = video(20, 0.3)
+    assert consensus_weights(frames).min() > 0.9
+    assert consensus_template(frames) @ mean_of_normalised(frames) > 0.99999
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_frames_have_no_majority(count: int):
+    frames, weights = video(count, 2.0), np.arange(1.0, count + 1)
+    np.testing.assert_array_equal(consensus_weights(frames), np.ones(count))
+    np.testing.assert_allclose(consensus_template(frames, weights), weighted_template(frames, weights))
+
+
+def test_without_anything_in_common_weights_stay():
+    np.testing.assert_array_equal(consensus_weights(np.eye(4, DIM)), np.ones(4))
+
+
+def test_order_of_frames_and_scale_of_weights_do_not_matter():
+    frames, weights = video(8, 1.5), np.random.default_rng(3).uniform(0.5, 2, 8)
+    order = np.random.default_rng(4).permutation(8)
+    for rule in (weighted_template, consensus_template):
+        np.testing.assert_allclose(rule(frames[order], weights[order]), rule(frames, weights), rtol=1e-9)
+        np.testing.assert_allclose(rule(frames, 1000 * weights), rule(frames, weights), rtol=1e-9)
+
+
+def test_bad_input_is_named():
+    frames = video(3, 1.0)
+    with pytest.raises(UserError, match=r"v7: weights have shape \[2\]; expected one for each of 3 frames"):
+        weighted_template(frames, np.ones(2), "v7")
+    with pytest.raises(UserError, match=r"v7: the weight of frame 1 is -1\.0"):
+        consensus_template(frames, np.array([1.0, -1.0, 1.0]), "v7")
+    with pytest.raises(UserError, match="the weight of frame 2 is nan"):
+        weighted_template(frames, np.array([1.0, 1.0, np.nan]))
+    with pytest.raises(UserError, match="v7: 1 of 3 rows are zero, NaN or infinite, first row 1"):
+        consensus_template(frames * np.array([[1.0], [np.nan], [1.0]]), name="v7")
+    with pytest.raises(UserError, match="frames, fused: 1 of 1 rows are zero"):
+        weighted_template(np.stack([frames[0], -frames[0]]), np.ones(2))
