@@ -28,6 +28,7 @@ NEEDED = {
     "verify": ["model=x.onnx", "pairs=x.bin"],
     "embed": ["model=x.onnx", "list=x.txt", "out=x.features"],
     "evaluate": ["model=x.onnx", "data.root=/faces"],
+    "curves": [],
     "contact_sheet": [],
 }
 OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder")}

@@ -22,6 +22,7 @@ from distill.jobs.build import check_targets
 from distill.jobs.schema import (
     CheckConf,
     ContactSheetConf,
+    CurvesConf,
     DataConf,
     DistillConf,
     EmbedConf,
@@ -54,6 +55,7 @@ JOBS = {
     "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
     "embed": Job(EmbedConf, "write the feature file of a list of images or videos"),
     "evaluate": Job(EvaluateConf, "features, score and limits of an ONNX file by one protocol"),
+    "curves": Job(CurvesConf, "compare models: ROC, DET, thresholds and hardest pairs, as one page"),
     "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 
