@@ -31,8 +31,9 @@ class HardPair:
 class ModelCurves:
     """One model on one set.
 
-    ``curve`` are (FPR, TPR), ascending; ``points`` are what an operator chooses from; ``band`` are points with intervals.
-    ``dots`` says that the curve is known at its points alone. ``hard`` are the pairs furthest on the wrong side.
+    ``curve`` are (FPR, TPR), ascending; ``points`` are what an operator chooses from; ``band`` are those and more that
+    have intervals. ``dots`` says that the curve is known at its points alone. ``hard`` are the pairs furthest on the
+    wrong side.
     """
 
     name: str

@@ -184,5 +184,5 @@ def _thinned(curve: Sequence[tuple[float, float]], impostor: int) -> list[tuple[
 def _require_both_kinds(pairing: Pairing, labels: Path) -> None:
     if not pairing.genuine or not pairing.impostor:
         raise UserError(
-            f"{labels}: makes {pairing.genuine:,} genuine and {pairing.impostor:,} impostor pairs; expected some of each"
+            f"{labels}: makes {pairing.genuine:,} genuine and {pairing.impostor:,} impostor pairs; expected both"
         )

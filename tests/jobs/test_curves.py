@@ -175,7 +175,7 @@ def test_files_that_cannot_be(models: list[Path], root: Path, tmp_path: Path, re
 def test_labels_and_features_that_do_not_fit(features: list[Path], images: Path, tmp_path: Path, refused: Refused):
     given = ["curves", f"features={features[0]}", f"data.root={images}", f"out={tmp_path / 'c.html'}"]
     (images / "labels.txt").write_text("\n".join(f"p{row}" for row in range(12)))
-    assert refused(*given) == (f"{images / 'labels.txt'}: makes 0 genuine and 66 impostor pairs; expected some of each")
+    assert refused(*given) == (f"{images / 'labels.txt'}: makes 0 genuine and 66 impostor pairs; expected both")
     (images / "labels.txt").write_text("anna\nbo\n")
     assert "has 2 labels, and" in refused(*given)
     (images / "filelist.txt").write_text("faces/1.jpg\nfaces/2.jpg\n")
