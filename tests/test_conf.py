@@ -29,6 +29,7 @@ NEEDED = {
     "embed": ["model=x.onnx", "list=x.txt", "out=x.features"],
     "evaluate": ["model=x.onnx", "data.root=/faces"],
     "ijb": ["model=x.onnx", "data.root=IJBC"],
+    "curves": [],
     "contact_sheet": [],
 }
 OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder")}

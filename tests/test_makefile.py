@@ -66,6 +66,7 @@ def test_quotes_in_args_are_the_shell_s(project: Path):
         ("distill", "distill"),
         ("embed", "embed"),
         ("evaluate", "evaluate"),
+        ("curves", "curves"),
         ("faces", "contact_sheet"),
         ("dashboard", "dashboard"),
     ],

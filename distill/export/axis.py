@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MOST_DECADES = 8
+"""Between the first and the last tick; of more, some are left out, so that their texts do not touch."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -44,7 +47,8 @@ class Axis:
 
     def _decades(self) -> list[float]:
         first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
-        decades = [10.0**power for power in range(first, last + 1)]
+        step = max(1, math.ceil((last - first) / MOST_DECADES))
+        decades = [10.0**power for power in reversed(range(last, first - 1, -step))]
         return decades if len(decades) >= 2 else [self.low, self.high]
 
     def _steps(self) -> list[float]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from markupsafe import Markup
@@ -22,12 +22,17 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Line:
-    """A named curve; ``colour`` counts from 1, ``dashed`` marks something to compare with."""
+    """A named curve; ``colour`` counts from 1, ``dashed`` marks something to compare with.
+
+    ``band`` are (x, low, high) of its confidence interval; ``dots`` marks points between which nothing was measured.
+    """
 
     name: str
     points: Points
     colour: int
     dashed: bool = False
+    band: Sequence[tuple[float, float, float]] = ()
+    dots: bool = False
 
     @property
     def last(self) -> float:
@@ -62,7 +67,7 @@ LINEAR = Scale()
 
 def curves(title: str, lines: Sequence[Line], note: str = "", scale: Scale = LINEAR) -> Figure:
     """Curves over training steps, thinned by means; points that are not finite are left out."""
-    thin = [Line(line.name, _thinned(line.points), line.colour, line.dashed) for line in lines]
+    thin = [replace(line, points=_thinned(line.points)) for line in lines]
     drawn = [line for line in thin if line.points]
     if not drawn:
         return Figure(title, "no finite values", Markup(""), ())
@@ -79,9 +84,18 @@ def roc(title: str, lines: Sequence[Line], lowest_fpr: float) -> Figure:
     """True positive rate over the logarithm of the false positive rate, as the steps that it really is."""
     low = 10 ** math.floor(math.log10(lowest_fpr) + 1e-9)
     x, y = Axis(low, 1.0, log=True), Axis(0.0, 1.0, percent=True)
-    stepped = [Line(line.name, _stairs(line.points), line.colour, line.dashed) for line in lines]
+    stepped = [replace(line, points=_stairs(line.points)) for line in lines]
     body = _frame(x, y, "false positive rate") + Markup("").join(_polyline(line, x, y) for line in stepped)
     return Figure(title, "true positive rate", _svg(title, body), tuple((line.colour, line.name, "") for line in lines))
+
+
+def rates(title: str, note: str, lines: Sequence[Line], axes: tuple[Axis, Axis]) -> Figure:
+    """Curves over the false positive rate, each above the band of its confidence."""
+    x, y = axes
+    body = _frame(x, y, "false positive rate") + _uprights(x)
+    body += Markup("").join(_band(line, x, y) for line in lines if len(line.band) > 1)
+    body += Markup("").join(_polyline(line, x, y) + _dots(line, x, y) for line in lines if line.points)
+    return Figure(title, note, _svg(title, body), tuple((line.colour, line.name, "") for line in lines))
 
 
 def histogram(
@@ -121,6 +135,25 @@ def _frame(x: Axis, y: Axis, x_name: str) -> Markup:
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(Markup('<text class="name mid" x="{}" y="{}">{}</text>').format(middle, HEIGHT - 5, x_name))
     return Markup("").join(parts)
+
+
+def _uprights(x: Axis) -> Markup:
+    """Grid lines at the ticks of the x axis."""
+    line = Markup('<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>')
+    return Markup("").join(line.format(_x(x, value), TOP, HEIGHT - BOTTOM) for value, _ in x.ticks())
+
+
+def _band(line: Line, x: Axis, y: Axis) -> Markup:
+    """Along the upper ends of the intervals, and back along the lower ones."""
+    there = [(at, high) for at, _, high in line.band]
+    back = [(at, low) for at, low, _ in reversed(line.band)]
+    corners = " ".join(f"{_x(x, a)},{_y(y, b)}" for a, b in (*there, *back))
+    return Markup('<polygon class="band c{}" points="{}"/>').format(line.colour, corners)
+
+
+def _dots(line: Line, x: Axis, y: Axis) -> Markup:
+    dot = Markup('<circle class="dot c{}" cx="{}" cy="{}" r="2.5"/>')
+    return Markup("").join(dot.format(line.colour, _x(x, a), _y(y, b)) for a, b in line.points if line.dots)
 
 
 def _polyline(line: Line, x: Axis, y: Axis) -> Markup:

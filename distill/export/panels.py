@@ -11,7 +11,7 @@ from distill.export.scores import Scores
 
 Series = Mapping[str, Sequence[tuple[int, float]]]
 COLOURS = 8
-STUDENT, TEACHER, GENUINE, IMPOSTOR = 1, 2, 3, 5
+STUDENT, TEACHER, GENUINE, IMPOSTOR = 1, 2, 3, 7
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class RunReport:
 def write_report(path: Path, report: RunReport) -> None:
     """Write ``report`` as one HTML file; UserError where that is impossible."""
     accuracy = report.teacher.accuracy.value if report.teacher else None
-    template = _templates().get_template("report.html.j2")
+    template = html_templates().get_template("report.html.j2")
     page = template.render(
         report=report,
         scored=verification_figures(report.student, report.teacher) if report.student else [],
@@ -152,7 +152,7 @@ def _data_url(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _templates() -> Environment:
+def html_templates() -> Environment:
     """Every value is escaped unless it is Markup, which only our own charts and style sheet are."""
     loader = PackageLoader("distill.export")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

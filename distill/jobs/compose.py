@@ -22,6 +22,7 @@ from distill.jobs.build import check_targets
 from distill.jobs.schema import (
     CheckConf,
     ContactSheetConf,
+    CurvesConf,
     DataConf,
     DistillConf,
     EmbedConf,
@@ -56,6 +57,7 @@ JOBS = {
     "embed": Job(EmbedConf, "write the feature file of a list of images or videos"),
     "evaluate": Job(EvaluateConf, "features, score and limits of an ONNX file by one protocol"),
     "ijb": Job(IjbConf, "score an ONNX file on IJB-B or IJB-C, 1:1 or 1:N"),
+    "curves": Job(CurvesConf, "compare models: ROC, DET, thresholds and hardest pairs, as one page"),
     "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from distill.jobs.run_folder import STUDENT_ONNX
@@ -29,3 +30,17 @@ def model_sha256(path: Path) -> str:
     if not external:
         return sha256(path)
     return hashlib.sha256(" ".join(map(sha256, (path, *sorted(external)))).encode()).hexdigest()
+
+
+def distinct_names(paths: Sequence[Path], key: str) -> list[str]:
+    """The shortest end of each path that no other has, e.g. "a/student.onnx"; ``UserError`` if one is given twice."""
+    whole = [path.resolve() for path in paths]
+    for path, place in zip(paths, whole, strict=True):
+        if whole.count(place) > 1:
+            raise UserError(f"{key} has {path} twice; expected different ones")
+
+    def name(parts: tuple[str, ...]) -> str:
+        ends = (parts[-length:] for length in range(1, len(parts) + 1))
+        return "/".join(next(end for end in ends if sum(other.parts[-len(end) :] == end for other in whole) == 1))
+
+    return [name(path.parts) for path in whole]

@@ -63,12 +63,12 @@ def hardest(pairs: Pairs, embeddings: np.ndarray, threshold: float) -> list[Exam
     error = np.where(pairs.same, threshold - cosines, cosines - threshold)
     rows = np.argsort(-error)[:EXAMPLES]
     return [
-        ExamplePair(_png(pairs.images[2 * r]), _png(pairs.images[2 * r + 1]), float(cosines[r]), bool(pairs.same[r]))
+        ExamplePair(png(pairs.images[2 * r]), png(pairs.images[2 * r + 1]), float(cosines[r]), bool(pairs.same[r]))
         for r in rows.tolist()
     ]
 
 
-def _png(image: Tensor) -> bytes:
+def png(image: Tensor) -> bytes:
     """RGB uint8 [3 h w] as PNG."""
     encoded, data = cv2.imencode(".png", cv2.cvtColor(image.permute(1, 2, 0).contiguous().numpy(), cv2.COLOR_RGB2BGR))
     assert encoded

@@ -403,6 +403,50 @@ class EvaluateConf:
 
 
 @dataclass
+class LabelledFeaturesConf:
+    """The labelled set that feature files are of, in the challenge's layout."""
+
+    root: str | None = None
+    list: str = "filelist.txt"
+    labels: str = "labels.txt"
+
+
+@dataclass
+class CurvesConf:
+    """``make curves``: models compared on one page. What names files takes one, or a list."""
+
+    models: Any = None
+    """ONNX files or run folders, scored on ``pairs``."""
+    pairs: Any = None
+    """Verification sets (.bin)."""
+    evaluations: Any = None
+    """Folders that ``make evaluate`` wrote, or their evaluation.json."""
+    features: Any = None
+    """Feature files of the set that ``data`` names, one for each model."""
+    data: LabelledFeaturesConf = field(default_factory=LabelledFeaturesConf)
+    kind: FaceKind = FaceKind.image
+    """What the lines of ``data.list`` are."""
+    fprs: list[float] = field(default_factory=list)
+    """Rows of the threshold tables; none: 0.1, 0.01, and so on, as far as the pairs support them."""
+    every_pair: bool = True
+    """Look at all pairs of a labelled set: its whole curve, histogram and hardest pairs; some minutes for 10^10."""
+    hardest: int = 8
+    """Pairs of each kind that are shown for each model."""
+    show_faces: bool = False
+    """Show pictures of these pairs: faces belong to people, so only where that is permitted."""
+    out: str = "curves.html"
+    batch_size: int = 64
+    bootstrap: int = 1000
+    """Resamplings behind each band."""
+    seed: int = 0
+    """Of the resamplings; 0 is that of every report."""
+    max_memory_bytes: int = 2 << 30
+    """Bound for the pairs of a labelled set."""
+    device: str = "cpu"
+    """Where these pairs are multiplied for their thresholds, e.g. cuda."""
+
+
+@dataclass
 class ContactSheetConf:
     """``make faces``: a sheet of synthetic faces to look at."""
 

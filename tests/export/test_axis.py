@@ -49,3 +49,12 @@ def test_percent_ends_at_a_hundred() -> None:
 )
 def test_texts(value: float, text: str) -> None:
     assert Axis(0, 1).text(value) == text
+
+
+@pytest.mark.parametrize("lowest", [1e-3, 1e-8, 1e-9, 1e-12, 1e-18])
+def test_many_decades_have_few_ticks_that_end_at_the_last(lowest: float) -> None:
+    ticks = Axis(lowest, 1, log=True).ticks()
+    assert len(ticks) <= 9
+    assert ticks[-1] == (1, "1")
+    steps = np.diff(np.log10([value for value, _ in ticks]))
+    assert np.allclose(steps, steps[0])

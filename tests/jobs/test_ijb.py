@@ -166,7 +166,7 @@ def test_mistakes_are_one_line_before_anything_is_embedded(root: Path, refused: 
     assert refused("ijb", "model=a.onnx").startswith("data.root is missing: the folder of IJB-B or IJB-C")
     assert refused("ijb", "model=nowhere.onnx", f"data.root={root}") == "ONNX file nowhere.onnx does not exist"
     assert refused("ijb", f"model={root}", f"data.root={root}") == (
-        f"{root}: holds no student.onnx: expected an ONNX file, or the folder of a finished run"
+        f"{root} holds no student.onnx: expected an ONNX file, or the folder of a finished run"
     )
     for path in root.glob("meta/*gallery*"):
         path.unlink()

@@ -140,7 +140,7 @@ def test_a_run_folder_is_a_model(pairs: Path, tmp_path: Path, refused):
     latest = run.parent / "latest"
     latest.symlink_to("mine")
     assert refused("verify", f"model={latest}", f"pairs={pairs}") == (
-        f"{latest}: holds no student.onnx: expected an ONNX file, or the folder of a finished run"
+        f"{latest} holds no student.onnx: expected an ONNX file, or the folder of a finished run"
     )
     TinyOnnx().write(run / "student.onnx")
     assert main(["verify", f"model={latest}", f"pairs={pairs}", QUICK]) == 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
 
 from distill.metrics.allpairs.intervals import Interval, PointInterval
 
@@ -65,6 +66,13 @@ class AllPairs:
         """What a JSON file holds."""
         return {**asdict(self), "over": "persons"}
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> AllPairs:
+        """From what ``to_json`` gave; KeyError or TypeError for anything else."""
+        values = {field.name: content[field.name] for field in fields(cls)}
+        points = tuple(Point(**{**point, "interval": _pair(point["interval"])}) for point in values.pop("points"))
+        return cls(**{**values, "points": points, "rows": tuple(values["rows"])})
+
     def rows_of_table(self) -> list[tuple[str, str, str, str, str]]:
         """(FPR, TPR, interval or why it is missing, threshold, impostor pairs accepted of all) for a table."""
         return [self._row(point) for point in self.points]
@@ -77,3 +85,7 @@ class AllPairs:
             between = f"{point.interval[0]:.4f} … {point.interval[1]:.4f} ({self.confidence:.0%}, {point.evidence})"
         behind = f"{point.impostor_accepted:,} of {self.impostor:,}"
         return f"{point.fpr:g}", f"{point.tpr:.4f}", between, f"{point.threshold:.6f}", behind
+
+
+def _pair(interval: Sequence[float] | None) -> Interval:
+    return None if interval is None else (float(interval[0]), float(interval[1]))

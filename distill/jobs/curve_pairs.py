@@ -1,0 +1,64 @@
+"""Models on verification sets, for the page of curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from distill.data.pairs import Pairs, read_pairs
+from distill.export.curves import ModelCurves, SetCurves
+from distill.jobs.check import describe
+from distill.jobs.hard_pairs import of_verification
+from distill.jobs.model_file import distinct_names, model_file
+from distill.jobs.schema import CurvesConf
+from distill.metrics.bootstrap import Bootstrap
+from distill.metrics.embedding import embed_flip_sum
+from distill.metrics.operating import decades, fpr_grid, operating_points
+from distill.metrics.roc import similarity_histogram
+from distill.metrics.verification import distances
+from distill.types import UserError
+from distill.waiting import waiting
+from teachers.onnx_network import OnnxNetwork
+
+
+def verification_sets(models: Sequence[str], files: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
+    """Every model on every set; all files are looked for before the first embedding."""
+    paths = [Path(file) for file in files]
+    if absent := [path for path in paths if not path.is_file()]:
+        raise UserError(f"{absent[0]}: no such file; expected a verification set (.bin)")
+    networks = [OnnxNetwork(model_file(model)) for model in models]
+    names = distinct_names([Path(model) for model in models], "models")
+    found = []
+    for path, title in zip(paths, distinct_names(paths, "pairs"), strict=True):
+        pairs = read_pairs(path)
+        if pairs.same.all() or not pairs.same.any():
+            raise UserError(
+                f"{path}: all pairs are {'genuine' if pairs.same.all() else 'impostor'}; expected some of each kind"
+            )
+        judged = [_judge(network, name, pairs, conf) for network, name in zip(networks, names, strict=True)]
+        found.append(SetCurves(title, judged, "pairs", Bootstrap.confidence))
+    return found
+
+
+def _judge(network: OnnxNetwork, name: str, pairs: Pairs, conf: CurvesConf) -> ModelCurves:
+    """Flip-sum and cosine, as ``make verify`` scores a set."""
+    with waiting(f"{name}: embedding {pairs.name}", len(pairs.images), "images") as progress:
+        embeddings = embed_flip_sum(network, pairs.images, conf.batch_size, progress)
+    scores = 1 - distances(embeddings[0::2], embeddings[1::2]) / 2
+    genuine = int(pairs.same.sum())
+    impostor = len(pairs) - genuine
+    shown, drawn = conf.fprs or decades(impostor), fpr_grid(impostor)
+    fprs = sorted({*shown, *drawn}, reverse=True)
+    points = operating_points(scores, pairs.same, fprs, Bootstrap(conf.bootstrap, seed=conf.seed))
+    band = [point for point in points if point.tpr is not None]
+    return ModelCurves(
+        name,
+        curve=[*((point.fpr, point.tpr) for point in reversed(band) if point.tpr is not None), (1.0, 1.0)],
+        points=[point for point in points if point.fpr in shown],
+        band=band,
+        impostor=impostor,
+        genuine=genuine,
+        histogram=similarity_histogram(scores, pairs.same),
+        hard=of_verification(pairs, scores, conf.hardest, conf.show_faces),
+        note=f"preprocessing {describe(network.preprocessing, network.preprocessing_source)}",
+    )

@@ -1,0 +1,188 @@
+"""Labelled sets, from feature files and from what ``make evaluate`` has found, for the page of curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.export.curves import ModelCurves, SetCurves
+from distill.features.face_list import FaceList, Kind, read_labels, read_lines
+from distill.features.feature_file import open_features
+from distill.features.writer import journal_path
+from distill.jobs.evaluate import FEATURES, FILE
+from distill.jobs.hard_pairs import of_survey
+from distill.jobs.model_file import distinct_names
+from distill.jobs.run_folder import STUDENT_ONNX, read_json
+from distill.jobs.schema import CurvesConf
+from distill.metrics.allpairs.block import Engine
+from distill.metrics.allpairs.intervals import KEPT_PAIRS
+from distill.metrics.allpairs.pairing import Faces, Pairing
+from distill.metrics.allpairs.result import AllPairs, Point
+from distill.metrics.allpairs.score import Settings, score_all_pairs
+from distill.metrics.allpairs.survey import Survey, survey_pairs
+from distill.metrics.bootstrap import Bootstrap
+from distill.metrics.operating import PER_DECADE, decades, fpr_grid
+from distill.types import UserError
+from distill.waiting import waiting
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What ``evaluation.json`` at ``path`` holds, as far as it is drawn."""
+
+    path: Path
+    model: Path
+    list: Path
+    list_sha256: str
+    labels: Path
+    scores: AllPairs
+
+    @property
+    def model_name(self) -> Path:
+        """The run folder of a student, else the file."""
+        return self.model.parent if self.model.name == STUDENT_ONNX else self.model
+
+    @property
+    def features(self) -> Path:
+        return self.path.parent / FEATURES
+
+
+def feature_sets(files: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
+    """Feature files of the one labelled set that ``conf.data`` names, as one section."""
+    if not files:
+        return []
+    if conf.data.root is None:
+        raise UserError("data.root is missing: the folder with filelist.txt and labels.txt that the features are of")
+    root, kind = Path(conf.data.root), conf.kind.value
+    names = distinct_names([Path(file) for file in files], "features")
+    faces = FaceList(read_lines(root / conf.data.list, kind), root, kind)
+    people = read_labels(root / conf.data.labels, faces)
+    opened = [Faces(open_features(Path(file), len(people)), people, file) for file in files]
+    for features in opened:
+        _require_both_kinds(Pairing(features), root / conf.data.labels)
+    models = []
+    for name, features in zip(names, opened, strict=True):
+        points = _points(features, conf)
+        models.append(_judged(name, points, _survey(features, conf), faces, conf))
+    return [SetCurves(str(root / conf.data.list), models, "persons", Bootstrap.confidence)]
+
+
+def evaluated_sets(places: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
+    """Evaluations, those of one list and the same pairs in one section."""
+    paths = [Path(place) / FILE if Path(place).is_dir() else Path(place) for place in places]
+    distinct_names(paths, "evaluations")  # refuses what is given twice
+    found = sorted((read_evaluation(path) for path in paths), key=_set_of)
+    return [_together(list(group), conf) for _, group in groupby(found, key=_set_of)]
+
+
+def _together(evaluations: Sequence[Evaluation], conf: CurvesConf) -> SetCurves:
+    """Evaluations of one set, called by their models, or by their folders where one model has several."""
+    models = [evaluation.model_name for evaluation in evaluations]
+    if len({model.resolve() for model in models}) == len(models):
+        names = distinct_names(models, "models")
+    else:
+        names = distinct_names([evaluation.path for evaluation in evaluations], "evaluations")
+    judged = [_evaluated(evaluation, name, conf) for evaluation, name in zip(evaluations, names, strict=True)]
+    first = evaluations[0]
+    return SetCurves(str(first.list), judged, "persons", first.scores.confidence)
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """``evaluation.json``; ``UserError`` for a file that ``make evaluate`` did not write."""
+    content = read_json(path)
+    try:
+        made = content["made_from"]
+        model, faces, labels = (Path(made[key]) for key in ("model", "list", "labels"))
+        return Evaluation(path, model, faces, str(made["list sha256"]), labels, AllPairs.from_json(content["scores"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: holds no evaluation ({error!r}); expected what `make evaluate` writes") from error
+
+
+def _set_of(evaluation: Evaluation) -> tuple[str, int, int]:
+    return evaluation.list_sha256, evaluation.scores.genuine, evaluation.scores.impostor
+
+
+def _evaluated(evaluation: Evaluation, name: str, conf: CurvesConf) -> ModelCurves:
+    """Its points, and what its features show where they are still there."""
+    if not conf.every_pair or not evaluation.features.is_file():
+        return _judged(name, evaluation.scores, None, None, conf)
+    faces, people = _faces_of(evaluation)
+    features = Faces(open_features(evaluation.features, len(people)), people, str(evaluation.features))
+    if Pairing(features).genuine != evaluation.scores.genuine:
+        raise UserError(f"{evaluation.labels}: has changed since {evaluation.path} was written; evaluate again")
+    return _judged(name, evaluation.scores, _survey(features, conf), faces, conf)
+
+
+def _faces_of(evaluation: Evaluation) -> tuple[FaceList, NDArray[np.int64]]:
+    """The list as it was evaluated, and its people; the journal of the features knows where the faces lie."""
+    journal: Mapping[str, Any] = read_json(journal_path(evaluation.features))
+    kind: Kind = "video" if journal.get("kind") == "video" else "image"
+    faces = FaceList(read_lines(evaluation.list, kind), Path(str(journal.get("root"))), kind)
+    if faces.lines.sha256 != evaluation.list_sha256:
+        raise UserError(f"{evaluation.list}: has changed since {evaluation.path} was written; evaluate again")
+    return faces, read_labels(evaluation.labels, faces)
+
+
+def _points(features: Faces, conf: CurvesConf) -> AllPairs:
+    """At every FPR of the table; of few pairs, where it costs nothing, at those of a whole band too."""
+    impostor = Pairing(features).impostor
+    fprs = {*(conf.fprs or decades(impostor)), *(fpr_grid(impostor) if impostor <= KEPT_PAIRS else ())}
+    settings = Settings(
+        fprs=sorted(fprs, reverse=True),
+        bootstrap=Bootstrap(conf.bootstrap, seed=conf.seed),
+        engine=Engine(max_memory_bytes=conf.max_memory_bytes, device=conf.device),
+    )
+    return score_all_pairs(features, settings=settings)
+
+
+def _survey(features: Faces, conf: CurvesConf) -> Survey | None:
+    if not conf.every_pair:
+        return None
+    pairing = Pairing(features)
+    with waiting(f"{features.name}: looking at every pair", pairing.pairs, "pairs") as progress:
+        return survey_pairs(pairing, conf.hardest, conf.max_memory_bytes, progress)
+
+
+def _judged(
+    name: str, scores: AllPairs, survey: Survey | None, faces: FaceList | None, conf: CurvesConf
+) -> ModelCurves:
+    band = [point for point in scores.points if point.tpr is not None]
+    known = sorted((point.fpr, point.tpr) for point in band if point.tpr is not None)
+    return ModelCurves(
+        name,
+        curve=known if survey is None else _thinned(survey.curve(), scores.impostor),
+        points=_shown(scores, conf),
+        band=band,
+        impostor=scores.impostor,
+        genuine=scores.genuine,
+        histogram=None if survey is None else survey.histogram(),
+        hard=[] if survey is None else of_survey(survey, faces if conf.show_faces else None),
+        dots=survey is None,
+        note="" if survey else "known at these FPRs alone",
+    )
+
+
+def _shown(scores: AllPairs, conf: CurvesConf) -> list[Point]:
+    """Points of the table: the FPRs asked for, or all decades down to the first that the pairs do not support."""
+    asked = conf.fprs or [*decades(scores.impostor)]
+    return [point for point in scores.points if point.fpr in asked]
+
+
+def _thinned(curve: Sequence[tuple[float, float]], impostor: int) -> list[tuple[float, float]]:
+    """Points that one impostor pair or more stands behind, so many a decade that no eye could tell."""
+    kept = {round(2 * PER_DECADE * math.log10(fpr)): (fpr, tpr) for fpr, tpr in curve if fpr * impostor >= 0.5}
+    return list(kept.values())
+
+
+def _require_both_kinds(pairing: Pairing, labels: Path) -> None:
+    if not pairing.genuine or not pairing.impostor:
+        raise UserError(
+            f"{labels}: makes {pairing.genuine:,} genuine and {pairing.impostor:,} impostor pairs; expected both"
+        )

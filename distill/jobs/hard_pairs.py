@@ -1,0 +1,59 @@
+"""The pairs furthest on the wrong side, by number; with pictures only where the user says that they may be shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from distill.data.faceset import DamagedImage
+from distill.data.pairs import Pairs
+from distill.export.curves import HardPair
+from distill.export.report import ExamplePair
+from distill.features.face_list import FaceList
+from distill.features.video import frame_files, read_crop, read_video
+from distill.jobs.pages import png
+from distill.metrics.allpairs.survey import Survey
+from distill.metrics.operating import hardest
+from distill.types import UserError
+
+
+def of_verification(pairs: Pairs, scores: NDArray[np.float64], count: int, show: bool) -> list[HardPair]:
+    """``count`` pairs of each kind of a verification set, numbered from 0."""
+    found = []
+    for row in np.concatenate(hardest(scores, pairs.same, count)).tolist():
+        images = (png(pairs.images[2 * row]), png(pairs.images[2 * row + 1])) if show else None
+        found.append(_hard(f"pair {row}", float(scores[row]), bool(pairs.same[row]), images))
+    return found
+
+
+def of_survey(survey: Survey, faces: FaceList | None) -> list[HardPair]:
+    """Those that a survey kept, by their lines in the list, counted from 1; pictures where ``faces`` are given."""
+    found = []
+    for pair in (*survey.genuine, *survey.impostors):
+        left, right = int(pair["left"]), int(pair["right"])
+        images = None if faces is None else (_look(faces, left), _look(faces, right))
+        found.append(
+            _hard(f"lines {left + 1:,} and {right + 1:,}", float(pair["score"]), bool(pair["genuine"]), images)
+        )
+    return found
+
+
+def _hard(where: str, cosine: float, same: bool, images: tuple[bytes, bytes] | None) -> HardPair:
+    return HardPair(where, cosine, same, ExamplePair(*images, cosine, same) if images else None)
+
+
+def _look(faces: FaceList, row: int) -> bytes:
+    """The image of a row, the frame in the middle of a folder, or the first of a video file, as PNG."""
+    path = faces.path(row)
+    try:
+        if faces.kind == "image":
+            crop = read_crop(path)
+        elif path.is_dir():
+            frames = frame_files(path)
+            crop = read_crop(frames[len(frames) // 2])
+        else:
+            crop = next(read_video(path))
+    except DamagedImage as damage:
+        raise UserError(f"{faces.place(row)}: {damage}") from damage
+    return png(torch.from_numpy(crop).permute(2, 0, 1))
