@@ -191,11 +191,22 @@ def helpers(parent: int) -> list[int]:
     return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
+def ignores_interruptions(pid: int) -> bool:
+    """Whether a helper has begun: what it does first is to leave Ctrl-C to its parent."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn"))
+    return bool(int(mask, 16) >> (signal.SIGINT - 1) & 1)
+
+
 @pytest.fixture
 def drawing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process in which two helpers are drawing many faces."""
+    """A process in which two helpers are drawing many faces.
+
+    A shell ignores interruptions for what it starts in the background, a test run among it; the process does not.
+    """
     making = f"make(Path({str(tmp_path / 'faces')!r}), Recipe(3000, 2, 40, 4), processes=2)"
-    line = f"from distill.data.synth.making import *\nif __name__ == '__main__': {making}"
+    heeding = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    line = f"import signal\nfrom distill.data.synth.making import *\nif __name__ == '__main__': {heeding}; {making}"
     process = subprocess.Popen(
         [sys.executable, "-c", line],
         cwd=Path(__file__).parents[3],
@@ -203,8 +214,9 @@ def drawing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / ".faces.partial" / "train.rec").exists() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 120
+    while process.poll() is None and len([pid for pid in helpers(process.pid) if ignores_interruptions(pid)]) < 2:
+        assert time.monotonic() < deadline, "helpers do not begin"
         time.sleep(0.05)
     yield process
     process.kill()
