@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from distill.students.quality import QualityEstimate, silent
+from distill.students.quality import QualityEstimate, concentration, silent
 
 
 def _conv(cin: int, cout: int, kernel: int, stride: int, groups: int = 1) -> list[nn.Module]:
@@ -39,4 +38,4 @@ class CropQuality(QualityEstimate):
         self.last = silent(nn.Linear(widths[-1], 1))
 
     def forward(self, crops: Tensor, maps: Mapping[str, Tensor] | None = None) -> Tensor:
-        return F.softplus(self.last(self.body(crops)).float())
+        return concentration(self.last(self.body(crops)))

@@ -13,7 +13,7 @@ from distill.export.parity import parity, random_images
 from distill.jobs.build import build
 from distill.jobs.compose import load
 from distill.students.frame_quality import CropQuality
-from distill.students.quality import Learning, MapQuality, QualityEstimate, WithQuality
+from distill.students.quality import LEAST, Learning, MapQuality, QualityEstimate, WithQuality, concentration
 from distill.students.vargnet import VarGNet
 from reference.torch_counter import torch_cost
 
@@ -44,7 +44,17 @@ def test_begins_with_the_same_length_for_all():
     quality = MapQuality(["stage4"], [24], 6)
     network = WithQuality(VarGNet(WIDTHS, [1, 1, 1], 16, 12), quality)
     lengths = network(torch.randn(4, 3, 112, 112)).norm(dim=1)
-    torch.testing.assert_close(lengths, torch.full((4,), 12 * 0.6931472))
+    torch.testing.assert_close(lengths, torch.full((4,), 12 * (LEAST + 0.5)))
+
+
+def test_concentration_is_squareplus_and_never_loses_its_slope():
+    x = torch.tensor([-1e4, -100.0, -3.0, 0.0, 2.0, 500.0], requires_grad=True)
+    found = concentration(x)
+    exact = [LEAST + (v + (v * v + 1) ** 0.5) / 2 for v in x.double().tolist()]
+    torch.testing.assert_close(found.double(), torch.tensor(exact, dtype=torch.float64), rtol=1e-6, atol=1e-7)
+    found.sum().backward()
+    assert x.grad is not None
+    assert (x.grad >= 0.2 / (x.detach() ** 2 + 1)).all(), "what went too far has a way back"
 
 
 def gradients(network: WithQuality | VarGNet, of_length: bool) -> dict[str, torch.Tensor]:
