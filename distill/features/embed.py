@@ -46,7 +46,7 @@ class FaceRows:
     batch_size: int
 
     def write(self, writer: FeatureWriter, progress: Callable[[int], None]) -> None:
-        """Make the rows that ``writer`` does not have and give its file its name; ``progress`` gets rows."""
+        """Make the rows that ``writer`` does not have; ``progress`` is called with the rows of each batch."""
         block: list[NDArray[np.float32]] = []
         for features in self.made(range(writer.done, len(self.faces))):
             block.append(features)
@@ -56,7 +56,6 @@ class FaceRows:
                 block = []
         if block:
             writer.append(np.concatenate(block))
-        writer.finish()
 
     def made(self, rows: range) -> Iterator[NDArray[np.float32]]:
         """The rows in pieces [k d], each finite and of unit length; ``rows`` begin where a batch does."""

@@ -64,9 +64,11 @@ def write_features(
     with FeatureWriter(out, (len(faces), network.embedding_dim), _made_of(rows, network), fresh) as writer:
         if writer.done:
             print(f"{out}: {writer.done:,} of {len(faces):,} rows are there already")
-        left = len(faces) - writer.done
-        with waiting(f"embedding {faces.lines.path.name}", left, f"{rule.kind}s") as progress:
-            rows.write(writer, progress)
+        if writer.done < len(faces):
+            left = len(faces) - writer.done
+            with waiting(f"embedding {faces.lines.path.name}", left, f"{rule.kind}s") as progress:
+                rows.write(writer, progress)
+        writer.finish()
     with waiting(f"verifying {out.name}", len(faces), "rows") as progress:
         verify_features(out, len(faces), progress)
 

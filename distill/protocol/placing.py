@@ -23,8 +23,6 @@ class Point(Interface):
     @property
     def interval(self) -> tuple[float, float] | None: ...
     @property
-    def threshold(self) -> float | None: ...
-    @property
     def missing(self) -> str | None: ...
 
 
@@ -82,7 +80,7 @@ def _rate(point: Point, beside: Mapping[float, str]) -> Row:
     if point.tpr is None:
         return name, "too few pairs", other
     between = "" if point.interval is None else f" ({100 * point.interval[0]:.2f} to {100 * point.interval[1]:.2f})"
-    return name, f"{_percent(point.tpr)}{between}, cosine above {point.threshold:.4f}", other
+    return name, f"{_percent(point.tpr)}{between}", other
 
 
 def _grouped(board: Sequence[Published], field: str) -> Iterator[tuple[str, str]]:

@@ -95,6 +95,7 @@ def test_rows_are_written_in_order_and_continued(images, network: OnnxNetwork, t
     told: list[int] = []
     with FeatureWriter(tmp_path / "a.bin", (11, 6), {}) as writer:
         FaceRows(faces, network, IMAGE, 2).write(writer, told.append)
+        writer.finish()
     assert sum(told) == 11
     np.testing.assert_allclose(read_file(tmp_path / "a.bin"), [image_row(embed, crop) for crop in crops], atol=2e-6)
 
@@ -108,6 +109,7 @@ def test_rows_are_written_in_order_and_continued(images, network: OnnxNetwork, t
     broken.write_bytes(content)
     with FeatureWriter(tmp_path / "b.bin", (11, 6), {}) as writer:
         FaceRows(faces, network, IMAGE, 2).write(writer, told.append)
+        writer.finish()
     assert (tmp_path / "b.bin").read_bytes() == (tmp_path / "a.bin").read_bytes()
 
 

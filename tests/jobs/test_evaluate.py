@@ -25,9 +25,10 @@ WIDE = TinyOnnx(width=512)
 
 
 def crop(row: int) -> np.ndarray:
-    """The picture of a row: people have a pattern of their own, and so has every distractor."""
+    """The picture of a row: the pattern of its person, or of a distractor, under the stronger one of the row itself."""
     person = 50 + row if LABELS[row] == "-" else sorted(set(LABELS)).index(LABELS[row])
-    return simplejpeg.decode_jpeg(picture(person, row), "RGB")
+    pattern, own = (simplejpeg.decode_jpeg(picture(p, row), "RGB").astype(float) for p in (person, 100 + row))
+    return (0.25 * pattern + 0.75 * own).astype(np.uint8)
 
 
 @pytest.fixture
@@ -89,6 +90,7 @@ def test_images_are_scored_as_by_a_loop(model: Path, images: Path, tmp_path: Pat
     rows = [image_row(embed, decoded(images / "faces" / f"{row}.jpg")) for row in range(len(LABELS))]
     points = {point["fpr"]: point for point in written["scores"]["points"]}
     rate, threshold = naive(rows, 0.1)
+    assert 0 < rate < 1
     assert points[0.1]["tpr"] == pytest.approx(rate)
     assert points[0.1]["threshold"] == pytest.approx(threshold, abs=1e-5)
     assert points[1e-8]["tpr"] is None
@@ -113,14 +115,15 @@ def test_images_are_scored_as_by_a_loop(model: Path, images: Path, tmp_path: Pat
 def test_videos_are_the_mean_of_their_frames(model: Path, videos: Path, tmp_path: Path):
     out = tmp_path / "out"
     options = [f"model={model}", f"data.root={videos}", "protocol=iqiyi_large", f"out={out}", QUICK]
-    assert main(["evaluate", *options, "protocol.far_target=0.05"]) == 0
+    assert main(["evaluate", *options, "protocol.far_target=0.2"]) == 0
     rows = [
         video_row(embed, [decoded(frame) for frame in sorted((videos / f"clip{row}").iterdir())])
         for row in range(len(LABELS))
     ]
     points = {point["fpr"]: point for point in found(out)["scores"]["points"]}
-    for fpr in (0.1, 0.05):
+    for fpr in (0.2, 0.1):
         rate, threshold = naive(rows, fpr)
+        assert 0 < rate < 1
         assert points[fpr]["tpr"] == pytest.approx(rate)
         assert points[fpr]["threshold"] == pytest.approx(threshold, abs=1e-5)
     assert found(out)["made_from"]["a row is"] == "f(x) of each frame, fused by mean, normalised"
