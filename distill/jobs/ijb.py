@@ -21,8 +21,8 @@ from distill.data.ijb import (
     read_template_pairs,
 )
 from distill.jobs.check import describe
-from distill.jobs.pooling import Pooling, pool_images
 from distill.jobs.model_file import model_file
+from distill.jobs.pooling import Pooling, pool_images
 from distill.jobs.run_folder import write_json
 from distill.jobs.schema import IjbConf, IjbTask
 from distill.metrics.bootstrap import Bootstrap

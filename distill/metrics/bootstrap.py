@@ -47,7 +47,7 @@ class Bootstrap:
         """
         rng = np.random.default_rng(self.seed)
         for _ in range(self.resamples):
-            yield _draw(rng, 1, persons)[0]
+            yield draw(rng, 1, persons)[0]
 
     def interval(self, values: NDArray[np.float64]) -> tuple[float, float] | None:
         """Percentile interval of the resampled values [r]; undefined (NaN) ones are left out, None if all are."""

@@ -27,7 +27,7 @@ LEAST = 0.02
 class QualityEstimate(nn.Module, ABC):
     """From normalised crops [b 3 h w] and the recogniser's maps of them to float32 [b 1]: kappa in parts of d.
 
-    At least ``LEAST``, and 0.52 for all before training, where a von Mises-Fisher distribution has a mean cosine of 0.43.
+    At least ``LEAST``, and 0.52 for all before training, the kappa of a mean cosine of 0.42.
     """
 
     @abstractmethod
@@ -88,8 +88,8 @@ class WithQuality(FaceNetwork):
 def concentration(x: Tensor) -> Tensor:
     """Any numbers to float32 of at least ``LEAST``, rising: (x + sqrt(x^2 + 1)) / 2 above it.
 
-    Squareplus (Barron, arXiv 2112.11687, equation 1). Its slope falls as 1 / x^2, so that a step too far, which the first
-    steps of a recogniser that knows nothing yet invite, can be taken back; softplus has no slope left there.
+    Squareplus (Barron, arXiv 2112.11687, equation 1). Its slope falls as 1 / x^2, so that a step too far, to which a
+    recogniser that knows nothing yet invites, can be taken back; softplus has no slope left there.
     """
     x = x.float()
     root = torch.sqrt(x.square() + 1)
