@@ -46,9 +46,10 @@ class Scores(Interface):
 
 
 def table(verdict: Verdict, scores: Scores, board: Sequence[Published]) -> list[Row]:
-    """The protocol's own score first, then the other rates, the pairs behind them, the cost, and the others' scores."""
+    """The protocol's own score first, then each rate that there is, the pairs behind them, cost, and others' scores."""
     target = verdict.protocol.far_target
-    ordered = sorted(scores.points, key=lambda point: (point.fpr != target, -point.fpr))
+    shown = [point for point in scores.points if point.tpr is not None or point.fpr == target]
+    ordered = sorted(shown, key=lambda point: (point.fpr != target, -point.fpr))
     best = next((entry for entry in board if entry.place == 1), None)
     beside = {target: f"{_percent(best.tpr)}, {best.ordinal}{_mark(best)}"} if best else {}
     rows = [_rate(point, beside) for point in ordered]
