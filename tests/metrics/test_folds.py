@@ -45,7 +45,7 @@ def test_the_same_features_score_as_in_public_code(seed, pairs):
     same = rng.random(pairs) < 0.5
     plain[1::2][same] = plain[0::2][same] + 1
     embeddings = plain + mirrored
-    unit = normalize(embeddings)
+    unit = np.asarray(normalize(embeddings))
     distances = np.sum(np.square(np.subtract(unit[0::2], unit[1::2])), 1)
     expected, chosen = [], []
     for others, fold in KFold(10, shuffle=False).split(np.arange(pairs)):

@@ -127,7 +127,7 @@ class Resampler:
         rates, reached = self._tpr(points, [1.0] * len(points), highest)
         return {
             point.fpr: PointInterval(self._bootstrap.interval(values), "all")
-            for point, values, certain in zip(points, rates.T, reached.all(axis=0), strict=True)
+            for point, values, certain in zip(points, rates.T, np.atleast_1d(reached.all(axis=0)), strict=True)
             if complete or certain
         }
 

@@ -24,10 +24,14 @@ class Case:
         self.scores, self.same = slow.scored(pairing.gallery.features, pairing.gallery.identities, *other)
         rows = slow.pairs(len(pairing.gallery), None if pairing.probes is None else len(pairing.probes))
         self.persons = np.stack([side[at] for side, at in zip(pairing.persons, np.array(rows).T, strict=True)], axis=1)
-        self.points = [Exact(f, *slow.point(self.scores, self.same, f)[1::-1]) for f in FPRS]
+        self.points = [self.point(f) for f in FPRS]
         genuine = genuine_first(self.scores[self.same], self.persons[self.same][:, 0])
         self.resampler = Resampler(pairing, genuine, bootstrap, threads=2)
         self.drawn = draw(np.random.default_rng(bootstrap.seed), bootstrap.resamples, int(self.persons.max()) + 1)
+
+    def point(self, fpr: float) -> Exact:
+        threshold, accepted, _ = slow.point(self.scores, self.same, fpr)
+        return Exact(fpr, accepted, threshold)
 
     def highest(self, count: int):
         keep = np.argsort(-self.scores + 1e9 * self.same, kind="stable")[:count]
@@ -70,5 +74,6 @@ def test_a_tail_serves_the_points_whose_allowance_ends_in_it(monkeypatch):
     assert [point.evidence for point in sampled] == ["sample"] * 3
     for exact, near in zip(complete, sampled, strict=True):
         assert exact.interval is not None
+        assert near.interval is not None
         assert near.interval == pytest.approx(exact.interval, abs=0.02)
         assert near.interval[1] - near.interval[0] == pytest.approx(exact.interval[1] - exact.interval[0], rel=0.25)

@@ -23,7 +23,7 @@ from reference import allpairs as slow
 
 FPRS = (0.5, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 PLAIN = Settings(FPRS, bootstrap=None, engine=Engine(threads=2))
-SETS = {
+SETS: dict[str, tuple[Faces, Faces | None]] = {
     "one set": (crowd(200), None),
     "without ties": (crowd(200, coarse=False), None),
     "rectangle": (crowd(170), crowd(130, seed=1)),
@@ -58,13 +58,15 @@ def sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_small_sets_are_scored_whole(name):
-    check(score_all_pairs(*SETS[name], PLAIN), *SETS[name])
+    gallery, probes = SETS[name]
+    check(score_all_pairs(gallery, probes, PLAIN), gallery, probes)
 
 
 @pytest.mark.usefixtures("sampled")
 @pytest.mark.parametrize("name", SETS)
 def test_bands_find_the_same(name):
-    check(score_all_pairs(*SETS[name], PLAIN), *SETS[name])
+    gallery, probes = SETS[name]
+    check(score_all_pairs(gallery, probes, PLAIN), gallery, probes)
 
 
 @pytest.mark.usefixtures("sampled")
@@ -83,7 +85,8 @@ def test_threads_and_memory_do_not_matter(engine):
 @pytest.mark.parametrize("name", SETS)
 def test_brackets_that_fail_cost_time_and_nothing_else(name, monkeypatch, capsys):
     monkeypatch.setattr(score, "SIGMAS", 0.1)
-    check(score_all_pairs(*SETS[name], PLAIN), *SETS[name])
+    gallery, probes = SETS[name]
+    check(score_all_pairs(gallery, probes, PLAIN), gallery, probes)
     if name == "without ties":
         assert "scoring pairs again (1)" in capsys.readouterr().out
 
@@ -103,6 +106,7 @@ def test_a_million_pairs_are_sampled_and_come_out_exact():
         assert (point.threshold, point.impostor_accepted) == (ordered[rank], rank)
         assert point.genuine_accepted == (scores[same] > ordered[rank]).sum()
         assert point.interval is not None
+        assert point.tpr is not None
         assert point.interval[0] <= point.tpr <= point.interval[1]
     assert [point.evidence for point in found.points] == ["all"] * 6 or found.points[0].evidence == "sample"
 

@@ -9,7 +9,7 @@ import torch
 from distill.metrics.allpairs.tiles import EVERYWHERE, DeviceTiles, HostTiles
 
 KINDS = [HostTiles(200), DeviceTiles(torch.device("cpu"))]
-CUTS = [np.float32([0.1, 0.12, 0.3, 0.35, 0.5, np.inf]), np.float32([-3, np.inf]), np.float32([0.2, 0.21])]
+CUTS = [np.array(cuts, np.float32) for cuts in ([0.1, 0.12, 0.3, 0.35, 0.5, np.inf], [-3, np.inf], [0.2, 0.21])]
 
 
 @pytest.mark.parametrize("tiles", KINDS)
