@@ -2,7 +2,8 @@
 
 An image is ``f(x) + f(mirrored x)``, not normalised before the sum; a video the weighted sum of its frames' unit
 vectors, without mirroring. Both are normalised last. Source: ``gen_image_feature.py`` and ``gen_video_feature.py`` in
-``challenges/iccv19-lfr`` of deepinsight/insightface.
+``challenges/iccv19-lfr`` of deepinsight/insightface, whose frames count alike. With consensus the embeddings of one
+video are held until its last frame.
 
 Batches begin at rows that depend on the list alone, so that a continued run hands the network the same batches, and
 rounds alike.
@@ -19,15 +20,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from distill.data.faceset import DamagedImage
 from distill.features.ahead import ahead, batches
 from distill.features.face_list import FaceList
-from distill.features.rule import FUSIONS, RowRule
+from distill.features.rule import FUSIONS, NETWORK, RowRule
 from distill.features.video import frame_files, read_crop, read_video
 from distill.features.writer import FeatureWriter
 from distill.metrics.embedding import flip_sum, plain
 from distill.metrics.frames import weighted_sum
+from distill.metrics.fusion import checked_weights, consensus_weights
 from distill.types import Embedder, UserError
 
 BLOCK_ROWS = {"image": 1024, "video": 32}
@@ -38,12 +41,19 @@ _READ_AHEAD_BATCHES = 2
 
 @dataclass(frozen=True)
 class FaceRows:
-    """Makes the rows of a list; every error names the line and the file."""
+    """Makes the rows of a list; every error names the line and the file.
+
+    ``quality`` gives the weights [b 1] of frames where the rule's fusion is ``NETWORK``.
+    """
 
     faces: FaceList
     embedder: Embedder
     rule: RowRule
     batch_size: int
+    quality: Embedder | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.quality is not None) == (self.rule.fusion == NETWORK)
 
     def write(self, writer: FeatureWriter, progress: Callable[[int], None]) -> None:
         """Make the rows that ``writer`` does not have; ``progress`` is called with the rows of each batch."""
@@ -66,16 +76,28 @@ class FaceRows:
     def _images(self, pool: ThreadPoolExecutor, rows: range) -> Iterator[NDArray[np.float32]]:
         crops = ahead(pool, self._image, rows, self._read_ahead)
         for batch, numbers in zip(batches(crops, self.batch_size), batches(rows, self.batch_size), strict=True):
-            yield self._unit(self._embed(batch), numbers)
+            yield self._unit(self._embed(_stacked(batch)), numbers)
 
     def _videos(self, pool: ThreadPoolExecutor, rows: range) -> Iterator[NDArray[np.float32]]:
         for row in rows:
-            total = np.zeros(self.embedder.embedding_dim)
-            for batch in batches(self._frames(pool, row), self.batch_size):
-                found = self._embed(batch)
-                assert self.rule.fusion is not None
-                total += weighted_sum(found, FUSIONS[self.rule.fusion](found), self.faces.place(row))
-            yield self._unit(total[None], [row])
+            yield self._unit(self._video(pool, row)[None], [row])
+
+    def _video(self, pool: ThreadPoolExecutor, row: int) -> NDArray[np.float64]:
+        """The weighted sum [d] of a video's frames."""
+        place = self.faces.place(row)
+        weighed = (self._weighed(_stacked(b), place) for b in batches(self._frames(pool, row), self.batch_size))
+        if not self.rule.consensus:
+            return np.sum([weighted_sum(found, weights, place) for found, weights in weighed], axis=0)
+        found, weights = (np.concatenate(parts) for parts in zip(*weighed, strict=True))
+        return weighted_sum(found, weights * consensus_weights(found, name=place), place)
+
+    def _weighed(self, images: Tensor, place: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Embeddings [b d] of frames, and how much each counts [b] by itself."""
+        found = self._embed(images)
+        if self.quality is not None:
+            return found, checked_weights(plain(self.quality, images)[:, 0], len(found), place)
+        assert self.rule.fusion is not None
+        return found, FUSIONS[self.rule.fusion](found)
 
     def _image(self, row: int) -> np.ndarray:
         return self._crop(row, self.faces.path(row))
@@ -98,9 +120,8 @@ class FaceRows:
         except DamagedImage as damage:
             raise UserError(f"{self.faces.place(row)}: {damage}") from damage
 
-    def _embed(self, crops: list[np.ndarray]) -> NDArray[np.float64]:
-        """Embeddings [b d] of crops [112 112 3], with those of the mirror images where the rule wants them."""
-        images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    def _embed(self, images: Tensor) -> NDArray[np.float64]:
+        """Embeddings [b d] of crops [b 3 112 112], with those of the mirror images where the rule wants them."""
         return (flip_sum if self.rule.flip else plain)(self.embedder, images)
 
     def _unit(self, sums: NDArray[np.float64], rows: list[int]) -> NDArray[np.float32]:
@@ -116,3 +137,8 @@ class FaceRows:
     @property
     def _read_ahead(self) -> int:
         return _READ_AHEAD_BATCHES * self.batch_size
+
+
+def _stacked(crops: list[np.ndarray]) -> Tensor:
+    """Crops [112 112 3] as [b 3 112 112]."""
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)

@@ -11,20 +11,27 @@ from distill.types import UserError
 FUSIONS = {"mean": equal_weights, "norm": length_weights}
 """How much each frame of a video counts: embeddings [f d] of some of its frames to their weights [f]."""
 
+NETWORK = "network"
+"""The fusion whose weights a separate network gives, which sees the frames themselves."""
+
 
 @dataclass(frozen=True)
 class RowRule:
-    """Of an image or a video, with the mirror image or without, and for videos by which of ``FUSIONS``."""
+    """Of an image or a video, with the mirror image or without; for videos by which of ``FUSIONS`` or by ``NETWORK``,
+    and with ``consensus`` by how far the frames agree as well."""
 
     kind: Kind
     flip: bool
     fusion: str | None = None
+    consensus: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind == "video" and self.fusion not in FUSIONS:
-            raise UserError(f"fusion is {self.fusion} for kind=video; expected one of {', '.join(FUSIONS)}")
+        if self.kind == "video" and self.fusion not in (*FUSIONS, NETWORK):
+            raise UserError(f"fusion is {self.fusion} for kind=video; expected one of {', '.join((*FUSIONS, NETWORK))}")
         if self.kind == "image" and self.fusion is not None:
             raise UserError(f"fusion is {self.fusion} for kind=image; expected none, as an image has no frames")
+        if self.kind == "image" and self.consensus:
+            raise UserError("consensus is true for kind=image; expected false, as an image has no frames")
 
     @property
     def words(self) -> str:
@@ -32,4 +39,5 @@ class RowRule:
         face = "f(x) + f(mirrored x)" if self.flip else "f(x)"
         if self.fusion is None:
             return f"{face}, normalised"
-        return f"{face} of each frame, fused by {self.fusion}, normalised"
+        fusion = f"{self.fusion} and consensus" if self.consensus else self.fusion
+        return f"{face} of each frame, fused by {fusion}, normalised"

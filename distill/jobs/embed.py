@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from distill.features.embed import FaceRows
 from distill.features.face_list import FaceList, Kind, find_faces, read_lines
 from distill.features.feature_file import file_bytes, verify_features
-from distill.features.rule import RowRule
+from distill.features.rule import NETWORK, RowRule
 from distill.features.writer import FeatureWriter
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file, model_sha256
@@ -27,12 +27,13 @@ def run(conf: EmbedConf) -> int:
     """Write the feature file and read it back; 0."""
     kind: Kind = conf.kind.value
     flip = kind == "image" if conf.flip is None else conf.flip
-    rule = RowRule(kind, flip, conf.fusion.value if kind == "video" else None)
-    network = OnnxNetwork(model_file(conf.model))
+    rule = RowRule(kind, flip, conf.fusion.value if kind == "video" else None, conf.consensus)
+    makers = Makers(OnnxNetwork(model_file(conf.model)), frame_quality(conf.frame_quality, rule))
+    network = makers.network
     path = Path(conf.list)
     faces = open_list(path, Path(conf.root) if conf.root else path.parent, kind)
     out = Path(conf.out)
-    write_features(network, faces, rule, conf.batch_size, out, conf.fresh)
+    write_features(makers, faces, rule, conf.batch_size, out, conf.fresh)
     print_facts(
         "features",
         [
@@ -54,14 +55,38 @@ def open_list(path: Path, root: Path, kind: Kind) -> FaceList:
         return find_faces(lines, root, kind, progress)
 
 
-def write_features(
-    network: OnnxNetwork, faces: FaceList, rule: RowRule, batch_size: int, out: Path, fresh: bool
-) -> None:
+def frame_quality(path: str | None, rule: RowRule) -> OnnxNetwork | None:
+    """The network that weighs frames, where the rule wants one; ``UserError`` where it is missing, idle or none."""
+    if (rule.fusion == NETWORK) != (path is not None):
+        raise UserError(
+            f"frame_quality is {path or 'null'} and fusion {rule.fusion}; expected frame_quality=FILE.onnx with "
+            f"fusion={NETWORK}, and neither without the other"
+        )
+    if path is None:
+        return None
+    network = OnnxNetwork(Path(path))
+    if network.embedding_dim != 1:
+        raise UserError(
+            f"{path}: gives {network.embedding_dim} numbers for a face; expected one, its weight, as "
+            "frame_quality.onnx of a run with student=vargnet_frame_quality does"
+        )
+    return network
+
+
+class Makers(NamedTuple):
+    """The networks that features are made by."""
+
+    network: OnnxNetwork
+    quality: OnnxNetwork | None = None
+
+
+def write_features(makers: Makers, faces: FaceList, rule: RowRule, batch_size: int, out: Path, fresh: bool) -> None:
     """Write the rows that are missing in ``out``, and verify all of them."""
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}; expected at least 1")
-    rows = FaceRows(faces, network, rule, batch_size)
-    with FeatureWriter(out, (len(faces), network.embedding_dim), _made_of(rows, network), fresh) as writer:
+    network, quality = makers
+    rows = FaceRows(faces, network, rule, batch_size, quality)
+    with FeatureWriter(out, (len(faces), network.embedding_dim), _made_of(rows, makers), fresh) as writer:
         if writer.done:
             print(f"{out}: {writer.done:,} of {len(faces):,} rows are there already")
         if writer.done < len(faces):
@@ -73,8 +98,9 @@ def write_features(
         verify_features(out, len(faces), progress)
 
 
-def _made_of(rows: FaceRows, network: OnnxNetwork) -> dict[str, Any]:
+def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
     """All that decides the bytes of a feature file, for the journal beside it."""
+    network, quality = makers
     return {
         "list_sha256": rows.faces.lines.sha256,
         "root": str(rows.faces.root.resolve()),
@@ -83,6 +109,8 @@ def _made_of(rows: FaceRows, network: OnnxNetwork) -> dict[str, Any]:
         "kind": rows.rule.kind,
         "flip": rows.rule.flip,
         "fusion": rows.rule.fusion,
+        "consensus": rows.rule.consensus,
+        "frame_quality_sha256": None if quality is None else model_sha256(quality.path),
         "batch_size": rows.batch_size,
         **{package: version(package) for package in SOFTWARE},
     }

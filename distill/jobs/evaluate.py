@@ -19,7 +19,7 @@ from distill.features.face_list import DISTRACTOR, FaceList, read_labels
 from distill.features.feature_file import open_features
 from distill.features.rule import RowRule
 from distill.jobs.check import check, describe
-from distill.jobs.embed import open_list, write_features
+from distill.jobs.embed import Makers, frame_quality, open_list, write_features
 from distill.jobs.model_file import model_file, model_sha256
 from distill.jobs.run_folder import write_json
 from distill.jobs.schema import EvaluateConf, LabelledListConf, ProtocolConf
@@ -42,11 +42,12 @@ def run(conf: EvaluateConf) -> int:
     model, protocol = model_file(conf.model), conf.protocol
     out = Path(conf.out) if conf.out else model.parent / f"evaluation-{protocol.name}"
     board = [Published(**asdict(entry)) for entry in protocol.published]
-    rule = row_rule(protocol)
+    rule = row_rule(protocol, conf.consensus)
     network = OnnxNetwork(model)
+    makers = Makers(network, frame_quality(conf.frame_quality, rule))
     faces, people = _labelled(conf.data, rule)
     verdict = check(model, protocol, out)
-    write_features(network, faces, rule, conf.batch_size, out / FEATURES, conf.fresh)
+    write_features(makers, faces, rule, conf.batch_size, out / FEATURES, conf.fresh)
     scores = _score(conf, out, people)
     facts = _facts(conf, network, faces, rule)
     _deliver(out, conf, verdict, scores, board, facts)
@@ -54,10 +55,10 @@ def run(conf: EvaluateConf) -> int:
     return 0 if verdict.passed else 1
 
 
-def row_rule(protocol: ProtocolConf) -> RowRule:
+def row_rule(protocol: ProtocolConf, consensus: bool) -> RowRule:
     """How the protocol makes its features; ``UserError`` where it contradicts itself."""
     fusion = None if protocol.fusion is None else protocol.fusion.value
-    return RowRule("video" if protocol.kind == "video" else "image", protocol.flip, fusion)
+    return RowRule("video" if protocol.kind == "video" else "image", protocol.flip, fusion, consensus)
 
 
 def _labelled(conf: LabelledListConf, rule: RowRule) -> tuple[FaceList, NDArray[np.int64]]:

@@ -47,6 +47,7 @@ class FaceKind(StrEnum):
 class FrameFusion(StrEnum):
     mean = "mean"
     norm = "norm"
+    network = "network"
 
 
 class TrackingMode(StrEnum):
@@ -365,7 +366,12 @@ class EmbedConf:
     flip: bool | None = None
     """Whether the embedding of the mirror image is added; null: as the challenge does, for images."""
     fusion: FrameFusion = FrameFusion.mean
-    """Of the frames of a video: ``mean`` of unit vectors, or ``norm``, the same weighted by the embeddings' lengths."""
+    """Of the frames of a video: ``mean`` of unit vectors; ``norm``, the same weighted by the embeddings' lengths;
+    ``network``, weighted by ``frame_quality``."""
+    consensus: bool = False
+    """Whether a frame of a video also counts by how far it agrees with the others."""
+    frame_quality: str | None = None
+    """The ONNX file that weighs frames, ``frame_quality.onnx`` of a run; with ``fusion=network``."""
     batch_size: int = 64
     fresh: bool = False
     """Write anew what is there already or half written of something else."""
@@ -390,6 +396,10 @@ class EvaluateConf:
     out: str | None = None
     """Folder; null: ``evaluation-PROTOCOL`` beside the model."""
     batch_size: int = 64
+    consensus: bool = False
+    """Whether a frame of a video also counts by how far it agrees with the others."""
+    frame_quality: str | None = None
+    """The ONNX file that weighs frames, with ``protocol.fusion=network``."""
     fresh: bool = False
     """Make the features anew where ``out`` holds those of another model or list."""
     bootstrap: int = 1000

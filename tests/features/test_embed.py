@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from distill.features.embed import FaceRows
 from distill.features.face_list import FaceList, Kind, find_faces, read_lines
 from distill.features.rule import RowRule
 from distill.features.writer import FeatureWriter
+from distill.metrics.fusion import ROUNDS, SHARPNESS
 from distill.types import UserError
 from features.conftest import embed, face, write_jpeg, write_video
 from reference.features import image_row, read_file, unit, video_row
+from reference.fusion import consensus, template
 from teachers.onnx_network import OnnxNetwork
 
 IMAGE, VIDEO, BY_NORM = RowRule("image", True), RowRule("video", False, "mean"), RowRule("video", False, "norm")
@@ -37,9 +40,9 @@ def images(tmp_path: Path) -> tuple[FaceList, list[np.ndarray]]:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> tuple[FaceList, list[list[np.ndarray]]]:
-    """Folders of 1, 5 and 3 frames."""
+    """Folders of 1, 5 and 3 frames, each of a face that changes a little."""
     frames = [
-        [write_jpeg(tmp_path / f"v{v}" / f"{n:04}.jpg", face(10 * v + n)) for n in range(count)]
+        [write_jpeg(tmp_path / f"v{v}" / f"{n:04}.jpg", face(10 * v) // 2 + face(10 * v + n) // 3) for n in range(count)]
         for v, count in enumerate((1, 5, 3))
     ]
     return listed(tmp_path, ["v2 9", "v0 x", "v1"], "video"), [frames[2], frames[0], frames[1]]
@@ -73,6 +76,50 @@ def test_a_video_is_the_mean_of_unit_vectors_without_flip(videos, make: Make):
     by_length = make(faces, BY_NORM, 2)
     np.testing.assert_allclose(by_length, [video_row(embed, crops, by_length=True) for crops in frames], atol=2e-6)
     assert np.abs(by_length - expected).max() > 1e-4
+
+
+def clearness(crop: np.ndarray) -> float:
+    return float(crop.mean()) / 255
+
+
+class Clearness:
+    """A network that weighs frames by their light."""
+
+    embedding_dim = 1
+
+    def embed(self, images: Tensor) -> Tensor:
+        return images.float().mean((1, 2, 3))[:, None] / 255
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_frames_count_by_a_network_and_by_how_far_they_agree(videos, network: OnnxNetwork, batch_size: int):
+    faces, frames = videos
+
+    def made(rule: RowRule, quality: Clearness | None = None) -> np.ndarray:
+        return np.concatenate(list(FaceRows(faces, network, rule, batch_size, quality).made(range(len(faces)))))
+
+    found = [np.stack([embed(crop) for crop in crops]) for crops in frames]
+    light = [[clearness(crop) for crop in crops] for crops in frames]
+    expected = [template(f, w) for f, w in zip(found, light, strict=True)]
+    np.testing.assert_allclose(made(RowRule("video", False, "network"), Clearness()), expected, atol=2e-6)
+    agreed = [consensus(f, SHARPNESS, ROUNDS) if len(f) > 2 else [1.0] * len(f) for f in found]
+    expected = [template(f, w) for f, w in zip(found, agreed, strict=True)]
+    np.testing.assert_allclose(made(RowRule("video", False, "mean", consensus=True)), expected, atol=1e-5)
+    both = [np.multiply(w, a) for w, a in zip(light, agreed, strict=True)]
+    expected = [template(f, w.tolist()) for f, w in zip(found, both, strict=True)]
+    np.testing.assert_allclose(
+        made(RowRule("video", False, "network", consensus=True), Clearness()), expected, atol=1e-5
+    )
+
+
+def test_a_weight_that_is_none_names_its_video(videos, network: OnnxNetwork):
+    class Backwards(Clearness):
+        def embed(self, images: Tensor) -> Tensor:
+            return -super().embed(images)
+
+    faces, _ = videos
+    with pytest.raises(UserError, match=rf"line 1: {faces.path(0)}: the weight of frame 0 is -0\..*expected a finite"):
+        list(FaceRows(faces, network, RowRule("video", False, "network"), 4, Backwards()).made(range(3)))
 
 
 def test_a_video_file_is_its_frames(tmp_path: Path, make: Make):
@@ -145,9 +192,12 @@ def test_an_embedding_without_direction_names_its_line(images, videos, rule: Row
 
 
 def test_rules_that_contradict_themselves():
-    with pytest.raises(UserError, match="fusion is None for kind=video; expected one of mean, norm"):
+    with pytest.raises(UserError, match="fusion is None for kind=video; expected one of mean, norm, network"):
         RowRule("video", False)
     with pytest.raises(UserError, match="fusion is mean for kind=image; expected none"):
         RowRule("image", True, "mean")
+    with pytest.raises(UserError, match="consensus is true for kind=image; expected false"):
+        RowRule("image", True, consensus=True)
     assert IMAGE.words == "f(x) + f(mirrored x), normalised"
     assert VIDEO.words == "f(x) of each frame, fused by mean, normalised"
+    assert RowRule("video", False, "norm", True).words == "f(x) of each frame, fused by norm and consensus, normalised"

@@ -14,11 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from distill.cli import main
+from distill.export.onnx_file import export_onnx
 from distill.features.feature_file import open_features
+from distill.jobs.onnx_student import described
+from distill.jobs.recipe import STUDENT_INPUT
+from distill.students.frame_quality import CropQuality
 from features.conftest import TINY, embed, face, write_jpeg
 from reference.features import image_row, read_file, video_row
+from reference.fusion import template
 
 Refused = Callable[..., str]
 
@@ -77,6 +83,33 @@ def test_videos(model: Path, tmp_path: Path, fusion: str):
     assert main(["embed", *options]) == 0
     expected = [video_row(embed, frames[v], by_length=fusion == "norm") for v in (2, 0, 1)]
     np.testing.assert_allclose(read_file(out), expected, atol=2e-6)
+
+
+def test_frames_weighed_by_a_network_of_their_own(model: Path, tmp_path: Path, refused):
+    frames = [write_jpeg(tmp_path / "v" / f"{n}.jpg", face(n) // (n + 1)) for n in range(4)]
+    (tmp_path / "list.txt").write_text("v\n")
+    torch.manual_seed(0)
+    network = CropQuality((4, 4, 4, 4)).eval()
+    torch.nn.init.normal_(network.last.weight, std=20)
+    quality = tmp_path / "frame_quality.onnx"
+    export_onnx(network, quality, described(network, 1, "test"), 18)
+    out = tmp_path / "a.bin"
+    video = [f"model={model}", f"list={tmp_path / 'list.txt'}", f"out={out}", "kind=video"]
+    assert main(["embed", *video, "fusion=network", f"frame_quality={quality}"]) == 0
+    crops = STUDENT_INPUT(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2))
+    with torch.no_grad():
+        weights = network(crops)[:, 0].tolist()
+    assert max(weights) > 1.1 * min(weights)
+    np.testing.assert_allclose(read_file(out)[0], template(np.stack([embed(f) for f in frames]), weights), atol=1e-4)
+    told = refused("embed", *video, "fusion=network")
+    assert told == (
+        "frame_quality is null and fusion network; expected frame_quality=FILE.onnx with fusion=network, "
+        "and neither without the other"
+    )
+    assert "frame_quality is x.onnx and fusion mean" in refused("embed", *video, "frame_quality=x.onnx")
+    assert f"{model}: gives 6 numbers for a face; expected one" in refused(
+        "embed", *video, "fusion=network", f"frame_quality={model}"
+    )
 
 
 def test_killed_and_continued_it_gives_the_same_bytes(model: Path, tmp_path: Path):
