@@ -53,11 +53,9 @@ class ModelCurves:
         return [self._row(point) for point in self.points]
 
     def rate(self, fpr: float) -> tuple[str, str]:
-        """TPR and interval at one of the FPRs of ``points``; why it is missing in place of the second."""
-        point = next((point for point in self.points if point.fpr == fpr), None)
-        if point is None or point.tpr is None:
-            return "-", (point.missing or "") if point else ""
-        return _percent(point.tpr), _range(point)
+        """TPR and interval at one of the FPRs of ``points``."""
+        found = [point for point in self.points if point.fpr == fpr and point.tpr is not None]
+        return (_percent(found[0].tpr), _range(found[0])) if found else ("-", "")
 
     @property
     def strictest(self) -> Point | None:
@@ -90,10 +88,9 @@ class SetCurves:
 
     @property
     def fprs(self) -> list[tuple[float, str]]:
-        """Every FPR that a model has a point at, descending, and its text."""
-        return [
-            (f, small(f)) for f in sorted({point.fpr for model in self.models for point in model.points}, reverse=True)
-        ]
+        """Every FPR that some model has a TPR at, descending, and its text."""
+        known = {point.fpr for model in self.models for point in model.points if point.tpr is not None}
+        return [(fpr, small(fpr)) for fpr in sorted(known, reverse=True)]
 
     @property
     def figures(self) -> list[Figure]:
@@ -148,8 +145,11 @@ def det_of(models: Sequence[ModelCurves]) -> Figure:
 
 
 def small(value: float) -> str:
-    """A rate, short: 0.01, 1e-5, 0.00167."""
-    return f"{value:.3g}".replace("e-0", "e-")
+    """A rate, short: 0.01, 1e-4, 0.00167."""
+    if value == 0 or value >= 1e-3:
+        return f"{value:.3g}"
+    mantissa, _, power = f"{value:.2e}".partition("e")
+    return f"{float(mantissa):g}e{int(power)}"
 
 
 def _lines(models: Sequence[ModelCurves], upside_down: bool) -> list[Line]:
@@ -193,8 +193,8 @@ def _similarities(name: str, found: Histogram, point: Point | None) -> Figure:
     return histogram(name, found.edges, groups, mark=point.threshold if point else None)
 
 
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.2f} %"
+def _percent(rate: float | None) -> str:
+    return "-" if rate is None else f"{100 * rate:.2f} %"
 
 
 def _range(point: Point) -> str:

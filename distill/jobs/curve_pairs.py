@@ -9,7 +9,7 @@ from distill.data.pairs import Pairs, read_pairs
 from distill.export.curves import ModelCurves, SetCurves
 from distill.jobs.check import describe
 from distill.jobs.hard_pairs import of_verification
-from distill.jobs.model_file import distinct_names, model_file
+from distill.jobs.model_file import distinct_names, model_file, model_name
 from distill.jobs.schema import CurvesConf
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.embedding import embed_flip_sum
@@ -27,7 +27,7 @@ def verification_sets(models: Sequence[str], files: Sequence[str], conf: CurvesC
     if absent := [path for path in paths if not path.is_file()]:
         raise UserError(f"{absent[0]}: no such file; expected a verification set (.bin)")
     networks = [OnnxNetwork(model_file(model)) for model in models]
-    names = distinct_names([Path(model) for model in models], "models")
+    names = distinct_names([model_name(Path(model)) for model in models], "models")
     found = []
     for path, title in zip(paths, distinct_names(paths, "pairs"), strict=True):
         pairs = read_pairs(path)

@@ -18,8 +18,8 @@ from distill.features.feature_file import open_features
 from distill.features.writer import journal_path
 from distill.jobs.evaluate import FEATURES, FILE
 from distill.jobs.hard_pairs import of_survey
-from distill.jobs.model_file import distinct_names
-from distill.jobs.run_folder import STUDENT_ONNX, read_json
+from distill.jobs.model_file import distinct_names, model_name
+from distill.jobs.run_folder import read_json
 from distill.jobs.schema import CurvesConf
 from distill.metrics.allpairs.block import Engine
 from distill.metrics.allpairs.intervals import KEPT_PAIRS
@@ -43,11 +43,6 @@ class Evaluation:
     list_sha256: str
     labels: Path
     scores: AllPairs
-
-    @property
-    def model_name(self) -> Path:
-        """The run folder of a student, else the file."""
-        return self.model.parent if self.model.name == STUDENT_ONNX else self.model
 
     @property
     def features(self) -> Path:
@@ -84,7 +79,7 @@ def evaluated_sets(places: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
 
 def _together(evaluations: Sequence[Evaluation], conf: CurvesConf) -> SetCurves:
     """Evaluations of one set, called by their models, or by their folders where one model has several."""
-    models = [evaluation.model_name for evaluation in evaluations]
+    models = [model_name(evaluation.model) for evaluation in evaluations]
     if len({model.resolve() for model in models}) == len(models):
         names = distinct_names(models, "models")
     else:

@@ -44,3 +44,8 @@ def distinct_names(paths: Sequence[Path], key: str) -> list[str]:
         return "/".join(next(end for end in ends if sum(other.parts[-len(end) :] == end for other in whole) == 1))
 
     return [name(path.parts) for path in whole]
+
+
+def model_name(path: Path) -> Path:
+    """What a model is called by: the run folder of a student, else the file itself."""
+    return path.parent if path.name == STUDENT_ONNX else path

@@ -439,7 +439,7 @@ class CurvesConf:
     fprs: list[float] = field(default_factory=list)
     """Rows of the threshold tables; none: 0.1, 0.01, and so on, as far as the pairs support them."""
     every_pair: bool = True
-    """Look at all pairs of a labelled set: its whole curve, histogram and hardest pairs; some minutes for 10^10."""
+    """Look at all pairs of a labelled set: its whole curve, histogram and hardest pairs, in a second pass."""
     hardest: int = 8
     """Pairs of each kind that are shown for each model."""
     show_faces: bool = False

@@ -51,7 +51,7 @@ class Survey:
         rates = reached / reached[:, -1:]
         return [(float(fpr), float(tpr)) for fpr, tpr in np.unique(rates.T, axis=0)]
 
-    def histogram(self, bins: int = 64) -> Histogram:
+    def histogram(self, bins: int = 128) -> Histogram:
         """In fewer bins, a power of two."""
         impostor, genuine = self.counts.reshape(2, bins, BINS // bins).sum(axis=2).tolist()
         return Histogram(tuple(EDGES[:: BINS // bins].tolist()), tuple(genuine), tuple(impostor))
