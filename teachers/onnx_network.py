@@ -80,13 +80,21 @@ class OnnxNetwork(FaceNetwork):
     """An ``Embedder`` without maps and without anything to train.
 
     ``preprocessing_source`` says where the preprocessing comes from, ``output_name`` which output is read and
-    ``batch`` the fixed batch size or None. ``threads`` defaults to PyTorch's number.
+    ``batch`` the fixed batch size or None. ``threads`` defaults to PyTorch's number. ``width`` is that of the output
+    that is wanted; by default any above 1, for what is 1 wide is no embedding.
     """
 
-    def __init__(self, path: Path | str, preprocessing: Preprocessing | None = None, threads: int | None = None):
+    def __init__(
+        self,
+        path: Path | str,
+        preprocessing: Preprocessing | None = None,
+        threads: int | None = None,
+        width: int | None = None,
+    ):
         super().__init__()
         self.path = Path(path)
         self.threads = threads or torch.get_num_threads()
+        self._width = width
         self._session = _open(self.path)
         self._read_input()
         self.preprocessing_source: Source = "given"
@@ -149,17 +157,19 @@ class OnnxNetwork(FaceNetwork):
         names = [o.name for o in self._session.get_outputs()]
         crops = self._as_input(torch.zeros(self.batch or 1, 3, CROP_PX, CROP_PX))
         found = dict(zip(names, self._outputs(names, crops), strict=True))
-        fits = [n for n in names if _is_embedding(found[n].shape, len(crops))]
+        fits = [n for n in names if self._fits(found[n].shape, len(crops))]
         if not fits:
             shapes = ", ".join(f"{n} {list(v.shape)}" for n, v in found.items())
-            raise UserError(f"{self.path} has no embedding output [b d]; it gives {shapes}")
+            wanted = "embedding output [b d]" if self._width is None else f"output [b {self._width}]"
+            raise UserError(f"{self.path} has no {wanted}; it gives {shapes}")
         if len(names) > 1:
             log.warning("%s has %d outputs; the embedding is read from %r", self.path, len(names), fits[0])
         return fits[0], found[fits[0]].shape[1]
 
-
-def _is_embedding(shape: tuple[int, ...], batch: int) -> bool:
-    return len(shape) in (2, 4) and shape[0] == batch and shape[1] > 1 and shape[2:] in ((), (1, 1))
+    def _fits(self, shape: tuple[int, ...], batch: int) -> bool:
+        if len(shape) not in (2, 4) or shape[0] != batch or shape[2:] not in ((), (1, 1)):
+            return False
+        return shape[1] > 1 if self._width is None else shape[1] == self._width
 
 
 def _open(path: Path) -> ort.InferenceSession:

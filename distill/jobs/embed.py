@@ -62,15 +62,7 @@ def frame_quality(path: str | None, rule: RowRule) -> OnnxNetwork | None:
             f"frame_quality is {path or 'null'} and fusion {rule.fusion}; expected frame_quality=FILE.onnx with "
             f"fusion={NETWORK}, and neither without the other"
         )
-    if path is None:
-        return None
-    network = OnnxNetwork(Path(path))
-    if network.embedding_dim != 1:
-        raise UserError(
-            f"{path}: gives {network.embedding_dim} numbers for a face; expected one, its weight, as "
-            "frame_quality.onnx of a run with student=vargnet_frame_quality does"
-        )
-    return network
+    return None if path is None else OnnxNetwork(path, width=1)
 
 
 class Makers(NamedTuple):

@@ -42,7 +42,10 @@ def images(tmp_path: Path) -> tuple[FaceList, list[np.ndarray]]:
 def videos(tmp_path: Path) -> tuple[FaceList, list[list[np.ndarray]]]:
     """Folders of 1, 5 and 3 frames, each of a face that changes a little."""
     frames = [
-        [write_jpeg(tmp_path / f"v{v}" / f"{n:04}.jpg", face(10 * v) // 2 + face(10 * v + n) // 3) for n in range(count)]
+        [
+            write_jpeg(tmp_path / f"v{v}" / f"{n:04}.jpg", face(10 * v) // 2 + face(10 * v + n) // 3)
+            for n in range(count)
+        ]
         for v, count in enumerate((1, 5, 3))
     ]
     return listed(tmp_path, ["v2 9", "v0 x", "v1"], "video"), [frames[2], frames[0], frames[1]]

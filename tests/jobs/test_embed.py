@@ -107,8 +107,8 @@ def test_frames_weighed_by_a_network_of_their_own(model: Path, tmp_path: Path, r
         "and neither without the other"
     )
     assert "frame_quality is x.onnx and fusion mean" in refused("embed", *video, "frame_quality=x.onnx")
-    assert f"{model}: gives 6 numbers for a face; expected one" in refused(
-        "embed", *video, "fusion=network", f"frame_quality={model}"
+    assert refused("embed", *video, "fusion=network", f"frame_quality={model}") == (
+        f"{model} has no output [b 1]; it gives embedding [1, 6]"
     )
 
 

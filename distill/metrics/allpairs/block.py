@@ -28,6 +28,7 @@ from distill.metrics.allpairs.settle import (
     levels,
     score_places,
     settle,
+    settle_counted,
     thinned,
 )
 from distill.metrics.allpairs.steps import Counted, Steps, distinct, steps
@@ -93,8 +94,8 @@ class Scorer:
             for a, b in self._strips(left, right, pool):
                 todo = _Shared(self._tiles(a, b))
                 beyond = a.first - b.first if self._pairing.probes is None else EVERYWHERE
-                order = _Columns(b, self._shape.tile)
-                list(pool.map(lambda worker: worker.work(todo, a, b, order, beyond), workers))  # noqa: B023
+                persons = _ByPerson(a, self._shape.tile), _ByPerson(b, self._shape.tile)
+                list(pool.map(lambda worker: worker.work(todo, (a, b), persons, beyond), workers))  # noqa: B023
         return _together(workers, self._bands)
 
     def _strips(self, left: range, right: range, pool: ThreadPoolExecutor) -> Iterator[tuple[Strip, Strip]]:
@@ -139,8 +140,8 @@ class _Shared:
             return next(self._tiles, None)
 
 
-class _Columns:
-    """The persons of a strip in ascending order, tile by tile, with the columns that they are at."""
+class _ByPerson:
+    """The persons of a strip in ascending order, tile by tile, with the rows that they are at."""
 
     def __init__(self, strip: Strip, size: int) -> None:
         starts = range(0, len(strip.rows), size)
@@ -162,7 +163,11 @@ class _Worker:
         self._cuts, self._levels = bands.cuts, levels(bands)
         self._loose, self._tail = 0, 0
 
-    def work(self, todo: _Shared, a: Strip, b: Strip, order: _Columns, beyond: int) -> None:
+    def work(
+        self, todo: _Shared, strips: tuple[Strip, Strip], persons: tuple[_ByPerson, _ByPerson], beyond: int
+    ) -> None:
+        """Tiles of two strips, as long as there are any."""
+        a, b = strips
         while (tile := todo.next()) is not None:
             at = max(beyond + tile.top - tile.start, EVERYWHERE)
             products = self._tiles.multiply(a.held[tile.top : tile.bottom], b.held[tile.start : tile.end])
@@ -175,7 +180,9 @@ class _Worker:
                 (a.first + tile.top, b.first + tile.start),
             )
             self._settle(sifted, sides)
-            self._genuine(products, sifted, sides, order.of(tile.start), at)
+            places = np.empty(products.numel(), np.int32)
+            found = genuine_places(persons[0].of(tile.top), persons[1].of(tile.start), at, places)
+            self._genuine(products, sifted, sides, places[:found])
 
     def _settle(self, sifted: Sifted, sides: Sides) -> None:
         for start in range(0, len(sifted.places), PIECE):
@@ -184,20 +191,12 @@ class _Worker:
             some = Sifted(0, sifted.places[start:end], sifted.products[start:end])
             found = settle(some, sides, self._levels, self.counts, room)
             if found:
-                self._collect(Scored(*(values[:found] for values in room)))
+                self._collect(room.part(slice(found)))
 
-    def _genuine(
-        self, products: Tensor, sifted: Sifted, sides: Sides, order: tuple[NDArray, NDArray], beyond: int
-    ) -> None:
-        """Settle zone 2, of which only the size is known, by kind; and keep genuine pairs."""
-        places = np.empty(products.numel() if len(order[0]) else 0, np.int32)
-        places = places[: genuine_places(sides.left_persons, *order, beyond, places)]
-        first, second = (*self._cuts[1:3], np.float32(np.inf))[:2]
-        values = products.view(-1)[torch.from_numpy(places).to(products.device)]
-        genuine = int(((values >= float(first)) & (values < float(second))).sum())
-        settled = int((sifted.products >= second).sum())
-        self.counts[GENUINE, 2] += genuine
-        self.counts[IMPOSTOR, 2] += sifted.above - settled - genuine
+    def _genuine(self, products: Tensor, sifted: Sifted, sides: Sides, places: NDArray[np.int32]) -> None:
+        """Settle what was counted without a look, of which only the genuine pairs are known, and keep these."""
+        values = products.view(-1)[torch.from_numpy(places).to(products.device)].cpu().numpy()
+        settle_counted(sifted, values, self._cuts, self.counts)
         if self._keeping is None or not len(places):
             return
         chosen = np.empty(len(places), np.int32)
@@ -220,7 +219,7 @@ class _Worker:
         tail = ~scored.genuine & (scored.score >= self._keeping.from_score)
         self._tail += np.count_nonzero(tail)
         if self._tail <= self._keeping.most:  # one more than that, and nobody wants them
-            self.kept.append(_table(Scored(*(values[tail] for values in scored))))
+            self.kept.append(_table(scored.part(tail)))
 
 
 def _table(scored: Scored) -> NDArray:

@@ -77,10 +77,9 @@ def impostors_first(score: NDArray, left: NDArray, right: NDArray, times: NDArra
 
 def sample_impostors(pairing: Pairing, fprs: Sequence[float], tails: Tails, threads: int) -> Impostors:
     """A sample of all impostor pairs for thresholds around these FPRs, a point's worth for each."""
-    cuts = np.sort([tails.score_at(min(1.0, 3 * fpr)) for fpr in fprs])
-    chances = np.minimum(
-        1, _SAMPLED_PAIRS / (tails.pairs * np.array([1.0, *sorted((3 * f for f in fprs), reverse=True)]))
-    )
+    shares = np.array([1.0, *sorted((min(1.0, 3 * fpr) for fpr in fprs), reverse=True)])
+    cuts = np.array([tails.score_at(share) for share in shares[1:]])
+    chances = np.minimum(1, _SAMPLED_PAIRS / (tails.pairs * shares))
     found: list[Impostors] = []
     for number, block in enumerate(sample_blocks(pairing, _SAMPLE_SEED, threads)):
         chance = chances[np.searchsorted(cuts, block.scores, "right")]
@@ -124,10 +123,13 @@ class Resampler:
 
     def _from_all(self, points: Sequence[Exact], highest: Impostors, complete: bool) -> dict[float, PointInterval]:
         """The points whose allowance is used up within ``highest`` in every resample."""
-        rates, reached = self._tpr(points, [1.0] * len(points), highest)
+        hopeful = [point for point in points if complete or point.accepted < len(highest.score)]
+        if not hopeful:
+            return {}
+        rates, reached = self._tpr(hopeful, [1.0] * len(hopeful), highest)
         return {
             point.fpr: PointInterval(self._bootstrap.interval(values), "all")
-            for point, values, certain in zip(points, rates.T, np.atleast_1d(reached.all(axis=0)), strict=True)
+            for point, values, certain in zip(hopeful, rates.T, reached.all(axis=0), strict=True)
             if complete or certain
         }
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distill.metrics.allpairs.compiled import compiled
 from distill.metrics.allpairs.pairing import Pairing
 
-BLOCKS = 512
+BLOCKS = 256
 BINS = 1 << 16
 EDGES = np.linspace(-1, 1, BINS + 1)
 LOWEST, HIGHEST = -2.0, np.inf

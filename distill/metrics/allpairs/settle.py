@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from distill.metrics.allpairs.bands import Bands
 from distill.metrics.allpairs.compiled import compiled
-from distill.metrics.allpairs.tiles import Sifted
+from distill.metrics.allpairs.tiles import Sifted, padded
 from distill.metrics.allpairs.unit import Rows, exact_score
 
 IMPOSTOR, GENUINE = 0, 1
@@ -34,6 +35,10 @@ class Scored(NamedTuple):
     left: NDArray[np.int32]
     right: NDArray[np.int32]
     genuine: NDArray[np.bool_]
+
+    def part(self, which: slice | NDArray[np.bool_]) -> Scored:
+        """Some of the pairs."""
+        return Scored(self.score[which], self.left[which], self.right[which], self.genuine[which])
 
 
 class Levels(NamedTuple):
@@ -73,6 +78,24 @@ def settle(sifted: Sifted, sides: Sides, bands: Levels, counts: NDArray[np.int64
     return found
 
 
+def settle_counted(
+    sifted: Sifted, genuine: NDArray[np.float32], cuts: NDArray[np.float32], counts: NDArray[np.int64]
+) -> None:
+    """Add to ``counts`` the pairs above the counted bands that need no look, by kind.
+
+    ``genuine`` are the products of all genuine pairs of the tile: of the others it is enough to know how many.
+    """
+    edges = np.append(padded(cuts), np.float32(np.inf))
+    for band, (here, higher) in enumerate(itertools.pairwise((*sifted.above, 0))):
+        low, high, end = edges[2 * band + 1 : 2 * band + 4]
+        if low == np.inf:
+            return
+        looked = np.count_nonzero((sifted.products >= high) & (sifted.products < end))
+        own = np.count_nonzero((genuine >= low) & (genuine < high))
+        counts[GENUINE, 2 * band + 2] += own
+        counts[IMPOSTOR, 2 * band + 2] += here - higher - looked - own
+
+
 @compiled
 def _settle(places, products, sides, bands, counts, room):
     columns = len(sides.right)
@@ -102,20 +125,24 @@ def _settle(places, products, sides, bands, counts, room):
 
 
 @compiled
-def genuine_places(left_persons, right_sorted, order, beyond, places):
-    """Fill in the places (row * columns + column) of a tile's genuine pairs; how many there are.
+def genuine_places(left, right, beyond, places):
+    """Fill in the places (row * columns + column) of a tile's genuine pairs, as many as there are; returns how many.
 
-    ``right_sorted`` [n] are the right side's persons in ascending order, ``order`` [n] their columns.
+    ``left`` and ``right`` are the persons of a side in ascending order, and the rows or columns that they are at.
     """
-    columns = len(order)
-    found = 0
-    for i in range(len(left_persons)):
-        at = np.searchsorted(right_sorted, left_persons[i])
-        while at < columns and right_sorted[at] == left_persons[i]:
-            if order[at] > i + beyond:
-                places[found] = i * columns + order[at]
+    columns = len(right[0])
+    found, i, j = 0, 0, 0
+    while i < len(left[0]) and j < columns:
+        if left[0][i] > right[0][j]:
+            j += 1
+            continue
+        at = j
+        while at < columns and right[0][at] == left[0][i]:
+            if right[1][at] > left[1][i] + beyond:
+                places[found] = left[1][i] * columns + right[1][at]
                 found += 1
             at += 1
+        i += 1
     return found
 
 

@@ -26,10 +26,11 @@ Counted = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 def distinct(parts: Sequence[Counted]) -> Counted:
     """Several sets of counted scores as one."""
-    scores, inverse = np.unique(np.concatenate([scores for scores, _ in parts]), return_inverse=True)
-    counts = np.zeros(len(scores), np.int64)
-    np.add.at(counts, inverse, np.concatenate([counts for _, counts in parts]))
-    return scores, counts
+    scores, counts = (np.concatenate(values) for values in zip(*parts, strict=True))
+    order = np.argsort(scores)
+    scores = scores[order]
+    starts = np.flatnonzero(np.r_[True, scores[1:] != scores[:-1]]) if len(scores) else np.empty(0, np.intp)
+    return scores[starts], np.add.reduceat(counts[order], starts) if len(starts) else np.empty(0, np.int64)
 
 
 def steps(bands: Bands, counts: NDArray[np.int64], scored: tuple[Counted, Counted]) -> Steps:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distill.metrics.allpairs.compiled import compiled
+from distill.metrics.allpairs.compiled import regrouped
 from distill.metrics.allpairs.unit import Rows
 
 EVERYWHERE = -(1 << 40)
@@ -25,15 +25,18 @@ HOST_ROWS, DEVICE_ROWS = 1024, 16384
 BYTES_OF_A_PRODUCT = 12
 """The product, and what ``Sifted`` may hold of it."""
 
+COUNTED_BANDS = 2
+"""Bands above which products are counted at once, without a look at each: what lies above others is rare."""
+
 _OUTSIDE = -4.0
-_CHUNK = 64
+_CHUNK = 32
 
 
 class Sifted(NamedTuple):
-    """Products at or above cut 1, counted; and place (row * columns + column) and product of those that need a look:
-    between cuts 0 and 1, or at or above cut 2."""
+    """Products above each of the lowest ``COUNTED_BANDS`` bands, counted; and place (row * columns + column) and product
+    of those that need a look: within a band, or above the next one."""
 
-    above: int
+    above: tuple[int, ...]
     places: NDArray[np.int32]
     products: NDArray[np.float32]
 
@@ -59,8 +62,7 @@ class HostTiles:
 
     def __init__(self, rows: int) -> None:
         self._products = torch.empty(rows * rows)
-        self._places = np.empty(rows * rows, np.int32)
-        self._kept = np.empty(rows * rows, np.float32)
+        self._places = np.empty(rows * rows + 1, np.int32)  # the loop writes before it knows
 
     def hold(self, rows: Rows) -> Tensor:
         return torch.from_numpy(rows)
@@ -70,8 +72,9 @@ class HostTiles:
         return torch.mm(left, right.T, out=self._products[: shape[0] * shape[1]].view(shape))
 
     def sift(self, products: Tensor, beyond: int, cuts: NDArray[np.float32]) -> Sifted:
-        above, kept = _sift(products.numpy(), beyond, _three(cuts), self._places, self._kept)
-        return Sifted(above, self._places[:kept], self._kept[:kept])
+        first, third, found = _sift(products.numpy(), beyond, padded(cuts), self._places)
+        places = self._places[:found]
+        return Sifted((first, third), places, products.numpy().ravel()[places])
 
 
 class DeviceTiles:
@@ -90,37 +93,57 @@ class DeviceTiles:
         if beyond > -len(products):  # some entries are left out
             inside = torch.ones_like(products, dtype=torch.bool).triu_(beyond + 1)
             products.masked_fill_(~inside, _OUTSIDE)
-        first, second, third = _three(cuts).tolist()
-        high = products >= second
-        places = ((products >= first) & ~high | (products >= third)).view(-1).nonzero()[:, 0]
+        first, second, third, fourth, fifth = padded(cuts).tolist()
+        above = products >= second, products >= fourth
+        look = (products >= first) & ~above[0] | (products >= third) & ~above[1] | (products >= fifth)
+        places = look.view(-1).nonzero()[:, 0]
         kept = products.view(-1)[places]
-        return Sifted(int(high.sum()), places.int().cpu().numpy(), kept.cpu().numpy())
+        return Sifted((int(above[0].sum()), int(above[1].sum())), places.int().cpu().numpy(), kept.cpu().numpy())
 
 
-def _three(cuts: NDArray[np.float32]) -> NDArray[np.float32]:
-    return cuts[:3] if len(cuts) > 2 else np.append(cuts, np.float32(np.inf))
+def padded(cuts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cuts of the counted bands and the next one; beyond the last there is nothing."""
+    wanted = 2 * COUNTED_BANDS + 1
+    return np.append(cuts, np.full(wanted, np.inf, np.float32))[:wanted]
 
 
-@compiled
-def _sift(products, beyond, cuts, places, kept):
-    """Chunk by chunk: three counts, which the compiler makes vector instructions, then a closer look where needed."""
-    first, second, third = cuts[0], cuts[1], cuts[2]
+@regrouped  # sums of at most _CHUNK ones
+def _sift(products, beyond, cuts, places):
+    """Chunk by chunk: counts that the compiler makes vector instructions of, then a closer look where needed."""
     columns = products.shape[1]
-    above, found = 0, 0
+    above, upper, found = 0, 0, 0
     for i in range(products.shape[0]):
-        row = products[i]
-        for start in range(max(0, i + beyond + 1), columns, _CHUNK):
-            end = min(start + _CHUNK, columns)
-            low = high = top = np.int32(0)
-            for j in range(start, end):
-                low += np.int32(row[j] >= first)
-                high += np.int32(row[j] >= second)
-                top += np.int32(row[j] >= third)
-            above += high
-            if low != high or top != 0:
-                for j in range(start, end):
-                    if row[j] >= third or (row[j] >= first and row[j] < second):
-                        places[found] = i * columns + j
-                        kept[found] = row[j]
-                        found += 1
-    return above, found
+        start = min(max(0, i + beyond + 1), columns)
+        row = products[i, start:]
+        whole = len(row) // _CHUNK
+        chunks = row[: whole * _CHUNK].reshape(whole, _CHUNK)
+        for k in range(whole):
+            high = top = look = np.float32(0)
+            for j in range(_CHUNK):
+                v = chunks[k, j]
+                high += np.float32(1) if v >= cuts[1] else np.float32(0)
+                top += np.float32(1) if v >= cuts[3] else np.float32(0)
+                look += np.float32(1) if _wanted(v, cuts) else np.float32(0)
+            above += int(high)
+            upper += int(top)
+            if look > 0:
+                found = _places_of(chunks[k], i * columns + start + k * _CHUNK, cuts, places, found)
+        rest = row[whole * _CHUNK :]
+        for j in range(len(rest)):
+            above += rest[j] >= cuts[1]
+            upper += rest[j] >= cuts[3]
+        found = _places_of(rest, i * columns + start + whole * _CHUNK, cuts, places, found)
+    return above, upper, found
+
+
+@regrouped
+def _wanted(v, cuts):
+    return ((v >= cuts[0]) & (v < cuts[1])) | ((v >= cuts[2]) & (v < cuts[3])) | (v >= cuts[4])
+
+
+@regrouped
+def _places_of(chunk, place, cuts, places, found):
+    for j in range(len(chunk)):
+        places[found] = place + j
+        found += np.int64(_wanted(chunk[j], cuts))
+    return found

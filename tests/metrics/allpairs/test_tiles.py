@@ -9,7 +9,12 @@ import torch
 from distill.metrics.allpairs.tiles import EVERYWHERE, DeviceTiles, HostTiles
 
 KINDS = [HostTiles(200), DeviceTiles(torch.device("cpu"))]
-CUTS = [np.array(cuts, np.float32) for cuts in ([0.1, 0.12, 0.3, 0.35, 0.5, np.inf], [-3, np.inf], [0.2, 0.21])]
+CUTS = [
+    np.float32([0.1, 0.12, 0.3, 0.35, 0.5, np.inf]),
+    np.float32([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, np.inf]),
+    np.float32([-3, np.inf]),
+    np.float32([0.2, 0.21]),
+]
 
 
 @pytest.mark.parametrize("tiles", KINDS)
@@ -24,8 +29,9 @@ def test_sifted_is_what_the_mask_says(tiles, cuts, beyond):
     found = tiles.sift(products, beyond, cuts)
     i, j = np.indices(values.shape)
     inside = j > i + beyond
-    third = cuts[2] if len(cuts) > 2 else np.inf
-    wanted = inside & (((values >= cuts[0]) & (values < cuts[1])) | (values >= third))
-    assert found.above == (inside & (values >= cuts[1])).sum()
+    low, above, next_low, next_above, top = np.append(cuts, [np.inf] * 5)[:5]
+    within = ((values >= low) & (values < above)) | ((values >= next_low) & (values < next_above))
+    wanted = inside & (within | (values >= top))
+    assert found.above == ((inside & (values >= above)).sum(), (inside & (values >= next_above)).sum())
     np.testing.assert_array_equal(np.sort(found.places), np.flatnonzero(wanted))
     np.testing.assert_array_equal(values.ravel()[found.places], found.products)
