@@ -188,7 +188,7 @@ class _Worker:
         for start in range(0, len(sifted.places), PIECE):
             end = min(start + PIECE, len(sifted.places))
             room = empty(end - start)
-            some = Sifted(0, sifted.places[start:end], sifted.products[start:end])
+            some = Sifted((), sifted.places[start:end], sifted.products[start:end])
             found = settle(some, sides, self._levels, self.counts, room)
             if found:
                 self._collect(room.part(slice(found)))

@@ -33,8 +33,8 @@ _CHUNK = 32
 
 
 class Sifted(NamedTuple):
-    """Products above each of the lowest ``COUNTED_BANDS`` bands, counted; and place (row * columns + column) and product
-    of those that need a look: within a band, or above the next one."""
+    """Products above each of the lowest ``COUNTED_BANDS`` bands, counted; and place (row * columns + column) and
+    product of those that need a look: within a band, or above the next one."""
 
     above: tuple[int, ...]
     places: NDArray[np.int32]
