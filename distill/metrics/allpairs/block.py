@@ -87,8 +87,8 @@ class Scorer:
         ]
         self._left: Strip | None = None
 
-    def score(self, left: range, right: range) -> tuple[Steps, NDArray]:
-        """The step function of all pairs of these rows, and the pairs that are kept."""
+    def score(self, left: range, right: range) -> Scores:
+        """Score all pairs of these rows."""
         workers = [_Worker(tiles, self._bands, self._keeping) for tiles in self.tiles]
         with ThreadPoolExecutor(len(workers)) as pool:
             for a, b in self._strips(left, right, pool):
@@ -96,7 +96,7 @@ class Scorer:
                 beyond = a.first - b.first if self._pairing.probes is None else EVERYWHERE
                 persons = _ByPerson(a, self._shape.tile), _ByPerson(b, self._shape.tile)
                 list(pool.map(lambda worker: worker.work(todo, (a, b), persons, beyond), workers))  # noqa: B023
-        return _together(workers, self._bands)
+        return Scores(workers, self._bands)
 
     def _strips(self, left: range, right: range, pool: ThreadPoolExecutor) -> Iterator[tuple[Strip, Strip]]:
         size = self._shape.strip
@@ -161,6 +161,8 @@ class _Worker:
         self.kept: list[NDArray] = []
         self._tiles, self._bands, self._keeping = tiles, bands, keeping
         self._cuts, self._levels = bands.cuts, levels(bands)
+        self._room, self._places = empty(PIECE), np.empty(0, np.int32)
+        self._found: list[Scored] = []
         self._loose, self._tail = 0, 0
 
     def work(
@@ -180,18 +182,22 @@ class _Worker:
                 (a.first + tile.top, b.first + tile.start),
             )
             self._settle(sifted, sides)
-            places = np.empty(products.numel(), np.int32)
-            found = genuine_places(persons[0].of(tile.top), persons[1].of(tile.start), at, places)
-            self._genuine(products, sifted, sides, places[:found])
+            if len(self._places) < products.numel():
+                self._places = np.empty(products.numel(), np.int32)
+            found = genuine_places(persons[0].of(tile.top), persons[1].of(tile.start), at, self._places)
+            self._genuine(products, sifted, sides, self._places[:found])
 
     def _settle(self, sifted: Sifted, sides: Sides) -> None:
         for start in range(0, len(sifted.places), PIECE):
             end = min(start + PIECE, len(sifted.places))
-            room = empty(end - start)
-            some = Sifted(0, sifted.places[start:end], sifted.products[start:end])
-            found = settle(some, sides, self._levels, self.counts, room)
-            if found:
-                self._collect(Scored(*(values[:found] for values in room)))
+            some = Sifted((), sifted.places[start:end], sifted.products[start:end])
+            found = settle(some, sides, self._levels, self.counts, self._room)
+            self._found.append(Scored(*(values[:found].copy() for values in self._room)))
+            self._loose += found
+        if self._loose > _COMPRESS:
+            self.fold()
+            for parts in self.scored:
+                parts[:] = [distinct(parts)]
 
     def _genuine(self, products: Tensor, sifted: Sifted, sides: Sides, places: NDArray[np.int32]) -> None:
         """Settle what was counted without a look, of which only the genuine pairs are known, and keep these."""
@@ -205,21 +211,21 @@ class _Worker:
         score_places(chosen, sides, room)
         self.kept.append(_table(room))
 
-    def _collect(self, scored: Scored) -> None:
-        for kind in (IMPOSTOR, GENUINE):
-            scores = scored.score[scored.genuine == bool(kind)]
-            self.scored[kind].append((scores, np.ones(len(scores), np.int64)))
-        self._loose += len(scored.score)
-        if self._loose > _COMPRESS:
-            self._loose = 0
-            for parts in self.scored:
-                parts[:] = [distinct(parts)]
+    def fold(self) -> None:
+        """Sort by kind what was found since the last time, and keep what is to be kept of it."""
+        if not self._found:
+            return
+        found = Scored(*(np.concatenate(values) for values in zip(*self._found, strict=True)))
+        self._found, self._loose = [], 0
+        for kind, parts in enumerate(self.scored):
+            scores = found.score[found.genuine == bool(kind)]
+            parts.append((scores, np.ones(len(scores), np.int64)))
         if self._keeping is None:
             return
-        tail = ~scored.genuine & (scored.score >= self._keeping.from_score)
+        tail = ~found.genuine & (found.score >= self._keeping.from_score)
         self._tail += np.count_nonzero(tail)
         if self._tail <= self._keeping.most:  # one more than that, and nobody wants them
-            self.kept.append(_table(Scored(*(values[tail] for values in scored))))
+            self.kept.append(_table(Scored(*(values[tail] for values in found))))
 
 
 def _table(scored: Scored) -> NDArray:
@@ -229,9 +235,21 @@ def _table(scored: Scored) -> NDArray:
     return table
 
 
-def _together(workers: Sequence[_Worker], bands: Bands) -> tuple[Steps, NDArray]:
-    counts = np.sum([worker.counts for worker in workers], axis=0)
-    none = (np.empty(0), np.empty(0, np.int64))
-    scored = [distinct([none, *(part for worker in workers for part in worker.scored[kind])]) for kind in (0, 1)]
-    kept = np.concatenate([np.empty(0, KEPT), *(table for worker in workers for table in worker.kept)])
-    return steps(bands, counts, (scored[IMPOSTOR], scored[GENUINE])), kept
+class Scores:
+    """What the threads found in one block."""
+
+    def __init__(self, workers: Sequence[_Worker], bands: Bands) -> None:
+        self._workers, self._bands = workers, bands
+
+    def together(self) -> tuple[Steps, NDArray]:
+        """The step function of the block's pairs, and the pairs that are kept. Sorting takes a while, on one core."""
+        for worker in self._workers:
+            worker.fold()
+        counts = np.sum([worker.counts for worker in self._workers], axis=0)
+        none = (np.empty(0), np.empty(0, np.int64))
+        impostor, genuine = (
+            distinct([none, *(part for worker in self._workers for part in worker.scored[kind])])
+            for kind in (IMPOSTOR, GENUINE)
+        )
+        kept = np.concatenate([np.empty(0, KEPT), *(table for worker in self._workers for table in worker.kept)])
+        return steps(self._bands, counts, (impostor, genuine)), kept

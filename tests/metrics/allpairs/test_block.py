@@ -28,7 +28,7 @@ def scorer(pairing: Pairing, shape: Shape) -> Scorer:
 
 
 def whole(pairing: Pairing, made: Scorer) -> tuple[np.ndarray, np.ndarray]:
-    steps, kept = made.score(range(len(pairing.gallery)), range(len(pairing.right)))
+    steps, kept = made.score(range(len(pairing.gallery)), range(len(pairing.right))).together()
     return steps, np.sort(kept)
 
 
@@ -69,7 +69,7 @@ def test_shapes_devices_and_blocks_agree_to_the_bit(name):
 def test_a_crowded_tail_is_not_kept_but_counted():
     pairing = PAIRINGS["one set"]
     few = Scorer(pairing, BANDS, Keeping(0.7, 5, 0.0), Engine(), SHAPES[2])
-    steps, kept = few.score(range(150), range(150))
+    steps, kept = few.score(range(150), range(150)).together()
     assert len(kept) <= 5 * SHAPES[2].threads
     np.testing.assert_array_equal(steps, whole(pairing, scorer(pairing, SHAPES[2]))[0])
 
