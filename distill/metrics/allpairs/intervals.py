@@ -130,7 +130,7 @@ class Resampler:
         rates, reached = self._tpr(hopeful, [1.0] * len(hopeful), highest)
         return {
             point.fpr: PointInterval(self._bootstrap.interval(values), "all")
-            for point, values, certain in zip(hopeful, rates.T, reached.all(axis=0), strict=True)
+            for point, values, certain in zip(hopeful, rates.T, np.atleast_1d(reached.all(axis=0)), strict=True)
             if complete or certain
         }
 

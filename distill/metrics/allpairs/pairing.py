@@ -68,8 +68,8 @@ class Faces:
         digest = hashlib.sha256(repr(self.features.shape).encode())
         for start, piece in self._pieces(0, len(self)):
             unit_rows(piece, self.name, start)
-            digest.update(piece)
-        digest.update(np.ascontiguousarray(self.identities))
+            digest.update(piece.data)
+        digest.update(np.ascontiguousarray(self.identities).data)
         return digest.hexdigest()
 
     def _pieces(self, first: int, end: int) -> Iterator[tuple[int, Rows]]:

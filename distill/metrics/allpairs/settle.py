@@ -36,6 +36,10 @@ class Scored(NamedTuple):
     right: NDArray[np.int32]
     genuine: NDArray[np.bool_]
 
+    def at(self, which: slice | NDArray[np.bool_]) -> Scored:
+        """Some of the pairs; a slice shares their memory."""
+        return Scored(self.score[which], self.left[which], self.right[which], self.genuine[which])
+
 
 class Levels(NamedTuple):
     """The bands as the compiled loops want them."""

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from distill.atomic import write_atomic
 from distill.claims import Claims
-from distill.metrics.allpairs.block import Scores
 from distill.metrics.allpairs.pairing import Pairing
 from distill.metrics.allpairs.steps import AllSteps, map_array, write_array
+from distill.metrics.allpairs.worker import Scores
 from distill.types import UserError
 
 INPUTS = "inputs.json"

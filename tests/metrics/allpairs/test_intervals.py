@@ -24,7 +24,8 @@ class Case:
         self.scores, self.same = slow.scored(pairing.gallery.features, pairing.gallery.identities, *other)
         rows = slow.pairs(len(pairing.gallery), None if pairing.probes is None else len(pairing.probes))
         self.persons = np.stack([side[at] for side, at in zip(pairing.persons, np.array(rows).T, strict=True)], axis=1)
-        self.points = [Exact(f, *slow.point(self.scores, self.same, f)[1::-1]) for f in FPRS]
+        slow_points = [slow.point(self.scores, self.same, fpr) for fpr in FPRS]
+        self.points = [Exact(fpr, found[1], found[0]) for fpr, found in zip(FPRS, slow_points, strict=True)]
         genuine = genuine_first(self.scores[self.same], self.persons[self.same][:, 0])
         self.resampler = Resampler(pairing, genuine, bootstrap, threads=2)
         self.drawn = draw(np.random.default_rng(bootstrap.seed), bootstrap.resamples, int(self.persons.max()) + 1)
@@ -70,5 +71,6 @@ def test_a_tail_serves_the_points_whose_allowance_ends_in_it(monkeypatch):
     assert [point.evidence for point in sampled] == ["sample"] * 3
     for exact, near in zip(complete, sampled, strict=True):
         assert exact.interval is not None
+        assert near.interval is not None
         assert near.interval == pytest.approx(exact.interval, abs=0.02)
         assert near.interval[1] - near.interval[0] == pytest.approx(exact.interval[1] - exact.interval[0], rel=0.25)
