@@ -112,7 +112,7 @@ def _faces(folder: Path, name: str) -> Faces:
 
 
 def _write(folder: Path, name: str, rows: int, columns: int, seed: int | None) -> None:
-    """Features and identities, rows in any order, a piece at a time; with a seed about half of the rows are distractors,
+    """Features and identities, rows in any order, a piece at a time; with a seed, about half are distractors,
     each a person of its own."""
     spread = (np.arange(columns) + 16.0) ** -0.25  # impostors' cosines vary as if there were fewer dimensions
     rng = np.random.default_rng(seed or 0)
