@@ -112,19 +112,21 @@ def _faces(folder: Path, name: str) -> Faces:
 
 
 def _write(folder: Path, name: str, rows: int, columns: int, seed: int | None) -> None:
-    """Features and identities; with a seed, every other row is a distractor. A piece at a time, rows in any order."""
+    """Features and identities, rows in any order, a piece at a time; with a seed, about half are distractors,
+    each a person of its own."""
     spread = (np.arange(columns) + 16.0) ** -0.25  # impostors' cosines vary as if there were fewer dimensions
     rng = np.random.default_rng(seed or 0)
     identities = rng.permutation(np.arange(rows) // PICTURES)
+    lone = rng.random(rows) < (0.0 if seed is None else 0.5)
     out = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=(rows, columns))
     for first in range(0, rows, PIECE_ROWS):
-        some = identities[first : first + PIECE_ROWS]
-        centres = np.stack([np.random.default_rng([1, person]).normal(size=columns) for person in some])
-        blur = rng.lognormal(-0.2, 0.4, (len(some), 1))  # pictures differ in quality
+        some = range(first, min(first + PIECE_ROWS, rows))
+        people = [(2, seed or 0, row) if lone[row] else (1, identities[row]) for row in some]
+        centres = np.stack([np.random.default_rng(person).normal(size=columns) for person in people])
+        blur = rng.lognormal(0.3, 0.4, (len(some), 1))  # pictures differ in quality
         out[first : first + len(some)] = (centres + blur * rng.normal(size=centres.shape)) * spread
     out.flush()
-    if seed is not None:
-        identities[rng.random(rows) < 0.5] = DISTRACTOR
+    identities[lone] = DISTRACTOR
     np.save(folder / f"{name}-identities.npy", identities.astype(np.int64))
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from distill.metrics.allpairs.compiled import compiled
 from distill.metrics.allpairs.pairing import Pairing
-from distill.metrics.allpairs.sample import LOWEST, Tails, sample_blocks
+from distill.metrics.allpairs.sample import DENSITY, LOWEST, Tails, sample_blocks
 from distill.metrics.bootstrap import CHUNK_ELEMENTS, CHUNK_ROWS, Bootstrap, draw
 
 Interval = tuple[float, float] | None
@@ -34,7 +34,8 @@ Interval = tuple[float, float] | None
 KEPT_PAIRS = 1 << 20
 """Impostor pairs, and genuine pairs, that are kept with their persons."""
 
-_SAMPLED_PAIRS = 1 << 18
+_SAMPLED_PAIRS = 1 << 17
+_DENSITY = 2
 _SAMPLE_SEED = 1 << 20  # far from the seeds of the passes
 
 
@@ -79,9 +80,9 @@ def sample_impostors(pairing: Pairing, fprs: Sequence[float], tails: Tails, thre
     """A sample of all impostor pairs for thresholds around these FPRs, a point's worth for each."""
     shares = np.array([1.0, *sorted((min(1.0, 3 * fpr) for fpr in fprs), reverse=True)])
     cuts = np.array([tails.score_at(share) for share in shares[1:]])
-    chances = np.minimum(1, _SAMPLED_PAIRS / (tails.pairs * shares))
+    chances = np.minimum(1, _SAMPLED_PAIRS / (tails.pairs * _DENSITY / DENSITY * shares))
     found: list[Impostors] = []
-    for number, block in enumerate(sample_blocks(pairing, _SAMPLE_SEED, threads)):
+    for number, block in enumerate(sample_blocks(pairing, _SAMPLE_SEED, threads, _DENSITY)):
         chance = chances[np.searchsorted(cuts, block.scores, "right")]
         drawn = np.random.default_rng((_SAMPLE_SEED, number)).random(chance.shape) < chance
         i, j = np.nonzero(drawn & (block.scores > LOWEST))

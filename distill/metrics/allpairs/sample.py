@@ -7,9 +7,10 @@ error is taken from how the blocks differ. A wrong guess costs another pass, nev
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ EDGES = np.linspace(-1, 1, BINS + 1)
 LOWEST, HIGHEST = -2.0, np.inf
 """No score lies beyond them."""
 
-_SHARE = 8
+DENSITY = 8
 """A sample of 8 N^(2/3) of N pairs costs about as much time as it saves."""
 
 
@@ -63,20 +64,21 @@ def sample_tails(pairing: Pairing, seed: int, threads: int) -> Tails:
     """Tail shares of one sample; another seed gives another."""
     total = squares = np.zeros(BINS + 1)
     pairs = 0
-    for counts in _each(pairing, seed, threads, _reached):
+    for counts in _each(pairing, (seed, DENSITY), threads, _reached):
         total, squares, pairs = total + counts, squares + counts.astype(float) ** 2, pairs + int(counts[0])
     mean = total / BLOCKS
     spread = np.sqrt(np.maximum(squares / BLOCKS - mean**2, 0) / (BLOCKS - 1))
     return Tails(total / max(1, pairs), spread / max(1, pairs / BLOCKS), max(1, pairs))
 
 
-def sample_blocks(pairing: Pairing, seed: int, threads: int) -> Iterator[Sampled]:
-    """The blocks of a sample, in order."""
-    return _each(pairing, seed, threads, lambda block: block)
+def sample_blocks(pairing: Pairing, seed: int, threads: int, density: float = DENSITY) -> Iterator[Sampled]:
+    """The blocks of a sample, in order; of ``density`` N^(2/3) pairs in all."""
+    return _each(pairing, (seed, density), threads, lambda block: block)
 
 
-def _each(pairing: Pairing, seed: int, threads: int, look) -> Iterator:
-    side = max(8, math.ceil(math.sqrt(_SHARE * pairing.impostor ** (2 / 3) / BLOCKS)))
+def _each(pairing: Pairing, sample: tuple[int, float], threads: int, look: Callable[[Sampled], Any]) -> Iterator[Any]:
+    seed, density = sample
+    side = max(8, math.ceil(math.sqrt(density * pairing.impostor ** (2 / 3) / BLOCKS)))
     with ThreadPoolExecutor(threads) as pool:
         for first in range(0, BLOCKS, 4 * threads):  # not all at once: results wait in memory
             numbers = range(first, min(first + 4 * threads, BLOCKS))

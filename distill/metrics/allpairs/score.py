@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from distill.metrics.allpairs.bands import Bands, merged
-from distill.metrics.allpairs.block import Keeping, Scorer
+from distill.metrics.allpairs.block import Scorer
 from distill.metrics.allpairs.engine import Engine, shape_for
 from distill.metrics.allpairs.intervals import (
     KEPT_PAIRS,
@@ -29,6 +29,7 @@ from distill.metrics.allpairs.sample import HIGHEST, LOWEST, Tails, sample_tails
 from distill.metrics.allpairs.settle import IMPOSTOR
 from distill.metrics.allpairs.unit import error_bound
 from distill.metrics.allpairs.work import Block, WorkFolder, blocks_of
+from distill.metrics.allpairs.worker import Keeping
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.roc import unsupported_by
 from distill.types import UserError

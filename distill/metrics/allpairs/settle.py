@@ -36,8 +36,8 @@ class Scored(NamedTuple):
     right: NDArray[np.int32]
     genuine: NDArray[np.bool_]
 
-    def part(self, which: slice | NDArray[np.bool_]) -> Scored:
-        """Some of the pairs."""
+    def at(self, which: slice | NDArray[np.bool_]) -> Scored:
+        """Some of the pairs; a slice shares their memory."""
         return Scored(self.score[which], self.left[which], self.right[which], self.genuine[which])
 
 

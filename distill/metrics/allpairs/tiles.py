@@ -33,8 +33,8 @@ _CHUNK = 32
 
 
 class Sifted(NamedTuple):
-    """Products above each of the lowest ``COUNTED_BANDS`` bands, counted; and place (row * columns + column) and
-    product of those that need a look: within a band, or above the next one."""
+    """Products above each of the lowest ``COUNTED_BANDS`` bands, counted; and of those that need a look, within a band
+    or above the next one, the place (row * columns + column) and the product."""
 
     above: tuple[int, ...]
     places: NDArray[np.int32]
@@ -72,9 +72,9 @@ class HostTiles:
         return torch.mm(left, right.T, out=self._products[: shape[0] * shape[1]].view(shape))
 
     def sift(self, products: Tensor, beyond: int, cuts: NDArray[np.float32]) -> Sifted:
-        first, third, found = _sift(products.numpy(), beyond, padded(cuts), self._places)
+        above, higher, found = _sift(products.numpy(), beyond, padded(cuts), self._places)
         places = self._places[:found]
-        return Sifted((first, third), places, products.numpy().ravel()[places])
+        return Sifted((above, higher), places, products.numpy().ravel()[places])
 
 
 class DeviceTiles:
@@ -107,33 +107,37 @@ def padded(cuts: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.append(cuts, np.full(wanted, np.inf, np.float32))[:wanted]
 
 
-@regrouped  # sums of at most _CHUNK ones
+@regrouped
 def _sift(products, beyond, cuts, places):
-    """Chunk by chunk: counts that the compiler makes vector instructions of, then a closer look where needed."""
+    """Row by row: two counts, then, chunk by chunk, a closer look where one is needed.
+
+    Sums of ones in float32, exact below 2^24, because the compiler makes the best vector instructions of them.
+    """
     columns = products.shape[1]
-    above, upper, found = 0, 0, 0
+    above, higher, found = 0, 0, 0
     for i in range(products.shape[0]):
         start = min(max(0, i + beyond + 1), columns)
         row = products[i, start:]
+        above += int(_reached(row, cuts[1]))
+        higher += int(_reached(row, cuts[3]))
         whole = len(row) // _CHUNK
         chunks = row[: whole * _CHUNK].reshape(whole, _CHUNK)
         for k in range(whole):
-            high = top = look = np.float32(0)
+            look = np.float32(0)
             for j in range(_CHUNK):
-                v = chunks[k, j]
-                high += np.float32(1) if v >= cuts[1] else np.float32(0)
-                top += np.float32(1) if v >= cuts[3] else np.float32(0)
-                look += np.float32(1) if _wanted(v, cuts) else np.float32(0)
-            above += int(high)
-            upper += int(top)
+                look += np.float32(1) if _wanted(chunks[k, j], cuts) else np.float32(0)
             if look > 0:
                 found = _places_of(chunks[k], i * columns + start + k * _CHUNK, cuts, places, found)
-        rest = row[whole * _CHUNK :]
-        for j in range(len(rest)):
-            above += rest[j] >= cuts[1]
-            upper += rest[j] >= cuts[3]
-        found = _places_of(rest, i * columns + start + whole * _CHUNK, cuts, places, found)
-    return above, upper, found
+        found = _places_of(row[whole * _CHUNK :], i * columns + start + whole * _CHUNK, cuts, places, found)
+    return above, higher, found
+
+
+@regrouped
+def _reached(row, cut):
+    count = np.float32(0)
+    for j in range(len(row)):
+        count += np.float32(1) if row[j] >= cut else np.float32(0)
+    return count
 
 
 @regrouped

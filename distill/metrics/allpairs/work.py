@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from distill.atomic import write_atomic
 from distill.claims import Claims
 from distill.metrics.allpairs.pairing import Pairing
-from distill.metrics.allpairs.steps import AllSteps, Steps, map_array, write_array
+from distill.metrics.allpairs.steps import AllSteps, map_array, write_array
+from distill.metrics.allpairs.worker import Scores
 from distill.types import UserError
 
 INPUTS = "inputs.json"
@@ -67,28 +70,32 @@ class WorkFolder:
         self,
         turn: int,
         blocks: Sequence[Block],
-        score: Callable[[range, range], tuple[Steps, NDArray]],
+        score: Callable[[range, range], Scores],
         progress: Callable[[Block], None],
     ) -> None:
         """Score what is missing of a turn, as far as no other process is at it, and wait for the rest.
 
-        What another process claimed and did not finish, because it died, is claimed again here.
+        What another process claimed and did not finish, because it died, is claimed again here. A block is sorted and
+        written while the next one is scored.
         """
-        claims = Claims(self._folder)
         missing = list(blocks)
-        try:
+        with closing(Claims(self._folder)) as claims, ThreadPoolExecutor(1) as writer:
             while missing:
-                left = []
+                left: list[Block] = []
+                written: list[tuple[Block, Future[None]]] = []
                 for block in missing:
-                    if self._scored(turn, block, len(blocks), score, claims):
+                    if self._path(turn, block, "steps").exists():
                         progress(block)
-                    else:
+                    elif not claims.take(turn * len(blocks) + block.number):
                         left.append(block)
+                    else:
+                        scores = score(block.left, block.right)
+                        _await(written, progress)
+                        written = [(block, writer.submit(self._write, turn, block, scores))]
+                _await(written, progress)
                 if len(left) == len(missing):
                     time.sleep(WAIT_S)
                 missing = left
-        finally:
-            claims.close()
 
     def steps(self, turn: int, blocks: Sequence[Block]) -> AllSteps:
         """The step functions of all blocks together."""
@@ -98,22 +105,16 @@ class WorkFolder:
         """The pairs of a block that were kept with their rows."""
         return map_array(self._path(turn, block, "kept"))
 
-    def _scored(self, turn: int, block: Block, blocks: int, score: Callable, claims: Claims) -> bool:
-        """Whether a block is finished, by whomever."""
-        done = self._path(turn, block, "steps")
-        if done.exists():
-            return True
-        number = turn * blocks + block.number
-        if not claims.take(number):
-            return False
-        try:
-            if not done.exists():  # else written between the two questions
-                steps, kept = score(block.left, block.right)
-                write_array(self._path(turn, block, "kept"), kept)
-                write_array(done, steps)
-        finally:
-            claims.free(number)
-        return True
+    def _write(self, turn: int, block: Block, scores: Scores) -> None:
+        steps, kept = scores.together()
+        write_array(self._path(turn, block, "kept"), kept)
+        write_array(self._path(turn, block, "steps"), steps)  # last: it says that the block is finished
 
     def _path(self, turn: int, block: Block, what: str) -> Path:
         return self._folder / f"{what}-{turn}-{block.number:06d}.npy"
+
+
+def _await(written: Sequence[tuple[Block, Future[None]]], progress: Callable[[Block], None]) -> None:
+    for block, writing in written:
+        writing.result()
+        progress(block)

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from distill.metrics.allpairs.bands import merged
-from distill.metrics.allpairs.block import Keeping, Scorer
+from distill.metrics.allpairs.block import Scorer
 from distill.metrics.allpairs.engine import Engine, Shape, shape_for
 from distill.metrics.allpairs.pairing import Pairing
 from distill.metrics.allpairs.settle import InaccurateProduct
 from distill.metrics.allpairs.tiles import DeviceTiles
 from distill.metrics.allpairs.unit import error_bound
+from distill.metrics.allpairs.worker import Keeping
 from distill.types import UserError
 from metrics.allpairs.crowd import crowd
 from reference import allpairs as slow
@@ -28,7 +29,7 @@ def scorer(pairing: Pairing, shape: Shape) -> Scorer:
 
 
 def whole(pairing: Pairing, made: Scorer) -> tuple[np.ndarray, np.ndarray]:
-    steps, kept = made.score(range(len(pairing.gallery)), range(len(pairing.right)))
+    steps, kept = made.score(range(len(pairing.gallery)), range(len(pairing.right))).together()
     return steps, np.sort(kept)
 
 
@@ -69,7 +70,7 @@ def test_shapes_devices_and_blocks_agree_to_the_bit(name):
 def test_a_crowded_tail_is_not_kept_but_counted():
     pairing = PAIRINGS["one set"]
     few = Scorer(pairing, BANDS, Keeping(0.7, 5, 0.0), Engine(), SHAPES[2])
-    steps, kept = few.score(range(150), range(150))
+    steps, kept = few.score(range(150), range(150)).together()
     assert len(kept) <= 5 * SHAPES[2].threads
     np.testing.assert_array_equal(steps, whole(pairing, scorer(pairing, SHAPES[2]))[0])
 

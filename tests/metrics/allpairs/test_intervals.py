@@ -24,14 +24,11 @@ class Case:
         self.scores, self.same = slow.scored(pairing.gallery.features, pairing.gallery.identities, *other)
         rows = slow.pairs(len(pairing.gallery), None if pairing.probes is None else len(pairing.probes))
         self.persons = np.stack([side[at] for side, at in zip(pairing.persons, np.array(rows).T, strict=True)], axis=1)
-        self.points = [self.point(f) for f in FPRS]
+        slow_points = [slow.point(self.scores, self.same, fpr) for fpr in FPRS]
+        self.points = [Exact(fpr, found[1], found[0]) for fpr, found in zip(FPRS, slow_points, strict=True)]
         genuine = genuine_first(self.scores[self.same], self.persons[self.same][:, 0])
         self.resampler = Resampler(pairing, genuine, bootstrap, threads=2)
         self.drawn = draw(np.random.default_rng(bootstrap.seed), bootstrap.resamples, int(self.persons.max()) + 1)
-
-    def point(self, fpr: float) -> Exact:
-        threshold, accepted, _ = slow.point(self.scores, self.same, fpr)
-        return Exact(fpr, accepted, threshold)
 
     def highest(self, count: int):
         keep = np.argsort(-self.scores + 1e9 * self.same, kind="stable")[:count]

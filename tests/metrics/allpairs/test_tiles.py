@@ -10,10 +10,13 @@ from distill.metrics.allpairs.tiles import EVERYWHERE, DeviceTiles, HostTiles
 
 KINDS = [HostTiles(200), DeviceTiles(torch.device("cpu"))]
 CUTS = [
-    np.array([0.1, 0.12, 0.3, 0.35, 0.5, np.inf], np.float32),
-    np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, np.inf], np.float32),
-    np.array([-3, np.inf], np.float32),
-    np.array([0.2, 0.21], np.float32),
+    np.array(cuts, np.float32)
+    for cuts in (
+        [0.1, 0.12, 0.3, 0.35, 0.5, np.inf],
+        [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, np.inf],
+        [-3, np.inf],
+        [0.2, 0.21],
+    )
 ]
 
 
