@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distill.metrics.allpairs.block import KEPT
 from distill.metrics.allpairs.compiled import compiled
 from distill.metrics.allpairs.engine import Engine, shape_for
 from distill.metrics.allpairs.pairing import Faces, Pairing
 from distill.metrics.allpairs.settle import GENUINE, IMPOSTOR
+from distill.metrics.allpairs.worker import KEPT
 from distill.metrics.roc import Histogram
 
 BINS = 1 << 12
