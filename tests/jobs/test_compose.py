@@ -35,7 +35,7 @@ def test_load_gives_plain_typed_objects():
 
 
 def test_what_is_needed_is_asked_for_with_its_sentence():
-    with pytest.raises(UserError, match=r"^pairs is missing: a verification set, e\.g\. pairs=lfw\.bin$"):
+    with pytest.raises(UserError, match=r"^pairs is missing: verification sets, e\.g\. pairs=lfw\.bin, "):
         load("verify", ["model=x.onnx"])
     with pytest.raises(UserError, match=r"^data\.root is missing: the folder with the faces"):
         load("distill", ["data=recordio"])

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from distill.jobs import schema
+from distill.jobs.compose import JOBS
 
 
 def conf_classes() -> list[type]:
@@ -44,16 +45,6 @@ def test_every_class_belongs_to_a_job():
                 if inner not in reached and inner.__name__ in str(field.type):
                     reach(inner)
 
-    for name in (
-        "DistillConf",
-        "TeachConf",
-        "SignalsConf",
-        "ExportJobConf",
-        "CheckConf",
-        "VerifyConf",
-        "EmbedConf",
-        "EvaluateConf",
-        "ContactSheetConf",
-    ):
-        reach(getattr(schema, name))
+    for job in JOBS.values():
+        reach(job.conf)
     assert reached == set(conf_classes())
