@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from distill.ahead import ahead, batches
 from distill.data.faceset import DamagedImage
-from distill.features.ahead import ahead, batches
 from distill.features.face_list import FaceList
 from distill.features.rule import FUSIONS, NETWORK, RowRule
 from distill.features.video import frame_files, read_crop, read_video

@@ -22,15 +22,17 @@ from distill.jobs.build import check_targets
 from distill.jobs.schema import (
     CheckConf,
     ContactSheetConf,
-    CurvesConf,
     DataConf,
     DistillConf,
-    EmbedConf,
-    EvaluateConf,
     ExportJobConf,
-    IjbConf,
     SignalsConf,
     TeachConf,
+)
+from distill.jobs.scoring_schema import (
+    CurvesConf,
+    EmbedConf,
+    EvaluateConf,
+    IjbConf,
     VerifyConf,
 )
 from distill.jobs.suggest import explain

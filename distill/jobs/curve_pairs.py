@@ -10,7 +10,7 @@ from distill.export.curves import ModelCurves, SetCurves
 from distill.jobs.check import describe
 from distill.jobs.hard_pairs import of_verification
 from distill.jobs.model_file import distinct_names, model_file, model_name
-from distill.jobs.schema import CurvesConf
+from distill.jobs.scoring_schema import CurvesConf
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.operating import decades, fpr_grid, operating_points

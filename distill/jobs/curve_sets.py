@@ -20,7 +20,7 @@ from distill.jobs.evaluate import FEATURES, FILE
 from distill.jobs.hard_pairs import of_survey
 from distill.jobs.model_file import distinct_names, model_name
 from distill.jobs.run_folder import read_json
-from distill.jobs.schema import CurvesConf
+from distill.jobs.scoring_schema import CurvesConf
 from distill.metrics.allpairs.block import Engine
 from distill.metrics.allpairs.intervals import KEPT_PAIRS
 from distill.metrics.allpairs.pairing import Faces, Pairing

@@ -12,7 +12,7 @@ from distill.export.curves import CurvesPage, SetCurves, write_curves
 from distill.export.panels import COLOURS
 from distill.jobs.curve_pairs import verification_sets
 from distill.jobs.curve_sets import evaluated_sets, feature_sets
-from distill.jobs.schema import CurvesConf
+from distill.jobs.scoring_schema import CurvesConf
 from distill.tracking.summary import print_facts
 from distill.types import UserError
 

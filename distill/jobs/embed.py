@@ -13,7 +13,7 @@ from distill.features.rule import NETWORK, RowRule
 from distill.features.writer import FeatureWriter
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file, model_sha256
-from distill.jobs.schema import EmbedConf
+from distill.jobs.scoring_schema import EmbedConf
 from distill.tracking.summary import print_facts
 from distill.types import UserError
 from distill.waiting import waiting

@@ -22,7 +22,8 @@ from distill.jobs.check import check, describe
 from distill.jobs.embed import Makers, frame_quality, open_list, write_features
 from distill.jobs.model_file import model_file, model_sha256
 from distill.jobs.run_folder import write_json
-from distill.jobs.schema import EvaluateConf, LabelledListConf, ProtocolConf
+from distill.jobs.schema import ProtocolConf
+from distill.jobs.scoring_schema import EvaluateConf, LabelledListConf
 from distill.metrics.allpairs import FPRS, AllPairs, Engine, Faces, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
 from distill.protocol.board import Published

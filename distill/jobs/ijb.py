@@ -24,7 +24,7 @@ from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
 from distill.jobs.pooling import Pooling, pool_images
 from distill.jobs.run_folder import write_json
-from distill.jobs.schema import IjbConf, IjbTask
+from distill.jobs.scoring_schema import IjbConf, IjbTask
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.identification import Identification, identify, mean, mean_rows, search
 from distill.metrics.templates import Floats, pair_scores, template_features, verify_templates

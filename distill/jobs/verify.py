@@ -9,7 +9,7 @@ from distill.data.pairs import Pairs, read_pairs
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
 from distill.jobs.run_folder import write_json
-from distill.jobs.schema import VerifyConf
+from distill.jobs.scoring_schema import VerifyConf
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import Verification, verify

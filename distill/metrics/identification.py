@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.metrics.bootstrap import Bootstrap
+from distill.metrics.cells import Interval, interval_cell, value_cell
 
 FARS = (1e-1, 1e-2, 1e-3)
 RANKS = (1, 5, 10)
@@ -27,7 +28,6 @@ _BLOCK_SCORES = 1 << 22  # scores held at once: 34 MB
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
-Interval = tuple[float, float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,10 +151,15 @@ class Identification:
     def rows(self) -> list[tuple[str, str, str, str]]:
         """(quantity, exact value, value by the rule of published code, interval or why it is missing) for a table."""
         rows = [
-            (f"DIR at FAR {key}", _value(value), _value(self.dir_near_far[key]), self._note(f"dir_at_far.{key}"))
+            (
+                f"DIR at FAR {key}",
+                value_cell(value),
+                value_cell(self.dir_near_far[key]),
+                self._note(f"dir_at_far.{key}"),
+            )
             for key, value in self.dir_at_far.items()
         ]
-        rows += [(f"rank {key}", _value(value), "", self._note(f"cmc.{key}")) for key, value in self.cmc.items()]
+        rows += [(f"rank {key}", value_cell(value), "", self._note(f"cmc.{key}")) for key, value in self.cmc.items()]
         searched = f"{self.mated:,} mated, {self.strangers:,} strangers"
         return [*rows, ("probes", f"{self.mated + self.strangers:,}", "", f"{searched}, {self.identities:,} enrolled")]
 
@@ -162,7 +167,7 @@ class Identification:
         if key in self.missing:
             return self.missing[key]
         interval = self.intervals[key]
-        return "-" if interval is None else f"{interval[0]:.4f} … {interval[1]:.4f} ({self.confidence:.0%})"
+        return interval_cell(interval, self.confidence)
 
 
 def identify(found: Searches, probe_subject: Ints, identities: int, bootstrap: Bootstrap) -> Identification:
@@ -205,8 +210,8 @@ def mean(galleries: Sequence[Identification]) -> dict[str, dict[str, float | Non
 def mean_rows(over: Mapping[str, Mapping[str, float | None]]) -> list[tuple[str, str, str, str]]:
     """``mean`` for a table, in the columns of ``Identification.rows``."""
     exact, near = over["dir_at_far"], over["dir_near_far"]
-    rows = [(f"DIR at FAR {key}", _value(value), _value(near[key]), "") for key, value in exact.items()]
-    return rows + [(f"rank {key}", _value(value), "", "") for key, value in over["cmc"].items()]
+    rows = [(f"DIR at FAR {key}", value_cell(value), value_cell(near[key]), "") for key, value in exact.items()]
+    return rows + [(f"rank {key}", value_cell(value), "", "") for key, value in over["cmc"].items()]
 
 
 def _mean(values: Sequence[float | None], weights: Sequence[int]) -> float | None:
@@ -234,7 +239,3 @@ def _missing(found: Searches) -> dict[str, str]:
 
 def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole > 0 else np.nan
-
-
-def _value(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.metrics.bootstrap import Bootstrap
+from distill.metrics.cells import Interval, interval_cell, value_cell
 from distill.metrics.embedding import unit_vectors
 from distill.metrics.roc import curve, unsupported
 
@@ -28,7 +29,6 @@ _BLOCK_PAIRS = 4096  # two blocks of 512 float64 each take 17 MB
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.integer]
-Interval = tuple[float, float] | None
 
 
 def image_weights(template: Ints, medium: Ints, score: Floats) -> Floats:
@@ -90,19 +90,19 @@ class TemplateVerification:
         rows = [
             (
                 f"TPR at FPR {key}",
-                _value(value),
-                _value(self.tpr_near_fpr[key]),
+                value_cell(value),
+                value_cell(self.tpr_near_fpr[key]),
                 self.missing.get(key) or self._range(key),
             )
             for key, value in self.tpr_at_fpr.items()
         ]
-        rows.append(("ROC AUC", _value(self.auc), "", ""))
+        rows.append(("ROC AUC", value_cell(self.auc), "", ""))
         rows.append(("pairs", f"{self.pairs:,}", "", f"{self.genuine:,} genuine, {self.impostor:,} impostor"))
         return rows
 
     def _range(self, key: str) -> str:
         interval = self.intervals.get(key)
-        return self.over if interval is None else f"{interval[0]:.4f} … {interval[1]:.4f} ({self.confidence:.0%})"
+        return self.over if interval is None else interval_cell(interval, self.confidence)
 
 
 def verify_templates(scores: Floats, same: Bools, persons: Ints | None, bootstrap: Bootstrap) -> TemplateVerification:
@@ -179,7 +179,3 @@ def _falling(scores: Floats, rows: NDArray[np.intp]) -> NDArray[np.intp]:
 
 def _defined(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _value(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

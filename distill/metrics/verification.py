@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.metrics.bootstrap import Bootstrap, Weights
+from distill.metrics.cells import Interval, interval_cell, value_cell
 from distill.metrics.embedding import unit_vectors
 from distill.metrics.folds import FOLDS, FoldTable, fold_table
 from distill.metrics.roc import Histogram, RocPoints, curve, roc_curve, similarity_histogram, unsupported
@@ -17,7 +18,6 @@ from distill.types import UserError
 
 STANDARD = Bootstrap()
 FPRS = (1e-1, 1e-2, 1e-3, 1e-4)
-Interval = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,13 @@ class Verification:
         """(quantity, value, confidence interval or why it is missing) for a table."""
         over = self.intervals
         accuracy = f"{self.accuracy_mean:.2%} ± {self.accuracy_std:.2%}"
-        rows = [("accuracy", accuracy, _range(over.accuracy, over.confidence))]
-        rows.append(("ROC AUC", _value(self.auc), self.missing.get("auc") or _range(over.auc, over.confidence)))
+        rows = [("accuracy", accuracy, interval_cell(over.accuracy, over.confidence))]
+        rows.append(
+            ("ROC AUC", value_cell(self.auc), self.missing.get("auc") or interval_cell(over.auc, over.confidence))
+        )
         for key, value in self.tpr_at_fpr.items():
-            note = self.missing.get(f"tpr_at_fpr.{key}") or _range(over.tpr_at_fpr[key], over.confidence)
-            rows.append((f"TPR at FPR {key}", _value(value), note))
+            note = self.missing.get(f"tpr_at_fpr.{key}") or interval_cell(over.tpr_at_fpr[key], over.confidence)
+            rows.append((f"TPR at FPR {key}", value_cell(value), note))
         rows.append(("pairs", f"{self.pairs:,}", f"{self.genuine:,} genuine, {self.impostor:,} impostor"))
         return rows
 
@@ -189,11 +191,3 @@ def _intervals(
         seed=bootstrap.seed,
         over="pairs" if persons is None else "persons",
     )
-
-
-def _value(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _range(interval: Interval, confidence: float) -> str:
-    return "-" if interval is None else f"{interval[0]:.4f} … {interval[1]:.4f} ({confidence:.0%})"

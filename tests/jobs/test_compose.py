@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from distill.jobs.compose import conf_dir, config_hash, config_yaml, load, read_config
-from distill.jobs.schema import CheckConf, TrackingMode, VerifyConf
+from distill.jobs.schema import CheckConf, TrackingMode
+from distill.jobs.scoring_schema import VerifyConf
 from distill.types import UserError
 
 VERIFY = ("verify", ("model=a.onnx", "pairs=b.bin"))

@@ -1,4 +1,4 @@
-"""The schema holds no option that nobody reads: a knob connected to nothing is a bug."""
+"""The schemas hold no option that nobody reads: a knob connected to nothing is a bug."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import inspect
 import re
 from pathlib import Path
 
-from distill.jobs import schema
+from distill.jobs import schema, scoring_schema
 from distill.jobs.compose import JOBS
+
+SCHEMAS = (schema, scoring_schema)
 
 
 def conf_classes() -> list[type]:
-    return [c for _, c in inspect.getmembers(schema, inspect.isclass) if dataclasses.is_dataclass(c)]
+    found = {c for s in SCHEMAS for _, c in inspect.getmembers(s, inspect.isclass) if dataclasses.is_dataclass(c)}
+    return sorted(found, key=lambda c: c.__name__)
 
 
 def attributes_read(folder: Path) -> set[str]:
     """All names that stand behind a dot and are read, anywhere in the sources below ``folder``."""
-    sources = [p for p in folder.rglob("*.py") if p.name != "schema.py"]
+    sources = [p for p in folder.rglob("*.py") if p.stem not in {s.__name__.rpartition(".")[2] for s in SCHEMAS}]
     nodes = [n for p in sources for n in ast.walk(ast.parse(p.read_text(encoding="utf-8")))]
     return {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
 

@@ -6,9 +6,8 @@ import fcntl
 import os
 import shutil
 import signal
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
@@ -19,6 +18,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from distill.ahead import ahead
 from distill.data.pairs import write_pairs
 from distill.data.record_writer import RecordWriter
 from distill.data.synth.circumstances import EVERYDAY
@@ -99,7 +99,7 @@ def _pictured(sittings: list[Sitting], processes: int) -> Iterator[Iterator[list
     others = set(active_children())
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin_helper) as pool:
         try:
-            yield _in_order(pool, sittings, ahead=8 * processes)
+            yield ahead(pool, _sit, sittings, depth=8 * processes)
         except BrokenProcessPool:
             raise UserError(
                 "a process that draws faces was killed, perhaps for want of memory; the same command begins anew"
@@ -108,17 +108,6 @@ def _pictured(sittings: list[Sitting], processes: int) -> Iterator[Iterator[list
             for helper in set(active_children()) - others:
                 helper.terminate()  # a second Ctrl-C would find them waiting for ever
             raise
-
-
-def _in_order(pool: Executor, sittings: list[Sitting], ahead: int) -> Iterator[list[bytes]]:
-    """Every sitting's pictures; no more than ``ahead`` of them wait in memory or in line."""
-    begun: deque[Future[list[bytes]]] = deque()
-    for sitting in sittings:
-        begun.append(pool.submit(_sit, sitting))
-        if len(begun) > ahead:
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
 
 
 def _begin_helper() -> None:

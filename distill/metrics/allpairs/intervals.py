@@ -28,8 +28,7 @@ from distill.metrics.allpairs.compiled import compiled
 from distill.metrics.allpairs.pairing import Pairing
 from distill.metrics.allpairs.sample import DENSITY, LOWEST, Tails, sample_blocks
 from distill.metrics.bootstrap import CHUNK_ELEMENTS, CHUNK_ROWS, Bootstrap, draw
-
-Interval = tuple[float, float] | None
+from distill.metrics.cells import Interval
 
 KEPT_PAIRS = 1 << 20
 """Impostor pairs, and genuine pairs, that are kept with their persons."""

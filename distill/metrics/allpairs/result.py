@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
-from distill.metrics.allpairs.intervals import Interval, PointInterval
+from distill.metrics.allpairs.intervals import PointInterval
+from distill.metrics.cells import Interval
 
 
 class Found(NamedTuple):

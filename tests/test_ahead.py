@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from distill.features.ahead import ahead, batches
+from distill.ahead import ahead, batches
 
 
 def test_order_is_kept_and_all_is_done_once():

@@ -1,10 +1,10 @@
-"""Work that threads do a little ahead of whoever uses it, in order and with bounded memory."""
+"""Work that threads or processes do a little ahead of whoever uses it, in order and with bounded memory."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from itertools import islice
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def ahead(pool: ThreadPoolExecutor, work: Callable[[Item], Made], items: Iterable[Item], depth: int) -> Iterator[Made]:
+def ahead(pool: Executor, work: Callable[[Item], Made], items: Iterable[Item], depth: int) -> Iterator[Made]:
     """``work`` of every item in order, with at most ``depth`` results waiting; an error is raised in its turn."""
     queue: deque[Future[Made]] = deque()
     try:

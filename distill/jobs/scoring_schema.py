@@ -1,0 +1,163 @@
+"""Types of the configuration of the jobs that score what is there: pairs, lists, all pairs of a set, IJB, curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from omegaconf import MISSING
+
+from distill.jobs.schema import FaceKind, FrameFusion, ProtocolConf, needed
+
+
+@dataclass
+class VerifyConf:
+    """``make verify``: score an ONNX file or the student of a run on verification pairs."""
+
+    model: str = needed("an ONNX file or a run folder, e.g. model=student.onnx or model=runs/latest")
+    pairs: Any = field(
+        default=MISSING,
+        metadata={"what": "verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER"},
+    )
+    out: str | None = None
+    folds: int = 10
+    """Stretches of pairs, each judged by the threshold of the others; a file with a part of LFW has fewer than ten."""
+    batch_size: int = 64
+    bootstrap: int = 1000
+    """Resamplings behind each confidence interval."""
+    seed: int = 0
+    """Of the resamplings; 0 is that of every report."""
+
+
+class IjbTask(StrEnum):
+    verify = "verify"
+    identify = "identify"
+
+
+@dataclass
+class IjbDataConf:
+    root: str = needed("the folder of IJB-B or IJB-C with meta and loose_crop in it, e.g. data.root=/data/IJBC")
+
+
+@dataclass
+class IjbConf:
+    """``make ijb``: score an ONNX file or the student of a run on IJB-B or IJB-C, 1:1 or 1:N."""
+
+    model: str = needed("an ONNX file or a run folder, e.g. model=student.onnx or model=runs/latest")
+    data: IjbDataConf = field(default_factory=IjbDataConf)
+    task: IjbTask = IjbTask.verify
+    """``verify``: 1:1, TPR at FPR; ``identify``: 1:N, DIR at FAR and ranks."""
+    out: str | None = None
+    """Folder for figures and template features; null: that of the model."""
+    flip: bool = True
+    """Add the embedding of each crop's mirror image."""
+    detector_score: bool = True
+    """Weigh each image by the detector's score."""
+    batch_size: int = 64
+    bootstrap: int = 200
+    """Resamplings of persons behind each confidence interval."""
+    seed: int = 0
+
+
+@dataclass
+class EmbedConf:
+    """``make embed``: the feature file of a list of images or videos, as the challenge takes it."""
+
+    model: str = needed("an ONNX file or a run folder, e.g. model=runs/latest")
+    list: str = needed("the file with one image or video a line, e.g. list=filelist.txt")
+    root: str | None = None
+    """Folder that the paths in the list start from; null: that of the list."""
+    out: str = needed("the feature file to write, e.g. out=features.bin")
+    kind: FaceKind = FaceKind.image
+    flip: bool | None = None
+    """Whether the embedding of the mirror image is added; null: as the challenge does, for images."""
+    fusion: FrameFusion = FrameFusion.mean
+    """Of the frames of a video: ``mean`` of unit vectors; ``norm``, the same weighted by the embeddings' lengths;
+    ``network``, weighted by ``frame_quality``."""
+    consensus: bool = False
+    """Whether a frame of a video also counts by how far it agrees with the others."""
+    frame_quality: str | None = None
+    """The ONNX file that weighs frames, ``frame_quality.onnx`` of a run; with ``fusion=network``."""
+    batch_size: int = 64
+    fresh: bool = False
+    """Write anew what is there already or half written of something else."""
+
+
+@dataclass
+class LabelledListConf:
+    """A labelled set in the challenge's layout: faces below ``root``, and two files in it with a line for each."""
+
+    root: str = needed("the folder with filelist.txt and labels.txt, e.g. data.root=DIR (docs/features.md)")
+    list: str = "filelist.txt"
+    labels: str = "labels.txt"
+
+
+@dataclass
+class EvaluateConf:
+    """``make evaluate``: features, score and limits of an ONNX file, by one protocol of the challenge."""
+
+    model: str = needed("an ONNX file or a run folder, e.g. model=runs/latest")
+    data: LabelledListConf = field(default_factory=LabelledListConf)
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+    out: str | None = None
+    """Folder; null: ``evaluation-PROTOCOL`` beside the model."""
+    batch_size: int = 64
+    consensus: bool = False
+    """Whether a frame of a video also counts by how far it agrees with the others."""
+    frame_quality: str | None = None
+    """The ONNX file that weighs frames, with ``protocol.fusion=network``."""
+    fresh: bool = False
+    """Make the features anew where ``out`` holds those of another model or list."""
+    bootstrap: int = 1000
+    """Resamplings of the people behind each confidence interval."""
+    seed: int = 0
+    """Of the resamplings."""
+    max_memory_bytes: int = 2 << 30
+    """Bound for scoring the pairs."""
+    device: str = "cpu"
+    """Where pairs are multiplied, e.g. cuda."""
+
+
+@dataclass
+class LabelledFeaturesConf:
+    """The labelled set that feature files are of, in the challenge's layout."""
+
+    root: str | None = None
+    list: str = "filelist.txt"
+    labels: str = "labels.txt"
+
+
+@dataclass
+class CurvesConf:
+    """``make curves``: models compared on one page. What names files takes one, or a list."""
+
+    models: Any = None
+    """ONNX files or run folders, scored on ``pairs``."""
+    pairs: Any = None
+    """Verification sets (.bin)."""
+    evaluations: Any = None
+    """Folders that ``make evaluate`` wrote, or their evaluation.json."""
+    features: Any = None
+    """Feature files of the set that ``data`` names, one for each model."""
+    data: LabelledFeaturesConf = field(default_factory=LabelledFeaturesConf)
+    kind: FaceKind = FaceKind.image
+    """What the lines of ``data.list`` are."""
+    fprs: list[float] = field(default_factory=list)
+    """Rows of the threshold tables; none: 0.1, 0.01, and so on, as far as the pairs support them."""
+    every_pair: bool = True
+    """Look at all pairs of a labelled set: its whole curve, histogram and hardest pairs, in a second pass."""
+    hardest: int = 8
+    """Pairs of each kind that are shown for each model."""
+    show_faces: bool = False
+    """Show pictures of these pairs: faces belong to people, so only where that is permitted."""
+    out: str = "curves.html"
+    batch_size: int = 64
+    bootstrap: int = 1000
+    """Resamplings behind each band."""
+    seed: int = 0
+    """Of the resamplings; 0 is that of every report."""
+    max_memory_bytes: int = 2 << 30
+    """Bound for the pairs of a labelled set."""
+    device: str = "cpu"
+    """Where these pairs are multiplied for their thresholds, e.g. cuda."""
