@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from distill.metrics.allpairs.bands import Bands
-from distill.metrics.allpairs.engine import Engine, Shape
+from distill.metrics.allpairs.engine import Engine, Shape, threads_of_one_core
 from distill.metrics.allpairs.pairing import Faces, Pairing
 from distill.metrics.allpairs.strips import ByPerson, Shared, Strip, Tile
 from distill.metrics.allpairs.tiles import EVERYWHERE, DeviceTiles, HostTiles, Tiles
@@ -32,7 +32,7 @@ class Scorer:
     def score(self, left: range, right: range) -> Scores:
         """Score all pairs of these rows."""
         workers = [Worker(tiles, self._bands, self._keeping) for tiles in self.tiles]
-        with ThreadPoolExecutor(len(workers)) as pool:
+        with threads_of_one_core(len(workers)) as pool:
             for a, b in self._strips(left, right, pool):
                 todo = Shared(self._tiles(a, b))
                 persons = ByPerson(a, self._shape.tile), ByPerson(b, self._shape.tile)

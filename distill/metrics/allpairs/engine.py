@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,6 +35,11 @@ class Shape(NamedTuple):
     strip: int
     tile: int
     threads: int
+
+
+def threads_of_one_core(threads: int) -> ThreadPoolExecutor:
+    """Threads whose matrix products take one core each: torch keeps that number for every thread by itself."""
+    return ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def shape_for(engine: Engine, columns: int, threads: int) -> Shape:

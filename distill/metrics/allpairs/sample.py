@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from distill.metrics.allpairs.compiled import compiled
+from distill.metrics.allpairs.engine import threads_of_one_core
 from distill.metrics.allpairs.pairing import Pairing
 
 BLOCKS = 256
@@ -79,7 +79,7 @@ def sample_blocks(pairing: Pairing, seed: int, threads: int, density: float = DE
 def _each(pairing: Pairing, sample: tuple[int, float], threads: int, look: Callable[[Sampled], Any]) -> Iterator[Any]:
     seed, density = sample
     side = max(8, math.ceil(math.sqrt(density * pairing.impostor ** (2 / 3) / BLOCKS)))
-    with ThreadPoolExecutor(threads) as pool:
+    with threads_of_one_core(threads) as pool:
         for first in range(0, BLOCKS, 4 * threads):  # not all at once: results wait in memory
             numbers = range(first, min(first + 4 * threads, BLOCKS))
             yield from pool.map(lambda number: look(_block(pairing, side, (seed, number))), numbers)

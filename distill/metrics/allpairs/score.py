@@ -66,7 +66,7 @@ def score_all_pairs(
     fprs = _decades(pairing.impostor) if settings.fprs is None else settings.fprs
     if bad := [fpr for fpr in fprs if not 0 < fpr < 1]:
         raise UserError(f"FPR {bad[0]} is asked; expected numbers between 0 and 1")
-    with _one_thread_each(), tempfile.TemporaryDirectory() if work is None else nullcontext(work) as folder:
+    with _full_float32(), tempfile.TemporaryDirectory() if work is None else nullcontext(work) as folder:
         run = _Run(pairing, settings, WorkFolder(Path(folder), _inputs(pairing, fprs, settings.bootstrap)))
         return run.result(sorted(set(fprs), reverse=True))
 
@@ -88,10 +88,9 @@ def _inputs(pairing: Pairing, fprs: Sequence[float], bootstrap: Bootstrap | None
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Our threads multiply with one thread each, and in full float32; as it was before afterwards."""
+def _full_float32() -> Iterator[None]:
+    """Products in full float32; the number of threads, which ours change for all, is as it was before afterwards."""
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    torch.set_num_threads(1)
     torch.set_float32_matmul_precision("highest")
     try:
         yield

@@ -19,7 +19,7 @@ from distill.metrics.allpairs.unit import Rows
 EVERYWHERE = -(1 << 40)
 """A ``beyond`` that leaves nothing out."""
 
-HOST_ROWS, DEVICE_ROWS = 1024, 16384
+HOST_ROWS, DEVICE_ROWS = 1536, 16384
 """Sides of a tile: large enough for the matrix product, small enough for a CPU's cache."""
 
 BYTES_OF_A_PRODUCT = 12

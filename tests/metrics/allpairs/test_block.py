@@ -87,7 +87,7 @@ def test_products_of_less_than_float32_are_noticed():
 
 
 def test_the_bound_sets_the_sizes():
-    assert shape_for(Engine(), 512, 2) == Shape((2 << 30) // (32 * 512), 1024, 2)
+    assert shape_for(Engine(), 512, 2) == Shape((2 << 30) // (32 * 512), 1536, 2)
     small = shape_for(Engine(max_memory_bytes=1 << 20), 512, 2)
     assert 2 * small.strip * 512 * 4 + 2 * small.tile**2 * 12 <= 1 << 19
     with pytest.raises(UserError, match="max_memory_bytes is 1000; 512 columns need 131072 or more"):
