@@ -43,7 +43,7 @@ are seen clean."""
 
 
 class Embedded(NamedTuple):
-    """What is known of the pool: embeddings [n 2 POOL d], and qualities [n 2 POOL] of two makes.
+    """What is known of the pool: embeddings [n 2 POOL d], and concentrations [n 2 POOL] in parts of d of two makes.
 
     ``kappa`` is None for a recogniser that does not say its own.
     """
@@ -71,11 +71,11 @@ def rules(known: bool) -> dict[str, Rule]:
         "norm": lambda v: norm_weighted(v.frames),
         "separate": lambda v: weighted_template(v.frames, v.separate),
         "consensus": lambda v: consensus_template(v.frames),
-        "separate_consensus": lambda v: consensus_template(v.frames, v.separate),
+        "separate_consensus": lambda v: consensus_template(v.frames, v.separate, v.separate),
     }
     if known:
         found["learned"] = lambda v: weighted_template(v.frames, _given(v.kappa))
-        found["learned_consensus"] = lambda v: consensus_template(v.frames, _given(v.kappa))
+        found["learned_consensus"] = lambda v: consensus_template(v.frames, _given(v.kappa), _given(v.kappa))
     return found
 
 

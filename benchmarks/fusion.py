@@ -1,20 +1,21 @@
 """How to fuse the frames of a video: mean, lengths, learned quality, consensus, a separate network, on videos of known
 severity.
 
-    nice .venv/bin/python benchmarks/fusion.py DATA_ROOT [--images 16000] [--people 350] [--jobs 2]
+    .venv/bin/python benchmarks/fusion.py DATA_ROOT [--images 72000] [--people 400] [--jobs 2]
 
 DATA_ROOT holds labelled/ and singles/ (RecordIO) and reference_teacher.onnx. People are held out of labelled/ before
 anything is trained: some to choose by (--choose), the rest to report. Of each, one half of the pictures makes one
 video, the other half another, so that both share a person and no picture; all videos are compared with all. A video has
 eight frames (benchmarks/frames.py), and CONDITIONS in benchmarks/fused_videos.py say of which kinds.
 
-The student is distilled from DATA_ROOT/reference_teacher.onnx with experiment=quality, the separate network beside it
-with student=vargnet_frame_quality. All rules see the same embeddings: "norm" has the lengths that the recogniser's
-embedding has by itself, "learned" those of the quality head. The reference teacher's own embeddings are fused too, with
-the separate network. Synthetic people (distill/data/synth), whom no network here has seen, make further videos.
+The student is distilled from DATA_ROOT/reference_teacher.onnx with experiment=quality; then its head and the separate
+network learn with experiment=quality_head, each from the student itself. All rules see the same embeddings: "norm" has
+the lengths that the recogniser's embedding has by itself, "learned" those of the head. The reference teacher's own
+embeddings are fused too, with the separate network of the student. Synthetic people (distill/data/synth), whom no
+network here has seen, make further videos.
 
 Runs and embeddings are kept below runs/fusion, so that a stopped benchmark continues; figures go to
-benchmarks/results/fusion.json. With --jobs N a run gets an Nth of the cores.
+benchmarks/results/fusion.json.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from held_out import Album, albums, embedded, hold_out, synthetic_albums
 
 RESULT = Path(__file__).parent / "results" / "fusion.json"
 RUNS = Path("runs") / "fusion"
+HEAD_IMAGES = 16_000
+"""Length of the runs of the heads in image-steps."""
 HELD_OUT = 600
 """People whom nothing is trained on, of whom a run uses some."""
 
@@ -54,21 +57,19 @@ def main() -> int:
 
 
 def _train(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """The student with its head, then the separate network beside it; their metrics."""
+    """The student, then its head and the separate network; their metrics."""
     data: Path = arguments.data
-    given = [
-        *("teacher=onnx", f"teacher.weights={data / 'reference_teacher.onnx'}"),
-        *(f"data.root={RUNS / 'faces' / 'train'}", f"data.transfer=[{data / 'singles'}]"),
-        *(f"data.pairs={data / 'lfw_dev.bin'}", "experiment=quality"),
-    ]
+    own = [f"data.root={RUNS / 'faces' / 'train'}", f"data.pairs={data / 'lfw_dev.bin'}"]
+    taught = [*own, "teacher=onnx", f"teacher.weights={data / 'reference_teacher.onnx'}"]
+    taught.append(f"data.transfer=[{data / 'singles'}]")
     store = RUNS / "signals"
-    _call(["signals", *given[:-1], "data.augment.shift_px=0", f"out={store}"])
-    given += [f"signals={store}", "tracking=none"]
-    length = [f"trainer.images={arguments.images}", "trainer.small_fraction=0.85", "trainer.checkpoint_every_steps=25"]
-    found = dict(distilled({"student": [*given, *length]}, RUNS, arguments.jobs))
-    beside = ["student=vargnet_frame_quality", "objective=quality_alone", f"student.init={RUNS / 'student'}"]
-    short = [f"trainer.images={arguments.images // 4}", "trainer.small_fraction=0"]
-    return found | dict(distilled({"frame_quality": [*given, *beside, *short]}, RUNS, arguments.jobs))
+    _call(["signals", *taught, "data.augment.shift_px=0", f"out={store}"])
+    length = [f"trainer.images={arguments.images}", "trainer.small_fraction=0.85"]
+    student = [*taught, *length, "experiment=quality", f"signals={store}", "tracking=none"]
+    found = dict(distilled({"student": student}, RUNS, 1))
+    head = [*own, "experiment=quality_head", f"student.init={RUNS / 'student'}", f"trainer.images={HEAD_IMAGES}"]
+    later = {"head": head, "frame_quality": [*head, "student=vargnet_frame_quality"]}
+    return found | dict(distilled({name: [*o, "tracking=none"] for name, o in later.items()}, RUNS, arguments.jobs))
 
 
 def _call(words: list[str]) -> None:
@@ -86,7 +87,7 @@ def _sets(folder: Path, arguments: argparse.Namespace) -> dict[str, list[Album]]
 
 def _networks(name: str, people: list[Album], arguments: argparse.Namespace) -> dict[str, Embedded]:
     """The same frames in the student's embeddings and in the reference teacher's."""
-    runs = {"student": RUNS / "student", "frame_quality": RUNS / "frame_quality"}
+    runs = {"head": RUNS / "head", "frame_quality": RUNS / "frame_quality"}
     teacher = arguments.data / "reference_teacher.onnx"
     return embedded(people, runs, teacher, RUNS / f"frames-{name}-{len(people)}")
 
@@ -130,12 +131,12 @@ def _told(arguments: argparse.Namespace) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA_ROOT")
-    parser.add_argument("--images", type=int, default=16_000, help="length of the student's run in image-steps")
-    parser.add_argument("--people", type=int, default=350, help="held out to report")
-    parser.add_argument("--choose", type=int, default=60, help="held out to choose by")
+    parser.add_argument("--images", type=int, default=72_000, help="length of the student's run in image-steps")
+    parser.add_argument("--people", type=int, default=400, help="held out to report")
+    parser.add_argument("--choose", type=int, default=100, help="held out to choose by")
     parser.add_argument("--synthetic", type=int, default=150, help="synthetic people")
     parser.add_argument("--seed", type=int, default=1, help="of the videos")
-    parser.add_argument("--jobs", type=int, default=2, help="runs share the cores as if so many ran side by side")
+    parser.add_argument("--jobs", type=int, default=2, help="heads that learn side by side")
     return parser.parse_args()
 
 

@@ -76,7 +76,7 @@ def synthetic_albums(people: int) -> list[Album]:
 def embedded(people: list[Album], runs: Mapping[str, Path], teacher: Path, folder: Path) -> dict[str, Embedded]:
     """Every network on the same frames; ``folder`` holds what was computed before."""
     box = kept(folder / "teacher.npz", people, lambda: by_teacher(teacher))
-    student = kept(folder / "student.npz", people, lambda: by_student(runs["student"]))
+    student = kept(folder / "student.npz", people, lambda: by_student(runs["head"]))
     separate = kept(folder / "separate.npz", people, lambda: by_separate(runs["frame_quality"]))["quality"]
     return {
         "student": Embedded(student["frames"], separate, student["kappa"]),

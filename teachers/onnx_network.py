@@ -27,6 +27,9 @@ from teachers.weights import sha256
 METADATA_KEY = "preprocessing"
 """Key of ``metadata_props`` under which our exporter writes the preprocessing as JSON."""
 
+CONCENTRATION = "concentration"
+"""Key of ``metadata_props`` for a file that says how far it can be trusted (``distill/students/quality.py``)."""
+
 Source = Literal["given", "metadata", "card", "default"]
 
 FREE_BATCH = 8  # images a run where the file leaves the batch open: beyond that, caches lose more than calls gain
@@ -81,7 +84,8 @@ class OnnxNetwork(FaceNetwork):
 
     ``preprocessing_source`` says where the preprocessing comes from, ``output_name`` which output is read and
     ``batch`` the fixed batch size or None. ``threads`` defaults to PyTorch's number. ``width`` is that of the output
-    that is wanted; by default any above 1, for what is 1 wide is no embedding.
+    that is wanted; by default any above 1, for what is 1 wide is no embedding. ``says_concentration`` is whether the
+    length of what comes out is a concentration kappa: in parts of d for what is 1 wide.
     """
 
     def __init__(
@@ -97,9 +101,10 @@ class OnnxNetwork(FaceNetwork):
         self._width = width
         self._session = _open(self.path)
         self._read_input()
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.says_concentration = CONCENTRATION in metadata
         self.preprocessing_source: Source = "given"
         if preprocessing is None:
-            metadata = self._session.get_modelmeta().custom_metadata_map
             preprocessing, self.preprocessing_source = find_preprocessing(self.path, metadata)
         self.preprocessing = preprocessing
         self.output_name, self.embedding_dim = self._choose_output()

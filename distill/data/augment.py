@@ -15,7 +15,7 @@ import simplejpeg
 
 from distill.types import CROP_PX, UserError
 
-_DRAWS = 24
+_DRAWS = 25
 _GREY = 127
 
 
@@ -51,9 +51,12 @@ class Augmentation:
     jpeg_min_quality: int = 30
     erase: float = 0.0
     erase_max_share: float = 0.2  # of the image's area
+    cover: float = 0.0  # by what is there upside down
+    cover_max_share: float = 0.6
 
     def __post_init__(self) -> None:
-        shares = ("mirror", "colour", "gray", "blur", "low_resolution", "jpeg", "erase", "erase_max_share")
+        often = ("mirror", "colour", "gray", "blur", "low_resolution", "jpeg", "erase", "cover")
+        shares = (*often, "erase_max_share", "cover_max_share")
         strengths = ("scale", "brightness", "contrast", "saturation")
         ranges = {
             **{name: (0.0, 1.0) for name in shares},
@@ -87,7 +90,9 @@ class Augmentation:
         return bool(rng.random() < self.mirror)
 
     def _degraded(self, image: np.ndarray, draws: Sequence[float]) -> np.ndarray:
-        """Low resolution, JPEG and erasing, in this order."""
+        """Covering, low resolution, JPEG and erasing, in this order."""
+        if draws[9] < self.cover:
+            image = self._covered(image, draws[10:14])
         if draws[0] < self.low_resolution:
             side_px = self.low_resolution_min_px + int(draws[1] * (CROP_PX - self.low_resolution_min_px))
             small = cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_AREA)
@@ -123,14 +128,27 @@ class Augmentation:
         return cv2.addWeighted(image, 1 + saturation, _grey(image), -saturation, 0)
 
     def _erased(self, image: np.ndarray, draws: Sequence[float]) -> np.ndarray:
-        """A grey rectangle, at most half as high as wide or the reverse, that lies wholly inside."""
-        area = draws[0] * self.erase_max_share * CROP_PX**2
-        aspect = 2 ** (2 * draws[1] - 1)
-        width, height = (min(CROP_PX, round((area * a) ** 0.5)) for a in (aspect, 1 / aspect))
-        left, top = int(draws[2] * (CROP_PX - width + 1)), int(draws[3] * (CROP_PX - height + 1))
+        """A grey rectangle."""
+        where = _rectangle(self.erase_max_share, draws)
         image = image.copy()
-        image[top : top + height, left : left + width] = _GREY
+        image[where] = _GREY
         return image
+
+    def _covered(self, image: np.ndarray, draws: Sequence[float]) -> np.ndarray:
+        """A rectangle of the upside-down image: with texture like a face's, and no face."""
+        where = _rectangle(self.cover_max_share, draws)
+        covered = image.copy()
+        covered[where] = image[::-1][where]
+        return covered
+
+
+def _rectangle(max_share: float, draws: Sequence[float]) -> tuple[slice, slice]:
+    """Rows and columns of a part of the crop, at most half as high as wide or the reverse, wholly inside."""
+    area = draws[0] * max_share * CROP_PX**2
+    aspect = 2 ** (2 * draws[1] - 1)
+    width, height = (min(CROP_PX, round((area * a) ** 0.5)) for a in (aspect, 1 / aspect))
+    left, top = int(draws[2] * (CROP_PX - width + 1)), int(draws[3] * (CROP_PX - height + 1))
+    return slice(top, top + height), slice(left, left + width)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

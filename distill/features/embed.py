@@ -43,7 +43,8 @@ _READ_AHEAD_BATCHES = 2
 class FaceRows:
     """Makes the rows of a list; every error names the line and the file.
 
-    ``quality`` gives the weights [b 1] of frames where the rule's fusion is ``NETWORK``.
+    ``quality`` gives the weights [b 1] of frames where the rule's fusion is ``NETWORK``. ``concentrated`` says that the
+    rule's weights are concentrations, in parts of d or as lengths, which consensus then knows what to expect from.
     """
 
     faces: FaceList
@@ -51,6 +52,7 @@ class FaceRows:
     rule: RowRule
     batch_size: int
     quality: Embedder | None = None
+    concentrated: bool = False
 
     def __post_init__(self) -> None:
         assert (self.quality is not None) == (self.rule.fusion == NETWORK)
@@ -89,7 +91,13 @@ class FaceRows:
         if not self.rule.consensus:
             return np.sum([weighted_sum(found, weights, place) for found, weights in weighed], axis=0)
         found, weights = (np.concatenate(parts) for parts in zip(*weighed, strict=True))
-        return weighted_sum(found, weights * consensus_weights(found, name=place), place)
+        return weighted_sum(found, weights * consensus_weights(found, self._expected(weights), name=place), place)
+
+    def _expected(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """The concentrations [f] of frames in parts of d, where their weights are that."""
+        if not self.concentrated:
+            return None
+        return weights if self.rule.fusion == NETWORK else weights / self.embedder.embedding_dim
 
     def _weighed(self, images: Tensor, place: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Embeddings [b d] of frames, and how much each counts [b] by itself."""

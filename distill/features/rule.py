@@ -8,7 +8,8 @@ from distill.features.face_list import Kind
 from distill.metrics.frames import equal_weights, length_weights
 from distill.types import UserError
 
-FUSIONS = {"mean": equal_weights, "norm": length_weights}
+LENGTHS = "norm"
+FUSIONS = {"mean": equal_weights, LENGTHS: length_weights}
 """How much each frame of a video counts: embeddings [f d] of some of its frames to their weights [f]."""
 
 NETWORK = "network"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from distill.features.embed import FaceRows
 from distill.features.face_list import FaceList, Kind, find_faces, read_lines
 from distill.features.feature_file import file_bytes, verify_features
-from distill.features.rule import NETWORK, RowRule
+from distill.features.rule import LENGTHS, NETWORK, RowRule
 from distill.features.writer import FeatureWriter
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file, model_sha256
@@ -71,13 +71,19 @@ class Makers(NamedTuple):
     network: OnnxNetwork
     quality: OnnxNetwork | None = None
 
+    def say_concentrations(self, rule: RowRule) -> bool:
+        """Whether the weights of frames are concentrations: those of students and networks that learned them here."""
+        if self.quality is not None:
+            return self.quality.says_concentration
+        return rule.fusion == LENGTHS and self.network.says_concentration
+
 
 def write_features(makers: Makers, faces: FaceList, rule: RowRule, batch_size: int, out: Path, fresh: bool) -> None:
     """Write the rows that are missing in ``out``, and verify all of them."""
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}; expected at least 1")
     network, quality = makers
-    rows = FaceRows(faces, network, rule, batch_size, quality)
+    rows = FaceRows(faces, network, rule, batch_size, quality, makers.say_concentrations(rule))
     with FeatureWriter(out, (len(faces), network.embedding_dim), _made_of(rows, makers), fresh) as writer:
         if writer.done:
             print(f"{out}: {writer.done:,} of {len(faces):,} rows are there already")

@@ -17,7 +17,9 @@ from distill.jobs.check import limits
 from distill.jobs.recipe import STUDENT_INPUT
 from distill.jobs.schema import ExportConf, ProtocolConf
 from distill.protocol.verdict import judge
+from distill.students.quality import QualityEstimate, WithQuality
 from distill.types import FaceNetwork
+from teachers.onnx_network import CONCENTRATION
 
 
 def parity_images(pairs: Pairs, count: int) -> Tensor:
@@ -49,4 +51,6 @@ def rehearse(network: FaceNetwork, conf: ExportConf, protocol: ProtocolConf) -> 
 
 def described(network: nn.Module, width: int, run: str) -> dict[str, str]:
     """The metadata of a file that is written here; ``width`` is that of its output."""
-    return describe(network, width, STUDENT_INPUT, run, f"face-distill {version('face-distill')}")
+    said = describe(network, width, STUDENT_INPUT, run, f"face-distill {version('face-distill')}")
+    trusted = isinstance(network, WithQuality | QualityEstimate)
+    return said | ({CONCENTRATION: "length"} if trusted else {})

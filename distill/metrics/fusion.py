@@ -3,11 +3,15 @@
 ``distill/metrics/frames.py`` has the sums that weights go into. They are running sums, and so is a weighted template
 whose weights come with each frame: a student's lengths or a separate network's word.
 
-Consensus is about the set, which no weight of a single frame can know: a sharp frame of somebody else. Each frame is
-compared with the template of the others, and what disagrees loses weight; iteratively reweighted means are the standard
-form of robust estimates (Holland and Welsch, Communications in Statistics A6, 1977). That a frame loses all of it where
-it disagrees (a redescending weight) is our choice, as is the scale: the agreement of the video's better half. Clean
-frames so keep their weights, whatever level of agreement the network or the video has.
+Consensus is about the set, which no weight of a single frame can know: a sharp frame of somebody else. What disagrees
+with the other frames loses weight; iteratively reweighted means are the standard form of robust estimates (Holland and
+Welsch, Communications in Statistics A6, 1977). That a frame loses all of it where it disagrees (a redescending weight)
+is our choice, as is the scale, which is the agreement of the video's better half. Clean frames so keep their weights,
+whatever level of agreement the network or the video has.
+
+Frames that are bad alike agree with each other more than with the good ones: five that the same hand covers outvote
+three that show a face. Concentrations say how much agreement there should be. Frames are then compared with that, and a
+video whose frames agree as they should keeps all of them.
 """
 
 from __future__ import annotations
@@ -21,10 +25,12 @@ from distill.types import UserError
 
 Floats = NDArray[np.float64]
 
+TOLERANCE = 0.6
+"""Relative agreement from which on a frame keeps its whole weight: pose and light, too, make frames differ."""
 SHARPNESS = 2.0
-"""Power of a frame's relative agreement."""
-ROUNDS = 5
-"""Rounds of reweighting; three are nearly the end of it."""
+"""Power of a frame's agreement below that."""
+ROUNDS = 10
+"""Rounds of reweighting; below the tolerance a weight falls with every round."""
 
 
 def weighted_template(embeddings: NDArray[np.floating], weights: NDArray[np.floating], name: str = "frames") -> Floats:
@@ -37,39 +43,63 @@ def weighted_template(embeddings: NDArray[np.floating], weights: NDArray[np.floa
 
 
 def consensus_template(
-    embeddings: NDArray[np.floating], weights: NDArray[np.floating] | None = None, name: str = "frames"
+    embeddings: NDArray[np.floating],
+    weights: NDArray[np.floating] | None = None,
+    concentrations: NDArray[np.floating] | None = None,
+    name: str = "frames",
 ) -> Floats:
     """The unit vector [d] of a video whose frames [f d] count by weights [f], or alike, and by how far they agree."""
     start = equal_weights(embeddings) if weights is None else checked_weights(weights, len(embeddings), name)
-    return weighted_template(embeddings, start * consensus_weights(embeddings, name=name), name)
+    return weighted_template(embeddings, start * consensus_weights(embeddings, concentrations, name=name), name)
 
 
 def consensus_weights(
-    embeddings: NDArray[np.floating], sharpness: float = SHARPNESS, rounds: int = ROUNDS, name: str = "frames"
+    embeddings: NDArray[np.floating],
+    concentrations: NDArray[np.floating] | None = None,
+    sharpness: float = SHARPNESS,
+    rounds: int = ROUNDS,
+    name: str = "frames",
 ) -> Floats:
     """How far each frame [f d] agrees with the others: [f] in [0, 1], to the power of ``sharpness``.
 
-    Agreement is the cosine to the sum of the other frames, weighted by the round before, 0 where that is negative, in
-    parts of its median and 1 above. Every frame has one vote, however good it is: a stranger seen sharply would
-    otherwise outvote a person seen dimly. One or two frames agree alike and keep their weights. O(f d) a round.
+    Agreement is the mean cosine to the other frames, weighted by the round before, 0 where that is negative, in parts
+    of its median; ``TOLERANCE`` of that is enough for full weight. With ``concentrations`` [f], in parts of d, it is
+    taken in parts of what it should be, and the median counts as 1 where it is more. Every frame has one vote, however
+    good it is: a stranger seen sharply would otherwise outvote a person seen dimly. One or two frames keep their
+    weights. O(f d) a round.
     """
     directions = unit_vectors(embeddings, name)
+    expected = np.ones(len(directions)) if concentrations is None else mean_cosine(concentrations)
+    most = np.inf if concentrations is None else 1.0
     weights = np.ones(len(directions))
     for _ in range(rounds if len(directions) > 2 else 0):
-        agreement = np.maximum(leave_one_out_cosines(directions, weights), 0)
-        reference = float(np.sort(agreement)[len(agreement) // 2])
+        agreement = np.maximum(relative_agreement(directions, expected, weights), 0)
+        reference = min(float(np.sort(agreement)[len(agreement) // 2]), most)
         if reference == 0:  # most frames have nothing in common: there is no consensus to follow
             return np.ones(len(directions))
-        weights = np.minimum(agreement / reference, 1) ** sharpness
+        weights = np.minimum(agreement / (TOLERANCE * reference), 1) ** sharpness
     return weights
 
 
-def leave_one_out_cosines(directions: Floats, weights: Floats) -> Floats:
-    """Cosine [f] of each unit vector [f d] with the weighted sum of all others; 0 where these cancel out."""
-    total = weights @ directions
-    along = directions @ total - weights
-    length = np.sqrt(np.maximum(total @ total - 2 * weights * (along + weights) + weights**2, 0))
-    return np.divide(along, length, out=np.zeros_like(along), where=length > 1e-9)
+def relative_agreement(directions: Floats, expected: Floats, weights: Floats) -> Floats:
+    """Mean cosine [f] of each unit vector [f d] with all others, by their weights [f], in parts of the expected one.
+
+    ``expected`` [f] is each frame's cosine to its person; errors of two frames are taken as independent, so that their
+    own cosine is the product. 0 where no other frame has weight.
+    """
+    found = directions @ (weights @ directions) - weights
+    due = expected * (weights @ expected) - weights * expected**2
+    return np.divide(found, due, out=np.zeros_like(found), where=due > 1e-9)
+
+
+def mean_cosine(concentrations: NDArray[np.floating]) -> Floats:
+    """Expected cosine [f] to the centre of a von Mises-Fisher distribution, of kappa [f] in parts of d.
+
+    I_{d/2}(kappa) / I_{d/2-1}(kappa) for large d: 2 x / (1 + sqrt(1 + 4 x^2)) (Amos, Mathematics of Computation 28,
+    1974, bounds it from both sides; for 512 dimensions they differ by less than 0.002).
+    """
+    x = np.asarray(concentrations, np.float64)
+    return 2 * x / (1 + np.sqrt(1 + 4 * x**2))
 
 
 def checked_weights(weights: NDArray[np.floating], frames: int, name: str) -> Floats:

@@ -11,9 +11,18 @@ from distill.types import UserError
 
 NOTHING = {"mirror": 0.0, "shift_px": 0}
 EVERYTHING = Augmentation(
-    mirror=0.5, shift_px=6, scale=0.1, colour=0.5, gray=0.2, blur=0.5, low_resolution=0.5, jpeg=0.5, erase=0.5
+    mirror=0.5,
+    shift_px=6,
+    scale=0.1,
+    colour=0.5,
+    gray=0.2,
+    blur=0.5,
+    low_resolution=0.5,
+    jpeg=0.5,
+    erase=0.5,
+    cover=0.5,
 )
-SWITCHES = ("mirror", "colour", "gray", "blur", "low_resolution", "jpeg", "erase")
+SWITCHES = ("mirror", "colour", "gray", "blur", "low_resolution", "jpeg", "erase", "cover")
 
 
 def apply(image: np.ndarray, index: int = 0, /, **settings: float) -> np.ndarray:
@@ -53,7 +62,7 @@ def test_draws_of_one_operation_do_not_depend_on_another(picture) -> None:
 @pytest.mark.parametrize("name", SWITCHES)
 def test_happens_as_often_as_it_says(picture, name: str) -> None:
     image = picture(0)
-    settings = {name: 0.3, "erase_max_share": 1.0}
+    settings = {name: 0.3, "erase_max_share": 1.0, "cover_max_share": 1.0}
     changed = sum(not np.array_equal(apply(image, i, **settings), image) for i in range(1000))
     assert 240 < changed < 360  # four standard deviations
 
@@ -125,6 +134,17 @@ def test_erasing_is_one_grey_rectangle_within_its_area() -> None:
         assert erased.sum() == len(rows) * len(columns) <= 0.26 * 112**2
         if len(rows) > 20:
             assert 0.45 <= len(rows) / len(columns) <= 2.2
+
+
+def test_covering_is_one_rectangle_of_the_upside_down_image() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (112, 112, 3), np.uint8)
+    for index in range(100):
+        covered = apply(image, index, cover=1.0, cover_max_share=0.4)
+        changed = (covered != image).any(2)
+        rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        where = np.ix_(rows, columns)
+        assert np.array_equal(covered[where], image[::-1][where])
+        assert len(rows) * len(columns) <= 0.41 * 112**2
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,27 @@ def test_frames_count_by_a_network_and_by_how_far_they_agree(videos, network: On
     )
 
 
+def test_consensus_expects_what_concentrations_say(videos, network: OnnxNetwork):
+    faces, frames = videos
+
+    def made(fusion: str, quality: Clearness | None = None) -> np.ndarray:
+        rows = FaceRows(faces, network, RowRule("video", False, fusion, consensus=True), 2, quality, concentrated=True)
+        return np.concatenate(list(rows.made(range(len(faces)))))
+
+    found = [np.stack([embed(crop) for crop in crops]) for crops in frames]
+    light = [[clearness(crop) for crop in crops] for crops in frames]
+    lengths = [np.linalg.norm(f, axis=1) for f in found]
+    for fusion, quality, weights, scale in (
+        ("network", Clearness(), light, 1),
+        ("norm", None, lengths, len(found[0][0])),
+    ):
+        expected = []
+        for f, w in zip(found, weights, strict=True):
+            agreed = consensus(f, SHARPNESS, ROUNDS, [x / scale for x in w]) if len(f) > 2 else [1.0] * len(f)
+            expected.append(template(f, np.multiply(w, agreed).tolist()))
+        np.testing.assert_allclose(made(fusion, quality), expected, atol=1e-5)
+
+
 def test_a_weight_that_is_none_names_its_video(videos, network: OnnxNetwork):
     class Backwards(Clearness):
         def embed(self, images: Tensor) -> Tensor:

@@ -10,11 +10,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from distill.cli import main
 from distill.export.parity import random_images
 from distill.students.vargnet import VarGNet
+from teachers.onnx_network import OnnxNetwork
 from teachers.weights import save_weights
 
 Options = Callable[..., list[str]]
@@ -59,6 +61,23 @@ def test_a_head_learns_beside_a_frozen_recogniser(quality: Options, recogniser: 
     again = quality("vargnet_quality", *more, f"student.init={folder}", "run.name=again")
     assert main(["distill", *again]) == 0
     assert not (folder / "frame_quality.onnx").exists()
+    assert OnnxNetwork(folder / "student.onnx").says_concentration
+
+
+def test_a_student_is_the_teacher_of_its_own_head(quality: Options, recogniser: Path, tmp_path: Path):
+    """experiment=quality_head needs nothing but a finished run, and teaches from that run's own file."""
+    more = [f"student.init={recogniser}", "student.network.learning=frozen", "run.name=first"]
+    assert main(["distill", *quality("vargnet_quality", *more)]) == 0
+    first = tmp_path / "runs" / "first"
+    given = [o for o in quality("vargnet_quality") if not o.startswith(("teacher", "experiment"))]
+    given += ["experiment=quality_head", f"student.init={first}", "run.name=head", "teacher.check=false"]
+    assert main(["distill", *given, "trainer.images=256"]) == 0
+    conf = yaml.safe_load((tmp_path / "runs" / "head" / "config.yaml").read_text())
+    assert conf["teacher"]["weights"] == f"{first}/student.onnx"
+    assert conf["objective"]["terms"]["quality"]["loss"]["target"] == "centre"
+    before, after = (load_file(tmp_path / "runs" / name / "student.safetensors") for name in ("first", "head"))
+    assert all(torch.equal(after[k], v) for k, v in before.items() if k.startswith("recogniser."))
+    assert not torch.equal(after["quality.last.weight"], before["quality.last.weight"])
 
 
 def test_a_separate_network_is_written_as_a_file(quality: Options, recogniser: Path, tmp_path: Path):
@@ -67,6 +86,7 @@ def test_a_separate_network_is_written_as_a_file(quality: Options, recogniser: P
     folder = tmp_path / "runs" / "beside"
     weights, embeddings = run(folder / "frame_quality.onnx"), run(folder / "student.onnx")
     assert weights.shape == (8, 1)
+    assert OnnxNetwork(folder / "frame_quality.onnx", width=1).says_concentration
     np.testing.assert_allclose(512 * weights[:, 0], np.linalg.norm(embeddings, axis=1), rtol=1e-4)
 
 

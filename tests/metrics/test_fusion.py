@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 
 from distill.metrics.frames import length_weights, mean_of_normalised, norm_weighted
-from distill.metrics.fusion import consensus_template, consensus_weights, leave_one_out_cosines, weighted_template
+from distill.metrics.fusion import (
+    consensus_template,
+    consensus_weights,
+    mean_cosine,
+    relative_agreement,
+    weighted_template,
+)
 from distill.types import UserError
 from reference import fusion as reference
 
-DIM = 64
+DIM = 256
 
 
 def video(frames: int, noise: float, person: int = 0) -> np.ndarray:
@@ -32,10 +38,39 @@ def test_weighted_template_is_that_of_the_loop():
 @pytest.mark.parametrize("of_the_person", [4, 5])
 def test_consensus_is_that_of_the_loop(of_the_person: int, sharpness: float, rounds: int):
     frames = np.concatenate([video(of_the_person, 1.5), video(2, 1.0, person=1)])
-    expected = reference.consensus(frames, sharpness, rounds)
-    np.testing.assert_allclose(consensus_weights(frames, sharpness, rounds), expected, atol=1e-9)
+    trust = np.linspace(0.3, 2, len(frames))
+    for given in (None, trust):
+        expected = reference.consensus(frames, sharpness, rounds, given if given is None else given.tolist())
+        found = consensus_weights(frames, given, sharpness, rounds)
+        np.testing.assert_allclose(found, expected, atol=1e-9)
     units, weights = np.stack([reference.unit(f) for f in frames]), np.linspace(1, 2, len(frames))
-    np.testing.assert_allclose(leave_one_out_cosines(units, weights), reference.agreements(frames, weights.tolist()))
+    slow = reference.agreements(frames, trust.tolist(), weights.tolist())
+    np.testing.assert_allclose(relative_agreement(units, trust, weights), slow)
+
+
+@pytest.mark.parametrize("kappa", [0.0, 20.0, 300.0, 2000.0, 50_000.0])
+def test_mean_cosine_is_the_ratio_of_bessel_functions(kappa: float):
+    """By the continued fraction of I_nu / I_{nu-1} (DLMF 10.33.1 for modified functions), from its far end."""
+    dim, ratio = 512, 0.0
+    for order in range(dim // 2 + 100_000, dim // 2 - 1, -1):
+        ratio = kappa / (2 * order + kappa * ratio)
+    np.testing.assert_allclose(mean_cosine(np.array([kappa / dim])), ratio, atol=2e-3)
+
+
+def test_frames_that_are_bad_alike_do_not_outvote_the_good_ones():
+    """Three good frames and five with one common error, which agree with each other better than with the good."""
+    person, error = np.eye(2, DIM)
+    good = np.stack([0.8 * person + 0.6 * e for e in np.eye(DIM)[2:5]])
+    bad = np.stack([0.2 * person + 0.95 * error + 0.24 * e for e in np.eye(DIM)[5:10]])
+    frames, trust = np.concatenate([good, bad]), np.array([1.3] * 3 + [0.2] * 5)
+    assert consensus_weights(frames)[:3].max() < 0.9
+    assert consensus_weights(frames, trust).min() > 0.99
+
+
+def test_a_stranger_is_voted_out_with_concentrations_too():
+    frames = np.concatenate([video(6, 0.8), video(2, 0.8, person=1)])
+    weights = consensus_weights(frames, np.full(8, 1.3))
+    assert weights[6:].max() < 0.1 < 0.8 < weights[:6].min()
 
 
 def test_a_minority_of_strangers_loses_its_weight():

@@ -18,19 +18,28 @@ def template(frames: Array, weights: Sequence[float]) -> Array:
     return unit(sum((w * unit(f) for f, w in zip(frames, weights, strict=True)), np.zeros(frames.shape[1])))
 
 
-def agreements(frames: Array, weights: Sequence[float]) -> list[float]:
-    """Cosine of each frame with the template of the others."""
+def agreements(frames: Array, expected: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """Weighted sum of each frame's cosines with the others, over that of the cosines that are expected."""
     found = []
     for i, frame in enumerate(frames):
-        others = [j for j in range(len(frames)) if j != i]
-        found.append(float(unit(frame) @ template(frames[others], [weights[j] for j in others])))
+        seen = due = 0.0
+        for j, other in enumerate(frames):
+            if j != i:
+                seen += weights[j] * float(unit(frame) @ unit(other))
+                due += weights[j] * expected[i] * expected[j]
+        found.append(seen / due)
     return found
 
 
-def consensus(frames: Array, sharpness: float, rounds: int) -> list[float]:
-    weights = [1.0] * len(frames)
+def consensus(
+    frames: Array, sharpness: float, rounds: int, concentrations: Sequence[float] | None = None
+) -> list[float]:
+    expected, weights = [1.0] * len(frames), [1.0] * len(frames)
+    if concentrations is not None:
+        expected = [2 * x / (1 + math.sqrt(1 + 4 * x * x)) for x in concentrations]
     for _ in range(rounds):
-        agreement = [max(a, 0.0) for a in agreements(frames, weights)]
+        agreement = [max(a, 0.0) for a in agreements(frames, expected, weights)]
         median = sorted(agreement)[len(agreement) // 2]
-        weights = [min(a / median, 1.0) ** sharpness for a in agreement]
+        reference = median if concentrations is None else min(median, 1.0)
+        weights = [min(a / (0.6 * reference), 1.0) ** sharpness for a in agreement]
     return weights
