@@ -33,7 +33,7 @@ def with_transfer(labelled: FaceSet, conf: DataConf) -> FaceSet:
 
 
 def shown_rows(conf: ReplayConf, labelled: FaceSet, faces: FaceSet, seed: int) -> np.ndarray | None:
-    """Rows int64 [k] of ``faces`` that are shown where a part of the old ones is: that part and all others. None: all."""
+    """Rows int64 [k] of ``faces`` that are shown: all new ones and a share of the old. None is all of them."""
     if conf.share is None:
         return None
     if not 0 <= conf.share <= 1:
