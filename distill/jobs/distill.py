@@ -13,7 +13,7 @@ from distill.data.views import NewViews
 from distill.jobs.alone import comparison
 from distill.jobs.build import build
 from distill.jobs.compose import config_hash
-from distill.jobs.delivery import Delivery, deliver, show
+from distill.jobs.delivery import Delivery, Trained, deliver, show
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs, with_transfer
 from distill.jobs.onnx_student import rehearse
 from distill.jobs.open_teacher import try_out
@@ -24,7 +24,7 @@ from distill.jobs.schema import DistillConf, TeacherConf
 from distill.jobs.supervision import Showing, Supervision, require_teacher, supervise
 from distill.jobs.tracking import tracked
 from distill.jobs.training import Faces, Training, fit
-from distill.tracking.wandb_run import WandbRun
+from distill.tracking.series import Sink
 from distill.types import FaceNetwork, UserError
 from teachers.weights import read_weights, save_weights
 
@@ -52,10 +52,11 @@ def run(conf: DistillConf) -> int:
             print(f"this run is finished; run.fresh=true trains another one: {folder.path}")
             return show(folder)
         with tracked(folder, conf.tracking, conf) as wandb:
-            return deliver(*_train(conf, opened, folder, wandb))
+            network, trained = train(conf, opened, folder, [wandb])
+            return deliver(Delivery(folder, conf, opened.pairs, opened.supervision, trained, wandb), network)
 
 
-def _train(conf: DistillConf, opened: Opened, folder: RunFolder, wandb: WandbRun) -> tuple[Delivery, FaceNetwork]:
+def train(conf: DistillConf, opened: Opened, folder: RunFolder, sinks: Sequence[Sink]) -> tuple[FaceNetwork, Trained]:
     """From untried teacher and untrained student to the student's weights in the run folder."""
     seed_everything(conf.seed)
     shown, supervision = opened.shown, opened.supervision
@@ -65,7 +66,7 @@ def _train(conf: DistillConf, opened: Opened, folder: RunFolder, wandb: WandbRun
     run_length = length(conf.trainer, len(shown.faces), conf.seed)
     machine = machine_for(conf.trainer, run_length)
     data = _faces(conf, opened, supervision)
-    training = Training(folder, conf.trainer, run_length, machine, data, [wandb])
+    training = Training(folder, conf.trainer, run_length, machine, data, sinks)
     tried = _try_out(supervision, conf.teacher, opened.pairs[0])
     _warn_of_limits(student, conf)
     centres = supervision.centres(shown.labelled) if supervision and objective.needs_teacher_centres else None
@@ -73,22 +74,16 @@ def _train(conf: DistillConf, opened: Opened, folder: RunFolder, wandb: WandbRun
     training_s = module.trained_s
     network = module.trained.cpu().eval()
     save_weights(network, folder.file(STUDENT_WEIGHTS), {"run": folder.path.name})
-    delivery = Delivery(
-        folder=folder,
-        conf=conf,
-        pairs=opened.pairs,
+    return network, Trained(
         images=len(shown.faces),
         people=shown.faces.classes,
-        supervision=supervision,
         teacher_tried=tried,
         learned_from=conf.teacher.name if objective.needs_teacher else None,
         comparison=comparison(conf, shown.faces.fingerprint(), opened.pairs[0].fingerprint(), run_length.images),
         machine={**asdict(machine), "steps": run_length.steps, "image_steps": run_length.images},
         training_s=round(training_s, 1),
         losses={k: v for k, v in recorder.last.items() if k.startswith(("raw/", "loss"))},
-        wandb=wandb,
     )
-    return delivery, network
 
 
 def _faces(conf: DistillConf, opened: Opened, supervision: Supervision | None) -> Faces:

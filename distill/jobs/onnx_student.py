@@ -29,7 +29,17 @@ def parity_images(pairs: Pairs, count: int) -> Tensor:
 
 def export_student(network: FaceNetwork, path: Path, run: str, conf: ExportConf, images: Tensor) -> Parity:
     """Write the file and compare it with PyTorch; UserError where they differ by more than the configuration allows."""
+    write_student(network, path, run, conf)
+    return compare_student(network, path, conf, images)
+
+
+def write_student(network: FaceNetwork, path: Path, run: str, conf: ExportConf) -> None:
+    """Write the file, which says what it expects of an image and which run it is of."""
     export_onnx(network, path, described(network, network.embedding_dim, run), conf.opset)
+
+
+def compare_student(network: FaceNetwork, path: Path, conf: ExportConf, images: Tensor) -> Parity:
+    """Compare the file with PyTorch on normalised images [n 3 h w]; UserError beyond the configured difference."""
     found = parity(network, path, images)
     found.require(conf.max_relative_difference, conf.max_cosine_difference)
     return found
