@@ -1,4 +1,4 @@
-"""``make judge champion=FILE.onnx|RUN challenger=FILE.onnx|RUN pairs=...``: would the challenger be promoted, and why."""
+"""``make judge champion=A.onnx|RUN challenger=B.onnx|RUN pairs=FILE.bin``: would it be promoted, and why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from distill.jobs.run_folder import METRICS, read_json, write_json
 from distill.jobs.schema import ProtocolConf
 from distill.jobs.verify import pair_files
 from distill.nightly.judge import Facts, Requirement
-from distill.nightly.judgement import Judgement
 from distill.protocol.verdict import judge as judge_file
 from distill.tracking.summary import print_judgement
 from distill.types import UserError
@@ -28,7 +27,7 @@ def run(conf: JudgeJobConf) -> int:
     champion = None if conf.champion is None else model_file(conf.champion)
     facts = Facts(checked(challenger, conf.protocol), recorded_parity(challenger), conf.newer_data)
     found = judge_models(challenger, champion, pair_files(conf.pairs), conf.judge, facts, conf.batch_size)
-    _show(found)
+    print_judgement(found.tables(), found.promoted, [reason.text for reason in found.against])
     about = {"challenger": str(challenger), "champion": None if champion is None else str(champion)}
     write_json((Path(conf.out) if conf.out else challenger.parent) / FILE, {**about, **found.to_json()})
     return 0 if found.promoted else 1
@@ -50,7 +49,3 @@ def recorded_parity(model: Path) -> Requirement:
     if not isinstance(parity, dict) or "max_relative" not in parity:
         return Requirement(True, f"not known, {path} does not say; `make export` measures it")
     return Requirement(True, f"largest relative difference from the network {parity['max_relative']:.2g}")
-
-
-def _show(found: Judgement) -> None:
-    print_judgement([reason.row() for reason in found.reasons], found.promoted, [r.text for r in found.against])

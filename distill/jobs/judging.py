@@ -17,7 +17,7 @@ from distill.metrics.roc import Floats
 from distill.metrics.verification import distances
 from distill.nightly.benchmark import Benchmark, read_benchmark
 from distill.nightly.comparison import Case, Margins, Settings
-from distill.nightly.judge import Facts, judge
+from distill.nightly.judge import Facts, judge, main_set_of
 from distill.nightly.judgement import Judgement
 from distill.types import UserError
 from distill.waiting import waiting
@@ -34,10 +34,7 @@ def judge_models(
     """
     settings = to_settings(conf)
     benchmarks = read_benchmarks(sets)
-    if settings.main_set not in (None, *(benchmark.name for benchmark in benchmarks)):
-        raise UserError(
-            f"judge.main_set is {settings.main_set!r}; expected one of {', '.join(b.name for b in benchmarks)}"
-        )
+    main_set_of([benchmark.name for benchmark in benchmarks], settings)
     new, old = OnnxNetwork(challenger), None if champion is None else OnnxNetwork(champion)
     cases = []
     for path, benchmark in zip(sets, benchmarks, strict=True):

@@ -44,11 +44,7 @@ class Facts:
 
 def judge(cases: Sequence[Case], settings: Settings, facts: Facts) -> Judgement:
     """All reasons for and against the challenger; ``UserError`` where no set is called ``settings.main_set``."""
-    names = [case.benchmark.name for case in cases]
-    assert len(set(names)) == len(names) > 0, names
-    main_set = settings.main_set or names[0]
-    if main_set not in names:
-        raise UserError(f"judge.main_set is {main_set!r}; expected one of {', '.join(names)}")
+    main_set = main_set_of([case.benchmark.name for case in cases], settings)
     told = [("check", facts.check), ("parity", facts.parity)]
     reasons = [Reason("requirement", name, _met(found.passed), f"{name}: {found.text}") for name, found in told]
     for case in cases:
@@ -56,6 +52,14 @@ def judge(cases: Sequence[Case], settings: Settings, facts: Facts) -> Judgement:
     order = ("requirement", "floor", "main", "guard")
     reasons.sort(key=lambda reason: order.index(reason.kind))
     return Judgement(tuple(reasons), {case.benchmark.name: _about(case) for case in cases}, asdict(settings))
+
+
+def main_set_of(names: Sequence[str], settings: Settings) -> str:
+    """The set where the challenger has to be better: that of the settings, else the first."""
+    assert len(set(names)) == len(names) > 0, names
+    if settings.main_set not in (None, *names):
+        raise UserError(f"judge.main_set is {settings.main_set!r}; expected one of {', '.join(names)}")
+    return settings.main_set or names[0]
 
 
 def _judge_set(case: Case, settings: Settings, facts: Facts, is_main: bool) -> Iterator[Reason]:

@@ -43,16 +43,17 @@ class Reason:
         return {**asdict(self), "interval": None if self.interval is None else [*self.interval], "passed": self.passed}
 
     def row(self) -> tuple[str, ...]:
-        """What is demanded, champion, challenger, difference with interval, margin, and the finding."""
-        where = " ".join(word for word in (self.set, self.slice, self.metric) if word)
-        figures = (_cell(self.champion), _cell(self.challenger), self._difference(), _cell(self.margin, "g"))
-        return f"{self.kind}: {where}", *figures, "too few" if self.finding not in ("holds", "fails") else self.finding
+        """What is demanded, both figures, the interval, the margin, and the finding, for a table."""
+        demand = f"{self.slice if self.kind == 'guard' else self.kind} {self.metric}"
+        figures = " to ".join(f"{figure:.4f}" for figure in (self.champion, self.challenger) if figure is not None)
+        interval = "-" if self.interval is None else self._interval()
+        margin = "-" if self.margin is None else f"{self.margin:g}"
+        return demand, figures or "-", interval, margin, self.finding.removesuffix(" pairs to tell")
 
-    def _difference(self) -> str:
-        if self.difference is None or self.interval is None:
-            return _cell(self.difference, "+.4f")
-        low, high = self.interval
-        return f"{self.difference:+.4f} ({low:+.4f} … {high:+.4f})"
+    def _interval(self) -> str:
+        low, high = self.interval or (0.0, 0.0)
+        sign = "" if self.difference is None else "+"
+        return f"{low:{sign}.4f} … {high:{sign}.4f}"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ class Judgement:
         """The reasons for a rejection; none where the challenger is promoted."""
         return [reason for reason in self.reasons if not reason.passed]
 
+    def tables(self) -> dict[str, list[tuple[str, ...]]]:
+        """Rows of what was demanded before any set, and of each set."""
+        titles = dict.fromkeys(["demand", *self.sets])
+        found = {title: [r.row() for r in self.reasons if (r.set or "demand") == title] for title in titles}
+        return {title: rows for title, rows in found.items() if rows}
+
     def to_json(self) -> dict[str, Any]:
         """The result of a night's stage ``judge``."""
         return {
@@ -80,7 +87,3 @@ class Judgement:
             "sets": dict(self.sets),
             "settings": dict(self.settings),
         }
-
-
-def _cell(value: float | None, how: str = ".4f") -> str:
-    return "-" if value is None else format(value, how)
