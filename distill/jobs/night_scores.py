@@ -23,7 +23,7 @@ from distill.jobs.night_student import (
     student_conf,
     trained_of,
 )
-from distill.jobs.nightly import Task, benchmark_files
+from distill.jobs.night_task import Task, benchmark_files
 from distill.jobs.onnx_student import trained_student
 from distill.jobs.run_folder import METRICS, STUDENT_ONNX
 from distill.jobs.tracking import tracked
@@ -38,6 +38,7 @@ from teachers.onnx_network import OnnxNetwork
 
 SCORES = "scores.npz"
 """Squared distances [p] of every set, as ``challenger/SET`` and ``champion/SET``."""
+TOLD = ("pairs", "accuracy_mean", "accuracy_std", "auc", "tpr_at_fpr")
 PAGES = (METRICS, "report.html", "card.md")
 
 
@@ -74,7 +75,8 @@ def _champion_scores(champion: Version | None, pairs: Sequence[Pairs]) -> dict[s
 
 def _figures(pairs: Sequence[Pairs], found: dict[str, np.ndarray], who: str) -> dict[str, Any]:
     """The scores of one model by the standard protocol, set by set."""
-    return {p.name: verify_distances(found[f"{who}/{p.name}"], p.same).to_json() for p in pairs}
+    scores = {p.name: verify_distances(found[f"{who}/{p.name}"], p.same).to_json() for p in pairs}
+    return {name: {key: score[key] for key in TOLD} for name, score in scores.items()}
 
 
 def _write_scores(path: Path, found: dict[str, np.ndarray]) -> None:

@@ -8,30 +8,30 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from distill.atomic import write_atomic
 from distill.export.parity import Parity, parity
 from distill.jobs.centres_file import CENTRES
 from distill.jobs.check import FILE, check
 from distill.jobs.delivery import Trained
 from distill.jobs.distill import Opened, identity, train
+from distill.jobs.drop_signals import CACHE, JOINED
 from distill.jobs.faces import augmentation, labelled_faces, shown_rows, verification_pairs
-from distill.jobs.nightly import Task
+from distill.jobs.night_task import Task
 from distill.jobs.nightly_schema import Start
 from distill.jobs.onnx_student import parity_images, trained_student, write_student
 from distill.jobs.quality import FRAME_QUALITY_ONNX, export_frame_quality
 from distill.jobs.run_folder import STUDENT_ONNX, STUDENT_WEIGHTS, RunFolder, open_run, read_json, write_json
-from distill.jobs.schema import DistillConf, ReplayConf, RunConf
-from distill.jobs.supervision import Showing, Supervision, supervise
+from distill.jobs.schema import DataConf, DistillConf, ExportConf, ReplayConf, RunConf
+from distill.jobs.supervision import Showing, supervise
 from distill.jobs.tracking import tracked
 from distill.nightly.nights import Night
 from distill.nightly.stages import Done, Records
 from distill.registry.version import Version
 from distill.types import UserError
 
-RUN, TRAINED, IDENTITY, CACHE = "run", "trained.json", "identity.txt", ".cache"
-STORE = "signals"
-"""In a night's folder: the signals of all its drops as one store."""
-READER = {"_target_": "distill.nightly.frozen.FrozenSet"}
+RUN, TRAINED, IDENTITY = "run", "trained.json", "identity.txt"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,13 @@ def beginning(task: Task, champion: Version | None) -> Beginning:
     return Beginning(champion if whole and task.conf.start is Start.champion else None)
 
 
+def data_conf(task: Task) -> DataConf:
+    """The night's frozen data, and the frozen sets that students are scored on."""
+    conf = task.conf
+    reader = {**conf.data.reader, "drops": str(Path(conf.drops).absolute())}
+    return replace(conf.data, root=str(task.night.folder), reader=reader, pairs=conf.benchmarks or conf.drops)
+
+
 def student_conf(task: Task, begins: Beginning) -> DistillConf:
     """The night's student as a run of ``make distill``, which can be repeated from its folder alone."""
     conf, night = task.conf, task.night
@@ -61,19 +68,14 @@ def student_conf(task: Task, begins: Beginning) -> DistillConf:
     return DistillConf(
         teacher=conf.teacher,
         student=student,
-        data=replace(
-            conf.data,
-            root=str(night.folder),
-            reader={**READER, "drops": str(Path(conf.drops).absolute())},
-            pairs=conf.benchmarks or conf.drops,
-        ),
+        data=data_conf(task),
         objective=conf.objective,
         protocol=conf.protocol,
         trainer=conf.trainer if old is None else conf.continued,
         tracking=replace(conf.tracking, group=f"night-{night.name}"),
         export=conf.export,
         run=RunConf(root=str(night.folder), name=RUN),
-        signals=str(night.folder / STORE),
+        signals=str(night.folder / JOINED),
         replay=ReplayConf() if old is None else ReplayConf(conf.replay, old.facts["images"], night.number),
         seed=conf.seed,
     )
@@ -88,17 +90,13 @@ def trained_of(night: Night) -> Trained:
     return Trained(**read_json(run_folder(night).file(TRAINED)))
 
 
-def supervision_of(conf: DistillConf, shown: Showing, root: Path) -> Supervision | None:
-    """The teacher with the signals of the night's drops."""
-    return supervise(conf.teacher, conf.signals, shown, root / CACHE)
-
-
 def opened_inputs(conf: DistillConf, root: Path) -> Opened:
     """All that the night's student learns from."""
     faces = labelled_faces(conf.data)
     shown = Showing(faces, faces, augmentation(conf.data), conf.seed)
     rows = shown_rows(conf.replay, faces, faces, conf.seed)
-    return Opened(shown, verification_pairs(conf.data), supervision_of(conf, shown, root), rows)
+    learned_from = supervise(conf.teacher, conf.signals, shown, root / CACHE)
+    return Opened(shown, verification_pairs(conf.data), learned_from, rows)
 
 
 def train_stage(task: Task, begins: Beginning) -> Done:
@@ -135,25 +133,22 @@ def _begin_again_if_other(folder: RunFolder, wanted: str) -> None:
     write_atomic(mark, f"{wanted}\n".encode())
 
 
-def export_stage(task: Task, begins: Beginning) -> Done:
+def export_stage(task: Task) -> Done:
     """The ONNX file of the student, and of its frame quality where it has one of its own."""
-    conf, folder = student_conf(task, begins), run_folder(task.night)
-    network, name = trained_student(folder, conf.student), f"night-{task.night.name}"
-    path = folder.file(STUDENT_ONNX)
-    write_student(network, path, name, conf.export)
-    images = parity_images(verification_pairs(conf.data)[0], conf.export.parity_images)
-    beside = export_frame_quality(network, folder.path, name, conf.export, images)
+    folder, conf, name = run_folder(task.night), task.conf.export, f"night-{task.night.name}"
+    network, path = trained_student(folder, task.conf.student), folder.file(STUDENT_ONNX)
+    write_student(network, path, name, conf)
+    beside = export_frame_quality(network, folder.path, name, conf, _images(task))
     return Done({"bytes": path.stat().st_size}, [path] if beside is None else [path, beside])
 
 
-def parity_stage(task: Task, begins: Beginning) -> Done:
+def parity_stage(task: Task) -> Done:
     """How far the file is from the network. Beyond the limits the student is unfit, which the judge says."""
-    conf, folder = student_conf(task, begins), run_folder(task.night)
-    images = parity_images(verification_pairs(conf.data)[0], conf.export.parity_images)
-    found = parity(trained_student(folder, conf.student), folder.file(STUDENT_ONNX), images)
+    folder = run_folder(task.night)
+    found = parity(trained_student(folder, task.conf.student), folder.file(STUDENT_ONNX), _images(task))
     if not math.isfinite(found.max_relative) or not math.isfinite(found.max_cosine):
         raise UserError(f"{folder.file(STUDENT_ONNX)}: gives embeddings that are not finite; expected numbers")
-    reason = _beyond(found, task)
+    reason = _beyond(found, task.conf.export)
     return Done(
         {
             "max_difference": found.max_relative,
@@ -165,10 +160,14 @@ def parity_stage(task: Task, begins: Beginning) -> Done:
     )
 
 
-def _beyond(found: Parity, task: Task) -> str:
+def _images(task: Task) -> Tensor:
+    return parity_images(verification_pairs(data_conf(task))[0], task.conf.export.parity_images)
+
+
+def _beyond(found: Parity, conf: ExportConf) -> str:
     """Why the differences are too large, in words; "" where they are not."""
     try:
-        found.require(task.conf.export.max_relative_difference, task.conf.export.max_cosine_difference)
+        found.require(conf.max_relative_difference, conf.max_cosine_difference)
     except UserError as error:
         return str(error)
     return ""

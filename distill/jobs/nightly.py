@@ -9,38 +9,24 @@ from __future__ import annotations
 import sys
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from distill.export.redact import redact_text
-from distill.jobs.compose import config_hash
+from distill.jobs.night_task import Task, decides
 from distill.jobs.nightly_schema import NightlyConf
 from distill.nightly.freeze import freeze
 from distill.nightly.lock import Busy, held
 from distill.nightly.manifest import MANIFEST, Manifest, read_manifest
 from distill.nightly.nights import NIGHTS, SIGNALS, Night, last_finished, unfinished
 from distill.nightly.outcome import Outcome
-from distill.nightly.records import FAILED, FOLDER, Record, note_failure, read_records, sha256_of
+from distill.nightly.records import FAILED, FOLDER, Record, note_failure, read_records
 from distill.nightly.stages import Failed, perform
 from distill.types import UserError
 from distill.waiting import waiting
-from teachers.weights import sha256
 
-NOT_DECIDING = ("root", "drops", "benchmarks", "data.root", "data.pairs", "tracking", "keep")
-"""Parts of the configuration that change neither a student nor a verdict; files count by what is in them."""
 MOST_NIGHTS = 2
 """In one start: the night that an earlier one began, and what has arrived since."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A night to work on: its data, those of the last finished night, and a hash of what else decides it."""
-
-    conf: NightlyConf
-    night: Night
-    manifest: Manifest
-    decides: str
 
 
 def run(conf: NightlyConf) -> int:
@@ -55,39 +41,22 @@ def run(conf: NightlyConf) -> int:
         return Outcome.BUSY.status
 
 
-def benchmark_files(conf: NightlyConf) -> list[Path]:
-    """The frozen verification sets, the main one first. ``UserError`` where there is none."""
-    folder = Path(conf.benchmarks or conf.drops)
-    found = sorted(folder.glob("*.bin"), key=lambda path: (not path.name.startswith("lfw"), path.name))
-    if not found:
-        raise UserError(f"{folder}: holds no *.bin; expected frozen verification sets to judge by: benchmarks=DIR")
-    return found
-
-
 def _nights(conf: NightlyConf) -> Outcome:
     root = Path(conf.root)
     _clear_partial(root)
-    outcome, decides = _left_to_report(conf), _decides(conf)
+    outcome, decided_by = _left_to_report(conf), decides(conf)
     for _ in range(MOST_NIGHTS):
-        if (task := _task(conf, decides)) is None:
+        if (task := _task(conf, decided_by)) is None:
             break
         outcome = _work(task)
     if outcome is Outcome.NOTHING:
         last = last_finished(root)
-        print(f"nothing to do: {f'no change since night {last.number}' if last else f'no pictures in {conf.drops} yet'}")
+        why = f"no pictures in {conf.drops} yet" if last is None else f"nothing has changed since night {last.number}"
+        print(f"nothing to do: {why}")
     return outcome
 
 
-def _decides(conf: NightlyConf) -> str:
-    """Hex sha256 of everything but the data that decides a student or a verdict: options, teacher, benchmark sets."""
-    sets = {path.name: sha256(path) for path in benchmark_files(conf)}
-    beside = {path.name: sha256(path) for path in (p.with_suffix(".tsv") for p in benchmark_files(conf)) if path.exists()}
-    weights = None if conf.teacher.weights is None else Path(conf.teacher.weights)
-    teacher = sha256(weights) if weights is not None and weights.is_file() else None
-    return sha256_of([config_hash(conf, *NOT_DECIDING), teacher, sets, beside])
-
-
-def _task(conf: NightlyConf, decides: str) -> Task | None:
+def _task(conf: NightlyConf, decided_by: str) -> Task | None:
     """The night that was begun and came to no verdict, else a new one where anything has changed; None: neither."""
     root = Path(conf.root)
     last, begun = last_finished(root), unfinished(root)
@@ -95,17 +64,17 @@ def _task(conf: NightlyConf, decides: str) -> Task | None:
     with waiting(f"looking at {conf.drops}", 0, "images") as progress:
         now = freeze(Path(conf.drops), before, progress)
     if begun is not None:
-        return Task(conf, begun, _kept(begun, now), decides)
+        return Task(conf, begun, _kept(begun, now), decided_by)
     frozen = None if last is None else last.record("freeze")
-    same = frozen is not None and _already(frozen, now, decides)
+    same = frozen is not None and _already(frozen, now, decided_by)
     if same or not len(now):
         return None
-    return Task(conf, Night(root, 1) if last is None else last.after(), now, decides)
+    return Task(conf, Night(root, 1) if last is None else last.after(), now, decided_by)
 
 
-def _already(frozen: Record, now: Manifest, decides: str) -> bool:
+def _already(frozen: Record, now: Manifest, decided_by: str) -> bool:
     """Whether a night was of just these data, and decided by the same."""
-    return frozen.result["data_sha256"] == now.data_sha256() and frozen.inputs["decides"] == decides
+    return frozen.result["data_sha256"] == now.data_sha256() and frozen.inputs["decided_by"] == decided_by
 
 
 def _kept(night: Night, now: Manifest) -> Manifest:

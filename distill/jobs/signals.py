@@ -62,26 +62,21 @@ class Opened:
 def run(conf: SignalsConf) -> int:
     """Write every shard that is missing or damaged, then what is stored once; 0."""
     opened = _open(conf)
-    wanted = manifest_of(conf, opened)
+    wanted = _manifest(conf, opened)
     folder = Path(conf.out) if conf.out else ROOT / _name(conf, wanted)
-    manifest, written = fill(conf, folder, wanted, opened)
+    manifest = _bound(folder, wanted)
+    claims = Claims(folder)
+    try:
+        _drop_damaged(folder, manifest, claims)
+        written = _write_shards(conf, folder, manifest, opened, claims)
+    finally:
+        claims.close()
     if missing := _missing(folder, manifest):
         print(f"{len(missing)} of {manifest.shards} shards are being written by other processes; the last one finishes")
         return 0
     _write_extras(folder, manifest, opened)
     _tell(folder, manifest, written)
     return 0
-
-
-def fill(conf: SignalsConf, folder: Path, wanted: Manifest, opened: Opened) -> tuple[Manifest, int]:
-    """Write what is missing of a store or damaged in it and nobody else writes; its manifest, and how many shards."""
-    manifest = _bound(folder, wanted)
-    claims = Claims(folder)
-    try:
-        _drop_damaged(folder, manifest, claims)
-        return manifest, _write_shards(conf, folder, manifest, opened, claims)
-    finally:
-        claims.close()
 
 
 def _open(conf: SignalsConf) -> Opened:
@@ -95,18 +90,17 @@ def _open(conf: SignalsConf) -> Opened:
     if teacher is None:
         raise UserError("teacher=none has nothing to store; expected a teacher with weights")
     try_out(teacher, conf.teacher, pairs[0])
-    return Opened(labelled, with_transfer(labelled, conf.data), stored_views(conf, augment), pairs, teacher)
+    return Opened(labelled, with_transfer(labelled, conf.data), _views(conf, augment), pairs, teacher)
 
 
-def stored_views(conf: SignalsConf, augment: Augmentation) -> StoredViews:
+def _views(conf: SignalsConf, augment: Augmentation) -> StoredViews:
     """What is stored of an image. Image and mirror image are the same whatever a later run's augmentation is."""
     if conf.views:
         return FixedViews(augment, conf.seed, conf.views)
     return MirrorViews(Augmentation(shift_px=0), conf.seed)
 
 
-def manifest_of(conf: SignalsConf, opened: Opened) -> Manifest:
-    """What a store of these inputs is made of."""
+def _manifest(conf: SignalsConf, opened: Opened) -> Manifest:
     teacher = opened.teacher
     shapes = _shapes(teacher, conf.maps)
     packages = ("face-distill", "torch", "numpy", "onnxruntime", "opencv-python-headless", "simplejpeg")
