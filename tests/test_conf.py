@@ -30,6 +30,7 @@ NEEDED = {
     "evaluate": ["model=x.onnx", "data.root=/faces"],
     "ijb": ["model=x.onnx", "data.root=IJBC"],
     "curves": [],
+    "nights": [],
     "contact_sheet": [],
 }
 OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder")}

@@ -67,6 +67,7 @@ def test_quotes_in_args_are_the_shell_s(project: Path):
         ("embed", "embed"),
         ("evaluate", "evaluate"),
         ("curves", "curves"),
+        ("nights", "nights"),
         ("faces", "contact_sheet"),
         ("dashboard", "dashboard"),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from distill.export.figures import Figure, Scale
 from distill.export.night_charts import Part, Trial, bars, levels, trials
-from distill.export.nights import FINDINGS, Comparison, NightLine
+from distill.export.night_lines import FINDINGS, Comparison, NightLine
 
 SHOWN = 90
 """Nights that the charts go back; the table has all."""

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import distill
 from distill.jobs.build import check_targets
+from distill.jobs.nights_schema import NightsConf
 from distill.jobs.schema import (
     CheckConf,
     ContactSheetConf,
@@ -60,6 +61,7 @@ JOBS = {
     "evaluate": Job(EvaluateConf, "features, score and limits of an ONNX file by one protocol"),
     "ijb": Job(IjbConf, "score an ONNX file on IJB-B or IJB-C, 1:1 or 1:N"),
     "curves": Job(CurvesConf, "compare models: ROC, DET, thresholds and hardest pairs, as one page"),
+    "nights": Job(NightsConf, "what every night came to: scores, champions, cost, data, as one page"),
     "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 
