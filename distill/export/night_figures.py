@@ -88,15 +88,11 @@ def _span(nights: Sequence[NightLine]) -> tuple[int, int]:
 
 
 def _trial(night: NightLine, score: Comparison) -> Trial:
-    """The interval is that of the gap, drawn from the champion's score."""
-    between = None
-    if score.between is not None and score.champion is not None:
-        between = (score.champion + score.between[0], score.champion + score.between[1])
     promoted = night.state == "promoted"
     return Trial(
         night=night.number,
         score=score.challenger,
-        between=between,
+        between=score.around,
         service=score.challenger if promoted else score.champion,
         version=(night.version or "?") if promoted else None,
     )

@@ -17,11 +17,17 @@ FINDINGS = {
     "split_people": "split person",
 }
 """What vetting counts, and what one of it is called."""
+ALL = "all"
+"""What the judge calls the slice that is the whole set."""
+_WEIGHT = {"main": 0, "floor": 1, "guard": 2}  # of reasons about the same figure, the first of these kinds is shown
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A score of a night's student on a whole set beside the champion's; ``between`` is the interval of the gap."""
+    """A score of a night's student on a whole set beside the champion's.
+
+    ``between`` is the judge's interval: of the gap, or of the student's own score where there was no champion.
+    """
 
     set: str
     metric: str
@@ -32,6 +38,13 @@ class Comparison:
     @property
     def key(self) -> tuple[str, str]:
         return self.set, self.metric
+
+    @property
+    def around(self) -> tuple[float, float] | None:
+        """The interval in which the student's score lies, the champion's taken as known."""
+        if self.between is None:
+            return None
+        return self.between[0] + (self.champion or 0.0), self.between[1] + (self.champion or 0.0)
 
     @property
     def gap_text(self) -> str:
@@ -134,14 +147,15 @@ def percent(value: float) -> str:
 
 
 def _comparisons(reasons: Iterable[Mapping[str, Any]], verify: Mapping[str, Any]) -> list[Comparison]:
-    """The judge's on whole sets, and the accuracy on sets that it did not judge."""
-    judged = [_comparison(reason) for reason in reasons if _whole(reason)]
-    theirs, known = verify.get("champion") or {}, {found.set for found in judged}
+    """The judge's on whole sets, the main one first, and the accuracy on sets that it did not judge."""
+    whole = sorted(filter(_whole, reasons), key=lambda reason: _WEIGHT.get(reason.get("kind", ""), len(_WEIGHT)))
+    judged = {found.key: found for found in map(_comparison, reversed(whole))}
+    theirs, known = verify.get("champion") or {}, {name for name, _ in judged}
     rest = [(name, scores) for name, scores in verify.get("sets", {}).items() if name not in known]
     return [
-        *judged,
+        *reversed(judged.values()),
         *(
-            Comparison(name, "accuracy_mean", scores["accuracy_mean"], theirs.get(name, {}).get("accuracy_mean"))
+            Comparison(name, "accuracy", scores["accuracy_mean"], theirs.get(name, {}).get("accuracy_mean"))
             for name, scores in rest
             if scores.get("accuracy_mean") is not None
         ),
@@ -150,8 +164,7 @@ def _comparisons(reasons: Iterable[Mapping[str, Any]], verify: Mapping[str, Any]
 
 def _whole(reason: Mapping[str, Any]) -> bool:
     """Whether a reason is about a score on all of a set."""
-    name = reason.get("set")
-    return bool(name) and reason.get("challenger") is not None and reason.get("slice") in (None, "", "all", name)
+    return bool(reason.get("set")) and reason.get("challenger") is not None and reason.get("slice") in (None, ALL)
 
 
 def _comparison(reason: Mapping[str, Any]) -> Comparison:
@@ -161,7 +174,7 @@ def _comparison(reason: Mapping[str, Any]) -> Comparison:
         metric=reason["metric"],
         challenger=reason["challenger"],
         champion=reason.get("champion"),
-        between=(between[0], between[1]) if between and None not in between else None,
+        between=(between[0], between[1]) if between else None,
     )
 
 
