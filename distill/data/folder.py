@@ -40,6 +40,9 @@ class ImageFolderSet:
     def __len__(self) -> int:
         return len(self._files)
 
+    def people(self) -> list[str]:
+        return self._people
+
     def _path(self, index: int) -> Path:
         return self._root / self._people[self.labels[index]] / os.fsdecode(bytes(self._files[index]))
 

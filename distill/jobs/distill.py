@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews
 from distill.jobs.alone import comparison
 from distill.jobs.build import build
+from distill.jobs.champion import leave_centres, take_centres
 from distill.jobs.compose import config_hash
 from distill.jobs.delivery import Delivery, Trained, deliver, show
-from distill.jobs.faces import augmentation, labelled_faces, verification_pairs, with_transfer
+from distill.jobs.faces import augmentation, labelled_faces, shown_rows, verification_pairs, with_transfer
 from distill.jobs.onnx_student import rehearse
 from distill.jobs.open_teacher import try_out
 from distill.jobs.quality import fill, require_trained
@@ -31,11 +34,20 @@ from teachers.weights import read_weights, save_weights
 
 @dataclass(frozen=True)
 class Opened:
-    """The inputs of a run: every file that it reads is open, and whole as far as that can be seen."""
+    """The inputs of a run: every file that it reads is open, and whole as far as that can be seen.
+
+    ``rows`` are those of the faces that are shown; None is all.
+    """
 
     shown: Showing
     pairs: Sequence[Pairs]
     supervision: Supervision | None
+    rows: np.ndarray | None
+
+    @property
+    def images(self) -> int:
+        """How many are shown."""
+        return len(self.shown.faces) if self.rows is None else len(self.rows)
 
 
 def run(conf: DistillConf) -> int:
@@ -43,9 +55,10 @@ def run(conf: DistillConf) -> int:
     require_teacher(conf.teacher, conf.signals)
     labelled = labelled_faces(conf.data)
     faces, pairs = with_transfer(labelled, conf.data), verification_pairs(conf.data)
+    rows = shown_rows(conf.replay, labelled, faces, conf.seed)
     shown = Showing(labelled, faces, augmentation(conf.data), conf.seed)
     root = Path(conf.run.root)
-    opened = Opened(shown, pairs, supervise(conf.teacher, conf.signals, shown, root / ".cache"))
+    opened = Opened(shown, pairs, supervise(conf.teacher, conf.signals, shown, root / ".cache"), rows)
     name = conf.run.name or f"{conf.student.name}-{conf.teacher.name}-{_identity(conf, opened)}"
     with open_run(root, name, conf.run.fresh, conf) as folder:
         if folder.finished:
@@ -63,7 +76,8 @@ def train(conf: DistillConf, opened: Opened, folder: RunFolder, sinks: Sequence[
     student = open_student(conf)
     objective = build_objective(conf.objective, sizes_of(student, supervision, shown.faces.classes))
     supervision = supervision and supervision.serving(objective)
-    run_length = length(conf.trainer, len(shown.faces), conf.seed)
+    take_centres(objective, conf.student, student, shown.labelled, conf.seed)
+    run_length = length(conf.trainer, opened.images, conf.seed)
     machine = machine_for(conf.trainer, run_length)
     data = _faces(conf, opened, supervision)
     training = Training(folder, conf.trainer, run_length, machine, data, sinks)
@@ -74,8 +88,9 @@ def train(conf: DistillConf, opened: Opened, folder: RunFolder, sinks: Sequence[
     training_s = module.trained_s
     network = module.trained.cpu().eval()
     save_weights(network, folder.file(STUDENT_WEIGHTS), {"run": folder.path.name})
+    leave_centres(module, shown.labelled, folder)
     return network, Trained(
-        images=len(shown.faces),
+        images=opened.images,
         people=shown.faces.classes,
         teacher_tried=tried,
         learned_from=conf.teacher.name if objective.needs_teacher else None,
@@ -90,7 +105,8 @@ def _faces(conf: DistillConf, opened: Opened, supervision: Supervision | None) -
     """What is trained on: with a store, the views that it holds and its rows beside them."""
     shown = opened.shown
     views = supervision.views(shown.augment, shown.seed) if supervision else NewViews(shown.augment, shown.seed)
-    return Faces(shown.faces, views, opened.pairs, conf.data.max_damaged, supervision.store if supervision else None)
+    store = supervision.store if supervision else None
+    return Faces(shown.faces, views, opened.pairs, conf.data.max_damaged, store, opened.rows)
 
 
 def _try_out(supervision: Supervision | None, conf: TeacherConf, pairs: Pairs) -> bool:
