@@ -31,6 +31,7 @@ NEEDED = {
     "ijb": ["model=x.onnx", "data.root=IJBC"],
     "curves": [],
     "judge": ["challenger=x.onnx", "pairs=x.bin"],
+    "nights": [],
     "contact_sheet": [],
 }
 OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder")}

@@ -142,10 +142,8 @@ def _trial(trial: Trial, x: Axis, y: Axis, span: tuple[int, int]) -> Markup:
     at, height = across(x, trial.night), upward(y, trial.score)
     whisker = Markup("")
     if trial.between is not None:
-        low, high = (upward(y, end) for end in trial.between)
-        whisker = Markup('<line class="whisker c{}" x1="{1}" x2="{1}" y1="{2}" y2="{3}"/>').format(
-            CHALLENGER, at, low, high
-        )
+        line = Markup('<line class="whisker c{0}" x1="{1}" x2="{1}" y1="{2}" y2="{3}"/>')
+        whisker = line.format(CHALLENGER, at, *(upward(y, end) for end in trial.between))
     kind = "dot" if trial.version else "ring"
     dot = Markup('<circle class="{} c{}" cx="{}" cy="{}" r="{}"><title>night {}: {}</title></circle>')
     size = 2 if span[1] - span[0] >= _MANY else 3.5

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from distill.export.figures import Figure, Scale
 from distill.export.night_charts import Part, Trial, bars, levels, trials
-from distill.export.nights import FINDINGS, Comparison, NightLine
+from distill.export.night_lines import FINDINGS, Comparison, NightLine
 
 SHOWN = 90
 """Nights that the charts go back; the table has all."""
@@ -88,15 +88,11 @@ def _span(nights: Sequence[NightLine]) -> tuple[int, int]:
 
 
 def _trial(night: NightLine, score: Comparison) -> Trial:
-    """The interval is that of the gap, drawn from the champion's score."""
-    between = None
-    if score.between is not None and score.champion is not None:
-        between = (score.champion + score.between[0], score.champion + score.between[1])
     promoted = night.state == "promoted"
     return Trial(
         night=night.number,
         score=score.challenger,
-        between=between,
+        between=score.around,
         service=score.challenger if promoted else score.champion,
         version=(night.version or "?") if promoted else None,
     )

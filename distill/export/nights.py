@@ -2,129 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from distill.atomic import write_atomic
+from distill.export.night_figures import cost_figures, data_figures, duration_figures, score_figures
+from distill.export.night_lines import NightLine, percent
 from distill.export.redact import redact_text
 from distill.export.report import html_templates, quantity
-from distill.waiting import duration
-
-State = Literal["promoted", "rejected", "failed", "unfinished"]
-FINDINGS = {
-    "damaged": "damaged",
-    "duplicates": "duplicate",
-    "doubtful_labels": "doubtful label",
-    "split_people": "split person",
-}
-"""What vetting counts, and what one of it is called."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A score of a night's student on a whole set beside the champion's; ``between`` is the interval of the gap."""
-
-    set: str
-    metric: str
-    challenger: float
-    champion: float | None = None
-    between: tuple[float, float] | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.set, self.metric
-
-    @property
-    def gap_text(self) -> str:
-        """Challenger less champion in points, with the interval."""
-        if self.champion is None:
-            return ""
-        gap = points(self.challenger - self.champion)
-        return gap if self.between is None else f"{gap} ({points(self.between[0])} to {points(self.between[1])})"
-
-
-@dataclass(frozen=True)
-class NightLine:
-    """One night as its records tell it; what they do not tell is None or empty.
-
-    ``note`` says where a night that came to no verdict stands; ``report`` is an address relative to the page.
-    """
-
-    number: int
-    state: State
-    started: str = ""
-    version: str | None = None
-    note: str = ""
-    comparisons: Sequence[Comparison] = ()
-    reasons: Sequence[tuple[bool, str]] = ()
-    """Whether it speaks for the student, and the sentence."""
-    images: int | None = None
-    people: int | None = None
-    new_images: int | None = None
-    new_people: int | None = None
-    findings: Mapping[str, int] = field(default_factory=dict)
-    flops: int | None = None
-    file_bytes: int | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    report: str | None = None
-
-    @property
-    def total_s(self) -> float:
-        return sum(self.seconds.values())
-
-    @property
-    def duration_text(self) -> str:
-        return duration(self.total_s) if self.seconds else "-"
-
-    @property
-    def cost_text(self) -> tuple[str, str]:
-        """FLOPs and size."""
-        return _counted(self.flops, "FLOPs"), _counted(self.file_bytes, "B")
-
-    @property
-    def data_text(self) -> tuple[str, str]:
-        """Images and people, each with what was new."""
-        return _grown(self.images, self.new_images, "images"), _grown(self.people, self.new_people, "people")
-
-    @property
-    def findings_text(self) -> str:
-        """What vetting found, in words; "-" where nothing was vetted."""
-        if not self.findings:
-            return "-"
-        found = [(self.findings.get(kind, 0), name) for kind, name in FINDINGS.items()]
-        return ", ".join(f"{number:,} {name}" for number, name in found if number) or "nothing"
-
-    def score(self, key: tuple[str, str]) -> Comparison | None:
-        """How it did on one set by one metric."""
-        return next((found for found in self.comparisons if found.key == key), None)
-
-
-def line_of(
-    number: int, state: State, results: Mapping[str, Mapping[str, Any]], seconds: Mapping[str, float], **told: Any
-) -> NightLine:
-    """A night from the ``result`` of each of its stages; ``told`` are the other fields of ``NightLine``."""
-    freeze, check, judge = (results.get(stage, {}) for stage in ("freeze", "check", "judge"))
-    return NightLine(
-        number=number,
-        state=state,
-        version=results.get("promote", {}).get("version"),
-        comparisons=_comparisons(judge.get("reasons", ()), results.get("verify", {})),
-        reasons=[
-            *((False, reason) for reason in check.get("reasons", ())),
-            *((bool(reason.get("passed")), str(reason.get("text", ""))) for reason in judge.get("reasons", ())),
-        ],
-        images=freeze.get("images"),
-        people=freeze.get("people"),
-        new_images=freeze.get("new_images"),
-        new_people=freeze.get("new_people"),
-        findings={kind: results["vet"].get(kind, 0) for kind in FINDINGS} if "vet" in results else {},
-        flops=check.get("flops"),
-        file_bytes=check.get("bytes"),
-        seconds=seconds,
-        **told,
-    )
 
 
 @dataclass(frozen=True)
@@ -181,8 +67,6 @@ class NightsPage:
 
 def write_nights(path: Path, page: NightsPage) -> None:
     """Write ``page`` as one HTML file; UserError where that is impossible."""
-    from distill.export.night_figures import cost_figures, data_figures, duration_figures, score_figures
-
     template = html_templates().get_template("nights.html.j2")
     shown = template.render(
         page=page,
@@ -193,54 +77,3 @@ def write_nights(path: Path, page: NightsPage) -> None:
         durations=duration_figures(page.nights),
     )
     write_atomic(path, shown.encode())
-
-
-def points(difference: float) -> str:
-    """A difference of fractions, in points of per cent."""
-    return f"{100 * difference:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
-
-
-def _comparisons(reasons: Iterable[Mapping[str, Any]], verify: Mapping[str, Any]) -> list[Comparison]:
-    """The judge's on whole sets, and the accuracy on sets that it did not judge."""
-    judged = [_comparison(reason) for reason in reasons if _whole(reason)]
-    theirs, known = verify.get("champion") or {}, {found.set for found in judged}
-    rest = [(name, scores) for name, scores in verify.get("sets", {}).items() if name not in known]
-    return [
-        *judged,
-        *(
-            Comparison(name, "accuracy_mean", scores["accuracy_mean"], theirs.get(name, {}).get("accuracy_mean"))
-            for name, scores in rest
-            if scores.get("accuracy_mean") is not None
-        ),
-    ]
-
-
-def _whole(reason: Mapping[str, Any]) -> bool:
-    """Whether a reason is about a score on all of a set."""
-    name = reason.get("set")
-    return bool(name) and reason.get("challenger") is not None and reason.get("slice") in (None, "", "all", name)
-
-
-def _comparison(reason: Mapping[str, Any]) -> Comparison:
-    between = reason.get("interval")
-    return Comparison(
-        set=reason["set"],
-        metric=reason["metric"],
-        challenger=reason["challenger"],
-        champion=reason.get("champion"),
-        between=(between[0], between[1]) if between and None not in between else None,
-    )
-
-
-def _counted(value: int | None, unit: str) -> str:
-    return "-" if value is None else quantity(value, unit, short=True)
-
-
-def _grown(number: int | None, new: int | None, what: str) -> str:
-    if number is None:
-        return "-"
-    return f"{number:,} {what}" + (f" (+{new:,})" if new else "")

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from distill.tracking.panels import SECTIONS, STEP, Panel
-from distill.tracking.wandb_run import Shield
+from distill.tracking.wandb_start import Shield
 from distill.types import UserError
 
 NAME = "Face distillation"
