@@ -21,7 +21,7 @@ QUOTE = '$(subst ','\'',$1)'
 OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(ARGS)
 
 ##@ Jobs
-.PHONY: distill teacher signals export check verify ijb embed evaluate curves judge nights faces dashboard
+.PHONY: distill teacher signals export check verify ijb embed evaluate curves judge nightly nights faces dashboard
 
 distill: $(READY) ## from images to a checked student: teacher= student= data= objective= protocol= trainer= tracking=
 	@$(DISTILL) distill $(OPTIONS)
@@ -52,6 +52,9 @@ curves: $(READY) ## compare models on one page: models=[A.onnx,runs/B] pairs=FIL
 
 judge: $(READY) ## would it be promoted, and why: champion=FILE.onnx|RUN challenger=FILE.onnx|RUN pairs=FILE.bin|DIR [out=DIR]
 	@$(DISTILL) judge $(OPTIONS)
+
+nightly: $(READY) ## retrain on what arrived, promote what is fit and no worse: drops=DIR [benchmarks=DIR] [root=nightly]
+	@$(DISTILL) nightly $(OPTIONS)
 
 nights: $(READY) ## what every night came to, in the terminal and as one page: [root=nightly] [out=nights.html]
 	@$(DISTILL) nights $(OPTIONS)

@@ -31,6 +31,7 @@ NEEDED = {
     "ijb": ["model=x.onnx", "data.root=IJBC"],
     "curves": [],
     "judge": ["challenger=x.onnx", "pairs=x.bin"],
+    "nightly": ["drops=/drops"],
     "nights": [],
     "contact_sheet": [],
 }

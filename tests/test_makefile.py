@@ -68,6 +68,7 @@ def test_quotes_in_args_are_the_shell_s(project: Path):
         ("evaluate", "evaluate"),
         ("curves", "curves"),
         ("judge", "judge"),
+        ("nightly", "nightly"),
         ("nights", "nights"),
         ("faces", "contact_sheet"),
         ("dashboard", "dashboard"),
