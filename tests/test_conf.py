@@ -35,7 +35,7 @@ NEEDED = {
     "nights": [],
     "contact_sheet": [],
 }
-OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder")}
+OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder", "frozen")}
 ALSO_NEEDED = {("teacher", "onnx"): ["teacher.weights=x.onnx"], **OWN_FACES}
 GROUPS = sorted(p.name for p in conf_dir().iterdir() if p.is_dir())
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]
