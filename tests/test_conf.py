@@ -30,6 +30,8 @@ NEEDED = {
     "evaluate": ["model=x.onnx", "data.root=/faces"],
     "ijb": ["model=x.onnx", "data.root=IJBC"],
     "curves": [],
+    "registry": [],
+    "rollback": [],
     "contact_sheet": [],
 }
 OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder")}

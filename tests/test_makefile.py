@@ -67,6 +67,8 @@ def test_quotes_in_args_are_the_shell_s(project: Path):
         ("embed", "embed"),
         ("evaluate", "evaluate"),
         ("curves", "curves"),
+        ("registry", "registry"),
+        ("rollback", "rollback"),
         ("faces", "contact_sheet"),
         ("dashboard", "dashboard"),
     ],
