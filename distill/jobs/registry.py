@@ -8,6 +8,7 @@ from typing import Any
 
 from distill.jobs.registry_schema import RegistryConf, SigningConf
 from distill.registry.history import Event
+from distill.registry.pointers import CHAMPION, PREVIOUS
 from distill.registry.prune import Policy
 from distill.registry.registry import Registry
 from distill.registry.signing import read_signing
@@ -18,7 +19,7 @@ from distill.types import UserError
 FOLDER = "registry"
 
 _COLUMNS = ("version", "service", "files", "MB", "added", "facts")
-_WHOLE = "whole"
+_MOST_LETTERS = 16
 
 
 def open_registry(root: Path, signing: SigningConf) -> Registry:
@@ -46,14 +47,14 @@ def run(conf: RegistryConf) -> int:
 def told(event: Event) -> str:
     """An event in a line."""
     after = f" after {event.before}" if event.before else ""
-    why = f": {said(event.why)}" if event.why else ""
+    why = f": {_plain(event.why)}" if event.why else ""
     return f"{event.at}  {event.kind:8}  {event.version}{after}{why}"
 
 
-def said(facts: Mapping[str, Any]) -> str:
-    """Those of the facts that are a word or a number, in a line."""
-    plain = {name: value for name, value in facts.items() if isinstance(value, str | int | float)}
-    return ", ".join(f"{name} {value}" for name, value in plain.items())
+def _plain(facts: Mapping[str, Any], most: int | None = None) -> str:
+    """Those of the facts that are words or numbers, in a line, each cut after ``most`` letters."""
+    plain = {name: str(value) for name, value in facts.items() if isinstance(value, str | int | float)}
+    return ", ".join(f"{name} {value[:most]}" for name, value in plain.items())
 
 
 def _check(conf: RegistryConf) -> None:
@@ -69,14 +70,14 @@ def _listed(names: list[str]) -> str:
 
 def _show(registry: Registry) -> bool:
     """Print the table and what is wrong; whether everything that a consumer may read is whole."""
-    pointers = {"champion": registry.champion(), "previous": registry.previous()}
-    service = dict.fromkeys(registry.withdrawn(), "withdrawn")
-    service |= {version.name: which for which, version in pointers.items() if version is not None}
+    pointed = {CHAMPION: registry.champion(), PREVIOUS: registry.previous()}
+    service = {version.name: which for which, version in pointed.items() if version is not None}
+    service |= {name: f"{service.get(name, '')} withdrawn".strip() for name in registry.withdrawn()}
     wrong = {version.name: found for version in registry.versions() if (found := _wrong(version)) is not None}
     print_figures(_COLUMNS, [_row(v, service.get(v.name, "-"), v.name in wrong) for v in registry.versions()])
     for line in [*wrong.values(), *(f"{name}: is no version" for name in registry.strangers())]:
         print(f"note      {line}")
-    return not any(version is not None and version.name in wrong for version in pointers.values())
+    return not any(version is not None and version.name in wrong for version in pointed.values())
 
 
 def _wrong(version: Version) -> str | None:
@@ -89,4 +90,5 @@ def _wrong(version: Version) -> str | None:
 
 def _row(version: Version, service: str, damaged: bool) -> tuple[str, ...]:
     size = f"{version.size_bytes() / 1e6:.1f}"
-    return version.name, service, "DAMAGED" if damaged else _WHOLE, size, version.added_at[:16], said(version.facts)
+    files = "DAMAGED" if damaged else "whole"
+    return version.name, service, files, size, version.added_at[:16], _plain(version.facts, _MOST_LETTERS)

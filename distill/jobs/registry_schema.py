@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class SigningConf:
-    """Ed25519 keys in PEM files (docs/registry.md); without any, versions are neither signed nor asked for signatures."""
+    """Ed25519 keys in PEM files (docs/registry.md); without any, nothing is signed and no signature asked for."""
 
     key: str | None = None
     """The private key that signs new versions; its file has mode 0600."""
