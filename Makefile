@@ -21,7 +21,7 @@ QUOTE = '$(subst ','\'',$1)'
 OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(ARGS)
 
 ##@ Jobs
-.PHONY: distill teacher signals export check verify ijb embed evaluate curves judge nightly nights faces dashboard
+.PHONY: distill teacher signals export check verify ijb embed evaluate curves judge nightly nights registry rollback faces dashboard
 
 distill: $(READY) ## from images to a checked student: teacher= student= data= objective= protocol= trainer= tracking=
 	@$(DISTILL) distill $(OPTIONS)
@@ -58,6 +58,12 @@ nightly: $(READY) ## retrain on what arrived, promote what is fit and no worse: 
 
 nights: $(READY) ## what every night came to, in the terminal and as one page: [root=nightly] [out=nights.html]
 	@$(DISTILL) nights $(OPTIONS)
+
+registry: $(READY) ## list and check the versions of a service: [root=nightly] [prune=true] [newest=10] [champions=5]
+	@$(DISTILL) registry $(OPTIONS)
+
+rollback: $(READY) ## put the previous version into service again: [root=nightly] [to=v0007] [why='...']
+	@$(DISTILL) rollback $(OPTIONS)
 
 faces: $(READY) ## look at synthetic faces: [people=8] [pictures=10] [seed=1] [out=faces.png]
 	@$(DISTILL) contact_sheet $(OPTIONS)

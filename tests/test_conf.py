@@ -33,6 +33,8 @@ NEEDED = {
     "judge": ["challenger=x.onnx", "pairs=x.bin"],
     "nightly": ["drops=/drops"],
     "nights": [],
+    "registry": [],
+    "rollback": [],
     "contact_sheet": [],
 }
 OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder", "frozen")}

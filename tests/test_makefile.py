@@ -70,6 +70,8 @@ def test_quotes_in_args_are_the_shell_s(project: Path):
         ("judge", "judge"),
         ("nightly", "nightly"),
         ("nights", "nights"),
+        ("registry", "registry"),
+        ("rollback", "rollback"),
         ("faces", "contact_sheet"),
         ("dashboard", "dashboard"),
     ],

@@ -1,4 +1,4 @@
-"""``report.html`` of a night: what arrived, what was found in it, what its student scored, and why it was promoted or not."""
+"""A night's ``report.html``: what arrived and what was found in it, what its student scored and what became of it."""
 
 from __future__ import annotations
 

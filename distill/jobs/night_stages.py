@@ -9,6 +9,7 @@ from distill.jobs.night_end import champion_before, promote_stage, report_stage
 from distill.jobs.night_scores import judge_stage, verify_stage
 from distill.jobs.night_student import Beginning, beginning, check_stage, export_stage, parity_stage, train_stage
 from distill.jobs.night_task import Task
+from distill.nightly.records import sha256_of
 from distill.nightly.stages import Records, Stage
 
 
@@ -26,7 +27,8 @@ def stages(task: Task) -> list[Stage]:
         return {"champion": "none" if found is None else found.identity}
 
     def data(_: Records) -> Mapping[str, str]:
-        return {"data": task.manifest.data_sha256(), "decided_by": task.decided_by}
+        place = sha256_of(task.manifest.place)  # the same pictures elsewhere are found by another manifest
+        return {"data": task.manifest.data_sha256(), "place": place, "decided_by": task.decided_by}
 
     return [
         Stage("freeze", data, lambda done: freeze_stage(task)),

@@ -90,7 +90,7 @@ def _kept(night: Night, now: Manifest) -> Manifest:
     except UserError:
         return now  # torn: it is frozen again
     there = {drop.drop: drop for drop in now.drops}
-    whole = all(
+    whole = frozen.place == now.place and all(
         drop.drop in there
         and there[drop.drop].names == drop.names
         and there[drop.drop].fingerprint() == drop.fingerprint()
@@ -140,7 +140,7 @@ def _failed(task: Task, failed: Failed) -> Outcome:
     trace = "" if mistake else redact_text("".join(traceback.format_exception(cause)))
     with suppress(UserError):  # where the disk is full, this line on the terminal has to be enough
         note_failure(task.night.folder, failed.stage, line, mistake, trace)
-    import_module("distill.jobs.night_stages").told_failure(task, failed.stage, line)
+    import_module("distill.jobs.night_end").told_failure(task, failed.stage)
     if mistake:
         raise cause
     note = task.night.folder / FOLDER / FAILED

@@ -29,7 +29,7 @@ class Start(StrEnum):
 
 @dataclass
 class VettingConf:
-    """How far from the usual a similarity has to be for a label to be doubted, in standard deviations (docs/drops.md)."""
+    """How far from the usual a similarity has to be for a label to be doubted, in standard deviations."""
 
     own: float = 2.5
     """Below what pictures have with their own person."""
