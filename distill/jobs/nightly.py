@@ -14,6 +14,7 @@ from pathlib import Path
 
 from distill.export.redact import redact_text
 from distill.jobs.night_task import Task, decides
+from distill.jobs.night_told import tell
 from distill.jobs.nightly_schema import NightlyConf
 from distill.nightly.freeze import freeze
 from distill.nightly.lock import Busy, held
@@ -110,6 +111,7 @@ def _work(task: Task) -> Outcome:
         records = perform(night.folder, stages.stages(task), print)
     except Failed as failed:
         return _failed(task, failed)
+    tell(night, records)
     return _outcome(records)
 
 
@@ -122,9 +124,11 @@ def _left_to_report(conf: NightlyConf) -> Outcome:
     task = Task(conf, night, read_manifest(night.folder), "")
     stages = import_module("distill.jobs.night_stages")
     try:
-        return _outcome(perform(night.folder, stages.stages(task)[-1:], print, read_records(night.folder)))
+        records = perform(night.folder, stages.stages(task)[-1:], print, read_records(night.folder))
     except Failed as failed:
         return _failed(task, failed)
+    tell(night, records)
+    return _outcome(records)
 
 
 def _outcome(records: dict[str, Record]) -> Outcome:
