@@ -132,10 +132,10 @@ def test_damage_in_a_part_is_named(join: Join, tmp_path: Path):
     content = bytearray(path.read_bytes())
     content[-20] ^= 4
     path.write_bytes(content)
-    with pytest.raises(UserError, match="shard-000001.*are not those that were written"):
+    with pytest.raises(UserError, match=r"shard-000001.*are not those that were written"):
         open_store(folder, faces).verify(lambda images: None)
     path.unlink()
-    with pytest.raises(UserError, match="shard-000001.*is missing"):
+    with pytest.raises(UserError, match=r"shard-000001.*is missing"):
         open_store(folder, faces)
 
 
