@@ -39,7 +39,7 @@ def judge_models(
     cases = []
     for path, benchmark in zip(sets, benchmarks, strict=True):
         pairs = read_pairs(path)
-        served = None if old is None else score(old, f"champion: {benchmark.name}", pairs, batch_size)
+        served = None if old is None else _served(old, benchmark.name, pairs, batch_size)
         cases.append(_case(benchmark, pairs, new, served, batch_size))
     return judge(cases, settings, facts)
 
@@ -69,6 +69,13 @@ def to_settings(conf: JudgeConf) -> Settings:
     plain = {field.name: getattr(conf, field.name) for field in dataclasses.fields(Settings)}
     margins = {key: Margins(**vars(plain[key])) for key in ("margin", "slice_margin")}
     return Settings(**plain | margins)
+
+
+def _served(champion: OnnxNetwork, name: str, pairs: Pairs, batch_size: int) -> Floats:
+    try:
+        return score(champion, f"champion: {name}", pairs, batch_size)
+    except UserError as trouble:
+        raise UserError(f"champion on {name}: {trouble}") from trouble
 
 
 def _case(benchmark: Benchmark, pairs: Pairs, new: OnnxNetwork, served: Floats | None, batch_size: int) -> Case:

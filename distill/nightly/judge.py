@@ -68,9 +68,8 @@ def _judge_set(case: Case, settings: Settings, facts: Facts, is_main: bool) -> I
         return
     for found in compare(case, settings):
         if is_main and found.slice == ALL and found.metric is settings.main:
-            yield _floor(found, settings)
-            if case.champion is not None:
-                yield _main(found, settings, facts.newer_data)
+            first = case.champion is None
+            yield _floor(found, settings) if first else _main(found, settings, facts.newer_data)
         elif case.champion is not None:
             yield _guard(found, settings)
 
@@ -86,17 +85,17 @@ def _not_finite(case: Case) -> Iterator[Reason]:
 
 
 def _floor(found: Compared, settings: Settings) -> Reason:
-    """The main figure against a fixed value: all there is without a champion, and what small losses add up to."""
-    own = found.own
+    """The main figure against a fixed value, all that there is to compare with where there is no champion."""
+    name, own = settings.name_of(found.metric), found.own
     if own is None or found.shortage:
         return _reason("floor", found, settings, "fails", f"too few pairs to tell ({found.shortage})")
-    high_enough = own.low >= settings.floor
-    text = f"at least {own.low:.4f}, the floor is {settings.floor:g}"
+    reached = own.low >= settings.floor
+    words = f"no champion yet, and {'at least' if reached else 'not certainly'} the floor of {settings.floor:g}"
     return Reason(
         "floor",
-        settings.name_of(found.metric),
-        _met(high_enough),
-        f"{found.set}: {settings.name_of(found.metric)} {own.value:.4f}, {text}",
+        name,
+        _met(reached),
+        f"{found.set}: {name} {own.value:.4f} ({own.low:.4f} … {own.high:.4f}): {words}",
         set=found.set,
         slice=found.slice,
         challenger=own.value,
@@ -105,17 +104,24 @@ def _floor(found: Compared, settings: Settings) -> Reason:
 
 
 def _main(found: Compared, settings: Settings, newer_data: bool) -> Reason:
-    difference = found.difference
-    if difference is None or found.shortage:
+    """Better, or equal with newer data; and above the floor, which small losses night by night add up to."""
+    own, difference = found.own, found.difference
+    if own is None or difference is None or found.shortage:
         return _reason("main", found, settings, "fails", f"too few pairs to tell ({found.shortage})")
+    finding, words = _gain(difference, found.margin, newer_data)
+    if own.low < settings.floor:
+        finding, words = "fails", f"{words}; not certainly the floor of {settings.floor:g}, {own.low:.4f} or more"
+    return _reason("main", found, settings, finding, words)
+
+
+def _gain(difference: Estimate, margin: float, newer_data: bool) -> tuple[Finding, str]:
     if difference.low > 0:
-        return _reason("main", found, settings, "holds", "better")
-    if difference.low < -found.margin:
-        return _reason("main", found, settings, "fails", f"not better; {_worse(difference, found.margin)}")
-    equal = f"equal within the margin of {found.margin:g}"
+        return "holds", "better"
+    if difference.low < -margin:
+        return "fails", f"not better; {_worse(difference, margin)}"
     if newer_data:
-        return _reason("main", found, settings, "holds", f"{equal}, and the data are newer")
-    return _reason("main", found, settings, "fails", f"{equal}, but neither better nor of newer data")
+        return "holds", f"equal within the margin of {margin:g}, and the data are newer"
+    return "fails", f"equal within the margin of {margin:g}, but neither better nor of newer data"
 
 
 def _guard(found: Compared, settings: Settings) -> Reason:
