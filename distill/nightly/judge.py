@@ -9,12 +9,14 @@ Many guards need no correction. The challenger is promoted only if all of them h
 the one guard that is really worse happens to hold as well, and that has the chance of a single test (the
 intersection-union test: Berger, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24, 1982).
 What many guards cost is power: a challenger as good as the champion is rejected if any of them fails by chance.
+
+Night by night, margins add up. An anchor, a model that does not change with the champion, is guarded against as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -23,6 +25,8 @@ from distill.nightly.benchmark import ALL
 from distill.nightly.comparison import Case, Compared, Settings, compare
 from distill.nightly.judgement import Finding, Judgement, Kind, Reason
 from distill.types import UserError
+
+ANCHOR = "against the anchor"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def judge(cases: Sequence[Case], settings: Settings, facts: Facts) -> Judgement:
     reasons = [Reason("requirement", name, _met(found.passed), f"{name}: {found.text}") for name, found in told]
     for case in cases:
         reasons += _judge_set(case, settings, facts, case.benchmark.name == main_set)
-    order = ("requirement", "floor", "main", "guard")
+    order = ("requirement", "floor", "main", "anchor", "guard")
     reasons.sort(key=lambda reason: order.index(reason.kind))
     return Judgement(tuple(reasons), {case.benchmark.name: _about(case) for case in cases}, asdict(settings))
 
@@ -72,11 +76,14 @@ def _judge_set(case: Case, settings: Settings, facts: Facts, is_main: bool) -> I
             yield _floor(found, settings) if first else _main(found, settings, facts.newer_data)
         elif case.champion is not None:
             yield _guard(found, settings)
+    if case.anchor is not None:
+        for found in compare(case.against_anchor(), settings):
+            yield replace(_guard(found, settings), kind="anchor", slice=ANCHOR)
 
 
 def _not_finite(case: Case) -> Iterator[Reason]:
     """A model that scores with NaN is unfit, and none can be compared with it."""
-    for who, scores in (("challenger", case.challenger), ("champion", case.champion)):
+    for who, scores in (("challenger", case.challenger), ("champion", case.champion), ("anchor", case.anchor)):
         if scores is None or np.isfinite(scores).all():
             continue
         text = f"{case.benchmark.name}: the {who} has no finite score for {(~np.isfinite(scores)).sum():,} of "
@@ -125,6 +132,7 @@ def _gain(difference: Estimate, margin: float, newer_data: bool) -> tuple[Findin
 
 
 def _guard(found: Compared, settings: Settings) -> Reason:
+    """Not worse by more than the margin, where the pairs can tell."""
     difference = found.difference
     if difference is None or found.shortage:
         text = f"too few pairs to tell ({found.shortage})"

@@ -91,6 +91,14 @@ def test_a_model_against_itself_needs_newer_data(good, pairs, tmp_path):
     assert main([*judged, *models, "newer_data=true"]) == 0
 
 
+def test_the_anchor_holds_what_the_champion_has_lost(good, bad, pairs, tmp_path):
+    judged = ["judge", f"pairs={pairs}", f"out={tmp_path}", *EASY, *OTHER_MARGINS, "newer_data=true"]
+    models = [f"champion={bad}", f"challenger={bad}", "judge.floor=0.01"]
+    assert main([*judged, *models, *(f"judge.{where}.auc=0.5" for where in ("margin", "slice_margin"))]) == 0
+    assert main([*judged, *models, f"judge.anchor={good}"]) == 1
+    assert "anchor" in {reason["kind"] for reason in written(tmp_path)["reasons"] if not reason["passed"]}
+
+
 def test_the_first_champion_and_the_floor(good, pairs, tmp_path):
     judged = ["judge", f"challenger={good}", f"pairs={pairs}", *EASY]
     assert main([*judged, "judge.floor=0.55"]) == 0

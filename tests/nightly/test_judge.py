@@ -147,9 +147,10 @@ def test_people_count_where_they_are_known():
     assert found.sets["set"] == {"sha256": "0" * 64, "pairs": 800, "people": 80}
 
 
-@pytest.mark.parametrize("who", ["challenger", "champion"])
+@pytest.mark.parametrize("who", ["challenger", "champion", "anchor"])
 def test_scores_that_are_no_numbers_reject(who: str):
     case = ScoredPairs(challenger=0.99).draw(0)
+    case = replace(case, anchor=case.champion)
     scores = getattr(case, who).copy()
     scores[[3, 5]] = np.nan, np.inf
     found = judge([replace(case, **{who: scores}, trouble="broken")], QUICK, NEW_DATA)
@@ -188,6 +189,16 @@ def test_the_floor_holds_with_a_champion_too():
     found = judge([case], QUICK, NEW_DATA)
     assert not found.promoted
     assert ": better; not certainly the floor of 0.7, " in found.against[0].text
+
+
+def test_small_losses_of_many_nights_are_one_large_loss_against_the_anchor():
+    begun = ScoredPairs(champion=0.97, challenger=0.93).draw(0)
+    case = replace(begun, champion=begun.challenger, anchor=begun.champion)
+    assert judge([replace(case, anchor=None)], QUICK, NEW_DATA).promoted
+    found = judge([case], QUICK, NEW_DATA)
+    assert {(reason.kind, reason.slice) for reason in found.against} == {("anchor", "against the anchor")}
+    assert "auc" in {reason.metric for reason in found.against}
+    assert judge([replace(case, anchor=case.champion)], QUICK, NEW_DATA).promoted
 
 
 def test_a_set_of_one_kind_is_told_and_not_judged_by_areas():

@@ -39,6 +39,7 @@ class ScoredPairs:
         rng = np.random.default_rng(seed)
         same = np.tile([True, False], self.pairs // 2)
         group = np.repeat([*self.groups, ""], [*self.groups.values(), self.pairs - sum(self.groups.values())])
+        group = rng.permutation(group)
         aucs = np.array([self.inside.get(name, self.challenger) for name in group.tolist()])
         common = math.sqrt(self.correlation) * rng.normal(size=self.pairs)
         models = []
