@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,7 +121,13 @@ def deliver(root: Path, settings: WandbSettings, timeout_s: float = 120.0) -> bo
 
 def _deliver_apart(root: Path, settings: WandbSettings, timeout_s: float) -> str:
     """Run ``distill.tracking.delivery``; its last line, which says why it stopped, or "" where it came to the end."""
-    command = [sys.executable, "-m", "distill.tracking.delivery", str(root), json.dumps(asdict(settings))]
+    command = [
+        sys.executable,
+        "-m",
+        "distill.tracking.delivery",
+        str(root),
+        json.dumps(asdict(replace(settings, finish_raises=True))),
+    ]
     here = str(Path(distill.__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     try:
