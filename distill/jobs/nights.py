@@ -87,11 +87,16 @@ def _row(night: NightLine, key: tuple[str, str] | None) -> Sequence[str]:
         night.state,
         (night.version or "-") if night.state == "promoted" else "-",
         "-" if score is None else f"{100 * score.challenger:.2f}",
-        (score.gap_text.partition(" ")[0] or "-") if score else "-",
+        _plain(score.gap_text.partition(" ")[0] or "-") if score else "-",
         "-" if night.images is None else f"{night.images:,}",
         "-" if night.new_images is None else f"{night.new_images:,}",
         night.duration_text,
     )
+
+
+def _plain(gap: str) -> str:
+    """A minus sign that every terminal can show."""
+    return gap.replace("\N{MINUS SIGN}", "-")
 
 
 def _print_last(night: NightLine) -> None:
