@@ -12,11 +12,11 @@ from distill.waiting import duration
 State = Literal["promoted", "rejected", "failed", "unfinished"]
 FINDINGS = {
     "damaged": "damaged",
-    "duplicates": "duplicate",
-    "doubtful_labels": "doubtful label",
-    "split_people": "split person",
+    "duplicates": "duplicates",
+    "doubtful_labels": "doubtful labels",
+    "split_people": "split people",
 }
-"""What vetting counts, and what one of it is called."""
+"""What vetting counts, and what it is called."""
 ALL = "all"
 """What the judge calls the slice that is the whole set."""
 _WEIGHT = {"main": 0, "floor": 1, "guard": 2}  # of reasons about the same figure, the first of these kinds is shown
@@ -79,6 +79,13 @@ class NightLine:
     file_bytes: int | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     report: str | None = None
+
+    @property
+    def remark(self) -> str:
+        """The version of a promoted student, how many reasons spoke against a rejected one, or where a night stands."""
+        against = sum(not good for good, _ in self.reasons)
+        told = {"promoted": self.version or "", "rejected": f"{against} of {len(self.reasons)} reasons against"}
+        return "; ".join(filter(None, (told.get(self.state), self.note)))
 
     @property
     def total_s(self) -> float:

@@ -28,7 +28,7 @@ def run(conf: NightsConf) -> int:
     lines = [_line(found, out) for found in told(root)]
     page = NightsPage(
         root=conf.root,
-        made=now(),
+        made=_readable(now()),
         command=shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]]),
         nights=lines,
         champion=in_service(root),
@@ -52,7 +52,7 @@ def _line(found: Told, out: Path) -> NightLine:
         found.state,
         {stage: record.result for stage, record in found.records.items()},
         {stage: record.seconds for stage, record in found.records.items()},
-        started=found.started_at.replace("T", " ").partition("+")[0],
+        started=_readable(found.started_at),
         note=found.note,
         report=None if found.report is None else _address(found.report, out),
     )
@@ -61,6 +61,11 @@ def _line(found: Told, out: Path) -> NightLine:
 def _address(report: Path, out: Path) -> str:
     """From the page's folder to the report, as an address."""
     return quote(os.path.relpath(report.resolve(), out.resolve().parent))
+
+
+def _readable(time: str) -> str:
+    """A time of a record, to the minute; UTC."""
+    return time[:16].replace("T", " ")
 
 
 def _print(page: NightsPage) -> None:

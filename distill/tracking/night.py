@@ -72,7 +72,7 @@ def night_events(
         yield _artifact("report", night, "report", _files(root, files.report), {}, uses, [_group(night)])
     if promote["outcome"] == "promoted" and files.student is not None:
         yield from pointer_events(root, night, files.student, files.previous)
-    yield Event.make("figures", NIGHTS, None, night=night, values=figures(results, seconds))
+    yield Event.make("figures", NIGHTS, None, {"night": night, "values": figures(results, seconds)})
     if promote["outcome"] != "promoted":
         yield _rejection(night, results)
 
@@ -87,7 +87,7 @@ def pointer_events(root: Path, number: int, champion: Path, previous: Path | Non
 def failure_event(night: int, stage: str) -> Event:
     """An alert. The reason stays on this machine: it may name files, and files are named after people."""
     text = f"stage {stage} did not end; nights/{night:04d}/records/failed.json has the reason. The champion stays."
-    return Event.make("alert", VERDICT, night, title=f"night {night} failed", text=text, level="ERROR")
+    return Event.make("alert", VERDICT, night, {"title": f"night {night} failed", "text": text, "level": "ERROR"})
 
 
 def figures(results: Results, seconds: Mapping[str, float]) -> dict[str, float]:
@@ -123,7 +123,8 @@ def _rejection(night: int, results: Results) -> Event:
     judge = results.get("judge", {}).get("reasons", ())
     against = [*results.get("check", {}).get("reasons", ()), *(r["text"] for r in judge if not r["passed"])]
     text = "; ".join(map(str, against)) or "the report has the reasons"
-    return Event.make("alert", VERDICT, night, title=f"night {night} rejected its student", text=text, level="WARN")
+    title = f"night {night} rejected its student"
+    return Event.make("alert", VERDICT, night, {"title": title, "text": text, "level": "WARN"})
 
 
 def _facts(
@@ -151,7 +152,7 @@ def _artifact(
 ) -> Event:
     kind = "model" if name == "student" else name
     body = {"name": name, "type": kind, "files": files, "facts": facts, "uses": uses, "aliases": aliases}
-    return Event.make("artifact", run, night, **body)
+    return Event.make("artifact", run, night, body)
 
 
 def _files(root: Path, path: Path) -> dict[str, dict[str, str]]:

@@ -57,11 +57,11 @@ def test_a_dot_is_filled_where_its_student_was_promoted_and_its_interval_goes_th
 def test_every_champion_change_is_marked_and_named() -> None:
     figure = trials("lfw", "accuracy", FOUND, PERCENT, (1, 4))
     dots = elements(figure, "circle", "dot")
-    assert [mark["x1"] for mark in elements(figure, "line", "mark")] == [dot["cx"] for dot in dots]
+    assert [mark["x1"] for mark in elements(figure, "line", "change")] == [dot["cx"] for dot in dots]
     assert [v for v in ("v0001", "v0002") if f">{v}<" in figure.svg] == ["v0001", "v0002"]
     many = [Trial(n, 0.9, None, 0.9, f"v{n}") for n in range(NAMED + 1)]
     figure = trials("lfw", "accuracy", many, PERCENT, (0, NAMED))
-    assert len(elements(figure, "line", "mark")) == NAMED + 1
+    assert len(elements(figure, "line", "change")) == NAMED + 1
     assert ">v3<" not in figure.svg
 
 

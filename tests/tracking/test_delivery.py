@@ -182,6 +182,6 @@ def test_no_file_outside_of_the_service_is_sent(tmp_path: Path, place: str) -> N
 def test_an_alert_s_title_fits(root: Path) -> None:
     for path in Outbox(root).pending():
         path.unlink()
-    Outbox(root).append(Event.make("alert", "verdict", 1, title="x" * 200, text="t", level="WARN"))
+    Outbox(root).append(Event.make("alert", "verdict", 1, {"title": "x" * 200, "text": "t", "level": "WARN"}))
     assert deliver(root, OFFLINE)
     assert "x" * 64 not in inspect(fragments(root)[0])

@@ -13,7 +13,7 @@ from distill.tracking.wandb_run import WandbSettings
 
 
 def alert(number: int, **more: Any) -> Event:
-    return Event.make("alert", "verdict", number, title=f"night {number}", text="t", level="WARN", **more)
+    return Event.make("alert", "verdict", number, {"title": f"night {number}", "text": "t", "level": "WARN", **more})
 
 
 def test_events_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
