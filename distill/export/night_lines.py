@@ -122,15 +122,16 @@ def line_of(
     number: int, state: State, results: Mapping[str, Mapping[str, Any]], seconds: Mapping[str, float], **told: Any
 ) -> NightLine:
     """A night from the ``result`` of each of its stages; ``told`` are the other fields of ``NightLine``."""
-    freeze, check, judge = (results.get(stage, {}) for stage in ("freeze", "check", "judge"))
+    freeze, check, judge, promote = (results.get(stage, {}) for stage in ("freeze", "check", "judge", "promote"))
     return NightLine(
         number=number,
         state=state,
-        version=results.get("promote", {}).get("version"),
+        version=promote.get("version"),
         comparisons=_comparisons(judge.get("reasons", ()), results.get("verify", {})),
         reasons=[
             *((False, reason) for reason in check.get("reasons", ())),
             *((bool(reason.get("passed")), str(reason.get("text", ""))) for reason in judge.get("reasons", ())),
+            *((False, reason) for reason in (promote.get("reason"),) if reason),
         ],
         images=freeze.get("images"),
         people=freeze.get("people"),

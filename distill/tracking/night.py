@@ -35,11 +35,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NightFiles:
-    """Files of a finished night, below the folder of the service; ``previous`` is what was in service before."""
+    """Files of a finished night, below the folder of the service: what it made, and what the registry points at now.
+
+    With ``champion`` every night tells where the registry points, so that W&B also learns of a rollback.
+    """
 
     student: Path | None = None
     previous: Path | None = None
     report: Path | None = None
+    champion: Path | None = None
 
 
 def mirror(root: Path, events: Iterable[Event], settings: WandbSettings, timeout_s: float = 120.0) -> None:
@@ -70,15 +74,16 @@ def night_events(
     if files.report is not None:
         uses = [] if files.student is None else [f"student:{_group(night)}"]
         yield _artifact("report", night, "report", _files(root, files.report), {}, uses, [_group(night)])
-    if promote["outcome"] == "promoted" and files.student is not None:
-        yield from pointer_events(root, night, files.student, files.previous)
+    champion = files.champion or (files.student if promote["outcome"] == "promoted" else None)
+    if champion is not None:
+        yield from pointer_events(root, night, champion, files.previous)
     yield Event.make("figures", NIGHTS, None, {"night": night, "values": figures(results, seconds)})
     if promote["outcome"] != "promoted":
         yield _rejection(night, results)
 
 
 def pointer_events(root: Path, number: int, champion: Path, previous: Path | None) -> Iterator[Event]:
-    """The aliases of the registry after a promotion or a rollback; ``number`` counts the changes, or is the night's."""
+    """The aliases of the registry after a night or a rollback; ``number`` counts these, so that each is one."""
     for alias, path in ((PREVIOUS, previous), (CHAMPION, champion)):
         if path is not None:
             yield _artifact(REGISTRY, None, "student", _files(root, path), {"change": number}, [], [alias])
@@ -122,7 +127,8 @@ def _student(root: Path, night: int, results: Results, student: Path, uses: list
 def _rejection(night: int, results: Results) -> Event:
     judge = results.get("judge", {}).get("reasons", ())
     against = [*results.get("check", {}).get("reasons", ()), *(r["text"] for r in judge if not r["passed"])]
-    text = "; ".join(map(str, against)) or "the report has the reasons"
+    against.append(results["promote"].get("reason", ""))
+    text = "; ".join(map(str, filter(None, against))) or "the report has the reasons"
     title = f"night {night} rejected its student"
     return Event.make("alert", VERDICT, night, {"title": title, "text": text, "level": "WARN"})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,13 @@ def test_names_of_people_stay_here(tmp_path: Path, files: NightFiles) -> None:
     text = json.dumps([asdict(event) for event in [*told(tmp_path, files), failure_event(8, "vet")]])
     assert "anna" not in text
     assert "berta" not in text
+
+
+def test_a_night_after_a_rollback_tells_where_the_registry_points(tmp_path: Path, files: NightFiles) -> None:
+    events = told(tmp_path, replace(files, champion=files.previous, previous=files.student), "rejected")
+    pointers = {event.body["aliases"][0]: event.body["files"] for event in events if event.run == "registry"}
+    assert pointers["champion"]["student.onnx"]["path"] == "v0001/student.onnx"
+    assert pointers["previous"]["student.onnx"]["path"] == "v0002/student.onnx"
 
 
 def test_a_rollback_there_and_back_is_three_changes(tmp_path: Path, files: NightFiles) -> None:
