@@ -30,10 +30,14 @@ NEEDED = {
     "evaluate": ["model=x.onnx", "data.root=/faces"],
     "ijb": ["model=x.onnx", "data.root=IJBC"],
     "curves": [],
+    "judge": ["challenger=x.onnx", "pairs=x.bin"],
+    "nightly": ["drops=/drops"],
     "nights": [],
+    "registry": [],
+    "rollback": [],
     "contact_sheet": [],
 }
-OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder")}
+OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder", "frozen")}
 ALSO_NEEDED = {("teacher", "onnx"): ["teacher.weights=x.onnx"], **OWN_FACES}
 GROUPS = sorted(p.name for p in conf_dir().iterdir() if p.is_dir())
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]

@@ -12,7 +12,8 @@ from distill.data.decode import check_crops
 from distill.data.faceset import DamagedImage, bytes_digest, spread
 from distill.types import CROP_PX, UserError
 
-_SUFFIXES = (".jpg", ".jpeg", ".png")
+SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Of files that are images, in lower case."""
 _HASHED_IMAGES = 64
 
 
@@ -29,7 +30,7 @@ class ImageFolderSet:
         people = [(person, _images(self._root / person)) for person in _folders(self._root)]
         people = [(person, files) for person, files in people if files]
         if not people:
-            raise UserError(f"{root}: holds no images; expected IDENTITY/*{'|*'.join(_SUFFIXES)}, {CROP_PX}x{CROP_PX}")
+            raise UserError(f"{root}: holds no images; expected IDENTITY/*{'|*'.join(SUFFIXES)}, {CROP_PX}x{CROP_PX}")
         self.classes = len(people)
         self.labels = np.repeat(np.arange(len(people)), [len(files) for _, files in people])
         self._people = [person for person, _ in people]
@@ -76,5 +77,5 @@ def _folders(root: Path) -> list[str]:
 def _images(folder: Path) -> list[tuple[str, int]]:
     """Sorted (name, bytes) of the images in a folder."""
     with os.scandir(folder) as entries:
-        wanted = [e for e in entries if e.name.lower().endswith(_SUFFIXES) and not e.name.startswith(".")]
+        wanted = [e for e in entries if e.name.lower().endswith(SUFFIXES) and not e.name.startswith(".")]
         return sorted((e.name, e.stat().st_size) for e in wanted if e.is_file())

@@ -19,7 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 import distill
 from distill.jobs.build import check_targets
+from distill.jobs.judge_schema import JudgeJobConf
+from distill.jobs.nightly_schema import NightlyConf
 from distill.jobs.nights_schema import NightsConf
+from distill.jobs.registry_schema import RegistryConf, RollbackConf
 from distill.jobs.schema import (
     CheckConf,
     ContactSheetConf,
@@ -61,7 +64,11 @@ JOBS = {
     "evaluate": Job(EvaluateConf, "features, score and limits of an ONNX file by one protocol"),
     "ijb": Job(IjbConf, "score an ONNX file on IJB-B or IJB-C, 1:1 or 1:N"),
     "curves": Job(CurvesConf, "compare models: ROC, DET, thresholds and hardest pairs, as one page"),
+    "judge": Job(JudgeJobConf, "would a challenger replace the champion: every slice, with reasons"),
+    "nightly": Job(NightlyConf, "retrain on what arrived, and promote the student if it is fit and no worse"),
     "nights": Job(NightsConf, "what every night came to: scores, champions, cost, data, as one page"),
+    "registry": Job(RegistryConf, "list and check the versions of a nightly service"),
+    "rollback": Job(RollbackConf, "put the previous version of a service into service again"),
     "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 

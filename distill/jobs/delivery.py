@@ -85,8 +85,8 @@ def deliver(delivery: Delivery, network: FaceNetwork) -> int:
     return show(folder)
 
 
-def conclude(delivery: Delivery, proofs: Proofs) -> None:
-    """Score the exported student, write both pages, track, and finish the run."""
+def conclude(delivery: Delivery, proofs: Proofs) -> list[np.ndarray]:
+    """Score the exported student, write both pages, track, and finish the run; its embeddings [2p d] of each set."""
     folder, conf = delivery.folder, delivery.conf
     student_file = OnnxNetwork(folder.file(STUDENT_ONNX))
     embeddings = [_embeddings(student_file, pairs, "student") for pairs in delivery.pairs]
@@ -98,6 +98,7 @@ def conclude(delivery: Delivery, proofs: Proofs) -> None:
     write_pages(folder, conf, metrics, delivery.supervision and delivery.supervision.card, shown)
     _track(delivery, metrics, student[0])
     folder.finish(metrics)
+    return embeddings
 
 
 def show(folder: RunFolder) -> int:

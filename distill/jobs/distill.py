@@ -59,7 +59,7 @@ def run(conf: DistillConf) -> int:
     shown = Showing(labelled, faces, augmentation(conf.data), conf.seed)
     root = Path(conf.run.root)
     opened = Opened(shown, pairs, supervise(conf.teacher, conf.signals, shown, root / ".cache"), rows)
-    name = conf.run.name or f"{conf.student.name}-{conf.teacher.name}-{_identity(conf, opened)}"
+    name = conf.run.name or f"{conf.student.name}-{conf.teacher.name}-{identity(conf, opened)}"
     with open_run(root, name, conf.run.fresh, conf) as folder:
         if folder.finished:
             print(f"this run is finished; run.fresh=true trains another one: {folder.path}")
@@ -122,7 +122,7 @@ def _warn_of_limits(student: FaceNetwork, conf: DistillConf) -> None:
         print(f"warning: this student will not pass {conf.protocol.name}: {reason}", file=sys.stderr)
 
 
-def _identity(conf: DistillConf, opened: Opened) -> str:
+def identity(conf: DistillConf, opened: Opened) -> str:
     """Eight digits that change with whatever changes the student; where it is written and tracked does not."""
     learned_from = opened.supervision.identity if opened.supervision else "no teacher"
     named = f"{config_hash(conf, *NOT_COMPARED, 'signals')} {opened.shown.faces.fingerprint()} {learned_from}"

@@ -57,14 +57,16 @@ def augmentation(conf: DataConf) -> Augmentation:
 def verification_pairs(conf: DataConf) -> list[Pairs]:
     """The sets that students and teachers are scored on, the main one first.
 
-    ``data.pairs`` names one; otherwise every ``*.bin`` of the root, sorted by name with those called lfw first.
+    ``data.pairs`` names one, or a folder of them; otherwise they lie in the root. Every ``*.bin`` of a folder counts,
+    sorted by name with those called lfw first.
     """
-    if conf.pairs is not None:
-        return [_enough(_inside(conf, conf.pairs))]
-    found = sorted(Path(conf.root).glob("*.bin"), key=lambda p: (not p.name.startswith("lfw"), p.name))
+    if conf.pairs is not None and (named := _inside(conf, conf.pairs)).is_file():
+        return [_enough(named)]
+    folder = Path(conf.root) if conf.pairs is None else _inside(conf, conf.pairs)
+    found = sorted(folder.glob("*.bin"), key=lambda p: (not p.name.startswith("lfw"), p.name))
     if not found:
         raise UserError(
-            f"no verification pairs: {conf.root} holds no *.bin; put lfw.bin there or name one with data.pairs=FILE.bin"
+            f"no verification pairs: {folder} holds no *.bin; put lfw.bin there or name one with data.pairs=FILE.bin"
         )
     return [_enough(path) for path in found]
 

@@ -13,11 +13,21 @@ from torch import Tensor, nn
 from distill.data.pairs import Pairs
 from distill.export.onnx_file import describe, export_onnx
 from distill.export.parity import BATCHES, Parity, parity, random_images
+from distill.jobs.build import build
 from distill.jobs.check import limits
 from distill.jobs.recipe import STUDENT_INPUT
-from distill.jobs.schema import ExportConf, ProtocolConf
+from distill.jobs.run_folder import STUDENT_WEIGHTS, RunFolder
+from distill.jobs.schema import ExportConf, ProtocolConf, StudentConf
 from distill.protocol.verdict import judge
 from distill.types import FaceNetwork
+from teachers.weights import load_into, read_weights
+
+
+def trained_student(folder: RunFolder, conf: StudentConf) -> FaceNetwork:
+    """The student of a run whose training is done, in eval mode."""
+    student = build(conf.network, "student.network")
+    load_into(student, read_weights(folder.file(STUDENT_WEIGHTS)))
+    return student.eval()
 
 
 def parity_images(pairs: Pairs, count: int) -> Tensor:

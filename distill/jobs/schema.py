@@ -91,7 +91,7 @@ class DataConf:
     image_steps: int = 120_000
     """Length of a run that suits the set, for trainers that do not say otherwise."""
     pairs: str | None = None
-    """A verification .bin; null: every .bin in the root."""
+    """A verification .bin, or a folder of them; null: every .bin in the root."""
     max_damaged: int = 10
     """Damaged records that are skipped before the run stops."""
     pictures: bool = False

@@ -126,9 +126,9 @@ def forget(night: Path, stages: Sequence[str]) -> None:
         record_path(night, stage).unlink(missing_ok=True)
 
 
-def note_failure(night: Path, stage: str, line: str, mistake: bool) -> None:
+def note_failure(night: Path, stage: str, line: str, mistake: bool, trace: str = "") -> None:
     """``records/failed.json``: which stage did not end, and why; it is there until a later attempt has got further."""
-    content = {"stage": stage, "error": line, "mistake": mistake, "at": now()}
+    content = {"stage": stage, "error": line, "mistake": mistake, "trace": trace, "at": now()}
     write_atomic(night / FOLDER / FAILED, (json.dumps(content, indent=1) + "\n").encode())
 
 

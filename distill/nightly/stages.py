@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from distill.nightly.records import (
@@ -22,6 +24,7 @@ from teachers.weights import sha256
 
 Records = Mapping[str, Record]
 """The finished stages of a night so far."""
+NONE: Records = MappingProxyType({})
 BEFORE = "before"
 """The input that every stage but the first has: the hash of the record before it."""
 
@@ -36,7 +39,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Done:
-    """What a stage's work comes to: plain JSON, and its files in the night's folder."""
+    """What a stage's work comes to: plain JSON, and its files, which may also lie beside the nights."""
 
     result: Mapping[str, Any]
     outputs: Sequence[Path] = field(default=())
@@ -51,13 +54,15 @@ class Stage:
     work: Callable[[Records], Done]
 
 
-def perform(night: Path, stages: Sequence[Stage], say: Callable[[str], None]) -> dict[str, Record]:
-    """Do what is missing of ``stages`` in the folder ``night``; the records of all of them.
+def perform(
+    night: Path, stages: Sequence[Stage], say: Callable[[str], None], before: Records = NONE
+) -> dict[str, Record]:
+    """Do what is missing of ``stages`` in the folder ``night``; the records of all of them, after those ``before``.
 
     A stage stands where its record is whole, its inputs are those of now and its files have the bytes that it left;
     otherwise it and all later ones are done again. Raises ``Failed`` from what ended a stage.
     """
-    done: dict[str, Record] = {}
+    done = dict(before)
     for stage in stages:
         try:
             inputs = {**_before(done), **stage.inputs(done)}
@@ -101,7 +106,7 @@ def _do(
     record = Record(
         stage=stage.name,
         inputs=inputs,
-        outputs={path.relative_to(night).as_posix(): sha256(path) for path in finished.outputs},
+        outputs={os.path.relpath(path, night): sha256(path) for path in finished.outputs},
         result=finished.result,
         started_at=started_at,
         seconds=round(time.monotonic() - begun_s, 3),

@@ -47,9 +47,8 @@ class Event:
         return f"{self.kind} {self.version}" if self.state is None else f"state {self.state}"
 
     def to_json(self) -> str:
-        return json.dumps(
-            {"event": self.kind, **{k: v for k, v in asdict(self).items() if k != "kind"}}, allow_nan=False
-        )
+        said = {key: value for key, value in asdict(self).items() if value not in (None, {})}
+        return json.dumps({"event": said.pop("kind"), **said}, allow_nan=False)
 
 
 def event_from_json(text: str | bytes) -> Event:
