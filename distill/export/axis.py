@@ -46,7 +46,8 @@ class Axis:
         if value == 0:
             return "0"
         if abs(value) >= 1e4:
-            return f"{value / 1e6:.3g}M" if abs(value) >= 1e6 else f"{value / 1e3:.3g}k"
+            size, prefix = next((s, p) for s, p in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if abs(value) >= s)
+            return f"{value / size:.3g}{prefix}"
         return f"{value:.0e}".replace("e-0", "e-") if abs(value) < 1e-3 else f"{value:.4g}"
 
     def _decades(self) -> list[float]:

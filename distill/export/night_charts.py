@@ -24,8 +24,9 @@ from distill.export.figures import (
 )
 
 NAMED = 6
-"""Champion changes whose versions are written into a chart; of more, only the lines are drawn."""
+"""Champion changes whose uprights are whole and have the version beside them; more of them are ticks at the foot."""
 CHALLENGER, CHAMPION = 1, 2
+_TICK = 9
 _MANY = 40  # nights from which on dots are small
 
 
@@ -76,7 +77,7 @@ def bars(title: str, note: str, nights: Sequence[int], parts: Sequence[Part], sp
     heights = [sum(part.values[i] or 0 for part in shown) for i in range(len(nights))]
     x, y = _nights(span), axis_for([0.0, *heights], zero=True)
     body = frame(x, y, "night") + Markup("").join(_blocks(nights, shown, x, y))
-    legend = tuple((part.colour, part.name, y.text(part.values[-1] or 0)) for part in shown)
+    legend = tuple((part.colour, part.name, "") for part in shown)
     return Figure(title, note, drawing(title, body), legend)
 
 
@@ -104,11 +105,12 @@ def _named(found: Sequence[Trial]) -> bool:
 
 
 def _change(trial: Trial, x: Axis, named: bool) -> Markup:
-    """The upright of a promotion, with the version beside it: to the left where the chart ends."""
+    """The upright of a promotion, with the version beside it where there is room: to the left where the chart ends."""
     if trial.version is None:
         return Markup("")
     at = across(x, trial.night)
-    line = Markup('<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(at, TOP, HEIGHT - BOTTOM)
+    top = TOP if named else HEIGHT - BOTTOM - _TICK
+    line = Markup('<line class="change" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(at, top, HEIGHT - BOTTOM)
     if not named:
         return line
     left = at > WIDTH - RIGHT - 40

@@ -12,11 +12,11 @@ from distill.waiting import duration
 State = Literal["promoted", "rejected", "failed", "unfinished"]
 FINDINGS = {
     "damaged": "damaged",
-    "duplicates": "duplicate",
-    "doubtful_labels": "doubtful label",
-    "split_people": "split person",
+    "duplicates": "duplicates",
+    "doubtful_labels": "doubtful labels",
+    "split_people": "split people",
 }
-"""What vetting counts, and what one of it is called."""
+"""What vetting counts, and what it is called."""
 ALL = "all"
 """What the judge calls the slice that is the whole set."""
 _WEIGHT = {"main": 0, "floor": 1, "guard": 2}  # of reasons about the same figure, the first of these kinds is shown
@@ -81,6 +81,13 @@ class NightLine:
     report: str | None = None
 
     @property
+    def remark(self) -> str:
+        """The version of a promoted student, how many reasons spoke against a rejected one, or where a night stands."""
+        against = sum(not good for good, _ in self.reasons)
+        told = {"promoted": self.version or "", "rejected": f"{against} of {len(self.reasons)} reasons against"}
+        return "; ".join(filter(None, (told.get(self.state), self.note)))
+
+    @property
     def total_s(self) -> float:
         return sum(self.seconds.values())
 
@@ -115,15 +122,16 @@ def line_of(
     number: int, state: State, results: Mapping[str, Mapping[str, Any]], seconds: Mapping[str, float], **told: Any
 ) -> NightLine:
     """A night from the ``result`` of each of its stages; ``told`` are the other fields of ``NightLine``."""
-    freeze, check, judge = (results.get(stage, {}) for stage in ("freeze", "check", "judge"))
+    freeze, check, judge, promote = (results.get(stage, {}) for stage in ("freeze", "check", "judge", "promote"))
     return NightLine(
         number=number,
         state=state,
-        version=results.get("promote", {}).get("version"),
+        version=promote.get("version"),
         comparisons=_comparisons(judge.get("reasons", ()), results.get("verify", {})),
         reasons=[
             *((False, reason) for reason in check.get("reasons", ())),
             *((bool(reason.get("passed")), str(reason.get("text", ""))) for reason in judge.get("reasons", ())),
+            *((False, reason) for reason in (promote.get("reason"),) if reason),
         ],
         images=freeze.get("images"),
         people=freeze.get("people"),

@@ -10,7 +10,7 @@ from distill.atomic import write_atomic
 from distill.export.night_figures import cost_figures, data_figures, duration_figures, score_figures
 from distill.export.night_lines import NightLine, percent
 from distill.export.redact import redact_text
-from distill.export.report import html_templates, quantity
+from distill.export.report import html_templates
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class NightsPage:
         frozen = next((night for night in reversed(self.nights) if night.images is not None), None)
         if frozen is not None:
             remark = f"of {frozen.people or 0:,} people; {frozen.new_images or 0:,} were new on night {frozen.number}"
-            tiles.append(("Images", quantity(frozen.images or 0, "", short=True), remark))
+            tiles.append(("Images", f"{frozen.images:,}", remark))
         return tiles
 
     def _served(self) -> str:

@@ -28,7 +28,7 @@ def run(conf: NightsConf) -> int:
     lines = [_line(found, out) for found in told(root)]
     page = NightsPage(
         root=conf.root,
-        made=now(),
+        made=_readable(now()),
         command=shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]]),
         nights=lines,
         champion=in_service(root),
@@ -52,7 +52,7 @@ def _line(found: Told, out: Path) -> NightLine:
         found.state,
         {stage: record.result for stage, record in found.records.items()},
         {stage: record.seconds for stage, record in found.records.items()},
-        started=found.started_at.replace("T", " ").partition("+")[0],
+        started=_readable(found.started_at),
         note=found.note,
         report=None if found.report is None else _address(found.report, out),
     )
@@ -61,6 +61,11 @@ def _line(found: Told, out: Path) -> NightLine:
 def _address(report: Path, out: Path) -> str:
     """From the page's folder to the report, as an address."""
     return quote(os.path.relpath(report.resolve(), out.resolve().parent))
+
+
+def _readable(time: str) -> str:
+    """A time of a record, to the minute; UTC."""
+    return time[:16].replace("T", " ")
 
 
 def _print(page: NightsPage) -> None:
@@ -87,11 +92,16 @@ def _row(night: NightLine, key: tuple[str, str] | None) -> Sequence[str]:
         night.state,
         (night.version or "-") if night.state == "promoted" else "-",
         "-" if score is None else f"{100 * score.challenger:.2f}",
-        (score.gap_text.partition(" ")[0] or "-") if score else "-",
+        _plain(score.gap_text.partition(" ")[0] or "-") if score else "-",
         "-" if night.images is None else f"{night.images:,}",
         "-" if night.new_images is None else f"{night.new_images:,}",
         night.duration_text,
     )
+
+
+def _plain(gap: str) -> str:
+    """A minus sign that every terminal can show."""
+    return gap.replace("\N{MINUS SIGN}", "-")
 
 
 def _print_last(night: NightLine) -> None:

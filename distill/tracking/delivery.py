@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from distill.tracking.outbox import Damaged, Event, Outbox, read_event
 from distill.tracking.wandb_run import WandbSettings, environment, run_id, writable
 from distill.tracking.wandb_start import Shield, end_service, start
+from teachers.weights import sha256
 
 if TYPE_CHECKING:
     import wandb
 
 LOCK = ".lock"
-NIGHT = "night"
+NIGHT, FACTS = "night", "facts.json"
 _WAIT_S = 60
-_CHUNK = 1 << 20
+_MOST_TITLE = 63  # characters that W&B takes
 Waiting = tuple[Path, Event]
 
 
@@ -74,19 +75,22 @@ def _readable(outbox: Outbox) -> list[Waiting]:
 
 def _session(outbox: Outbox, settings: WandbSettings, run: str, night: int | None, events: Sequence[Waiting]) -> str:
     """One start of a W&B run: tell its events, wait until W&B has them, remove them; "" or why that failed."""
-    refused: list[Path] = []
+    refused: set[Path] = set()
     with Shield() as shield:
         began = _begin(outbox.root, settings, run, night)
         for path, event in events:
             try:
-                _tell(began, outbox.root, event, settings)
+                _tell(began, outbox.root, event, settings.mode == "online")
             except Undeliverable:
-                refused.append(path)
+                refused.add(path)
         began.finish()
     if shield.failure is not None:
         return shield.failure
     for path, _ in events:
-        outbox.refuse(path) if path in refused else path.unlink(missing_ok=True)
+        if path in refused:
+            outbox.refuse(path)
+        else:
+            path.unlink(missing_ok=True)
     return ""
 
 
@@ -103,37 +107,35 @@ def group_of(night: int) -> str:
     return f"night-{night:04d}"
 
 
-def _tell(run: wandb.Run, root: Path, event: Event, settings: WandbSettings) -> None:
+def _tell(run: wandb.Run, root: Path, event: Event, online: bool) -> None:
     body = event.body
     if event.kind == "figures":
         run.define_metric("*", step_metric=NIGHT)
         run.log({**body["values"], NIGHT: body[NIGHT]}, step=body[NIGHT])
     elif event.kind == "alert":
-        run.alert(title=body["title"][:63], text=body["text"], level=body["level"])
+        run.alert(title=body["title"][:_MOST_TITLE], text=body["text"], level=body["level"])
     else:
-        _artifact(run, root, body, settings)
+        _artifact(run, root, body, online)
 
 
-def _artifact(run: wandb.Run, root: Path, body: Any, settings: WandbSettings) -> None:
-    """Log files and facts as one artifact; online also what it was made from, and the registry's link to it."""
+def _artifact(run: wandb.Run, root: Path, body: Any, online: bool) -> None:
+    """Log files, or the facts where there are none, as one artifact; online also what it was made from."""
     import wandb
 
     files = list(_files(root, body["files"]))
-    online = settings.mode == "online"
     for name in body["uses"] if online else ():
         run.use_artifact(name)
     artifact = wandb.Artifact(_plain(body["name"]), type=body["type"], metadata=body["facts"])
     # Files are staged under this folder by absolute path; outside of the service's folder a later sync loses them.
     with environment("WANDB_DATA_DIR", str((root / "wandb").resolve())):
-        with artifact.new_file("facts.json", mode="w") as file:
-            json.dump(body["facts"], file, sort_keys=True, indent=1)
         for name, path in files:
             artifact.add_file(str(path), name=name)
+        if not files:
+            with artifact.new_file(FACTS, mode="w") as file:
+                json.dump(body["facts"], file, sort_keys=True, indent=1)
         logged = run.log_artifact(artifact, aliases=[_plain(alias) for alias in body["aliases"]])
         if online:
             logged.wait(timeout=_WAIT_S)
-    if online and body["link"]:
-        run.link_artifact(logged, body["link"], aliases=[_plain(alias) for alias in body["aliases"]])
 
 
 def _files(root: Path, files: dict[str, dict[str, str]]) -> Iterator[tuple[str, Path]]:

@@ -15,16 +15,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import distill
 from distill.atomic import write_atomic
 from distill.tracking.wandb_run import WandbSettings, without_secrets
 
 FOLDER, REFUSED = "outbox", "refused"
-KINDS = ("figures", "artifact", "alert")
+Kind = Literal["figures", "artifact", "alert"]
 _NAME = re.compile(r"(\d{8})-[0-9a-f]{16}\.json")
 _SECRET_VARIABLE = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # shorter values are words that may stand anywhere
@@ -39,13 +39,13 @@ class Event:
     ``distill.tracking.night``. An event that may come again and mean something new has to hold a number that counts.
     """
 
-    kind: Literal["figures", "artifact", "alert"]
+    kind: Kind
     run: str
     night: int | None
     body: Mapping[str, Any]
 
     @classmethod
-    def make(cls, kind: Literal["figures", "artifact", "alert"], run: str, night: int | None, **body: Any) -> Event:
+    def make(cls, kind: Kind, run: str, night: int | None, body: Mapping[str, Any]) -> Event:
         """An event whose body has no value under a secret's name, and none that the environment keeps under one."""
         return cls(kind, run, night, _without_known_secrets(without_secrets(body)))
 
@@ -96,7 +96,7 @@ def read_event(path: Path) -> Event:
         content = json.loads(path.read_bytes())
         said = content.pop("sha256")
         event = Event(**content)
-        whole = event.kind in KINDS and isinstance(event.body, dict) and event.hash() == said
+        whole = event.kind in get_args(Kind) and isinstance(event.body, dict) and event.hash() == said
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"{path} is torn") from error
     if not whole:
@@ -121,7 +121,13 @@ def deliver(root: Path, settings: WandbSettings, timeout_s: float = 120.0) -> bo
 
 def _deliver_apart(root: Path, settings: WandbSettings, timeout_s: float) -> str:
     """Run ``distill.tracking.delivery``; its last line, which says why it stopped, or "" where it came to the end."""
-    command = [sys.executable, "-m", "distill.tracking.delivery", str(root), json.dumps(asdict(settings))]
+    command = [
+        sys.executable,
+        "-m",
+        "distill.tracking.delivery",
+        str(root),
+        json.dumps(asdict(replace(settings, finish_raises=True))),
+    ]
     here = str(Path(distill.__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     try:

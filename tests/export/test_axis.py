@@ -45,7 +45,7 @@ def test_percent_ends_at_a_hundred() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (1000, "1000"), (72_000, "72k"), (2.5e6, "2.5M"), (2e-4, "2e-4")]
+    ("value", "text"), [(0, "0"), (1000, "1000"), (72_000, "72k"), (2.5e6, "2.5M"), (1e9, "1G"), (2e-4, "2e-4")]
 )
 def test_texts(value: float, text: str) -> None:
     assert Axis(0, 1).text(value) == text
