@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distill.export.redact import HIDDEN, flatten, redact_text
+from distill.redact import HIDDEN, flatten, redact_text
 
 
 @pytest.mark.parametrize(
