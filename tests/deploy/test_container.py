@@ -1,4 +1,4 @@
-"""The container recipe: the environment of constraints.txt, nobody's root, nothing secret, nothing of the checkout's."""
+"""The container recipe: the environment of constraints.txt, not as root, with nothing secret in it."""
 
 from __future__ import annotations
 
