@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,6 +14,16 @@ from cronsim import CronSim
 
 TABLES = ("cron/nightly.crontab", "slurm/nightly.scrontab")
 INSTALLED = "/opt/face-distill"
+NO_CLUSTER = """
+ClusterName=none
+SlurmctldHost=localhost(127.0.0.1)
+AuthType=auth/none
+CredType=cred/none
+MessageTimeout=1
+NodeName=localhost CPUs=8
+PartitionName=all Nodes=localhost Default=YES
+"""
+"""A configuration with which Slurm's commands start; nobody listens there."""
 
 
 def entry(path: Path) -> tuple[str, str]:
@@ -49,25 +60,58 @@ def test_the_command_runs_a_night(
     is_a_night(done.stdout.splitlines())
 
 
+def checked_by_cron(table: Path) -> subprocess.CompletedProcess[str]:
+    """The answer of the crontab that is installed: Debian's looks without installing with -n, cronie with -T."""
+    usage = subprocess.run(["crontab", "-h"], capture_output=True, text=True)
+    flag = "-n" if "dry run" in usage.stdout + usage.stderr else "-T"
+    return subprocess.run(["crontab", flag, str(table)], capture_output=True, text=True)
+
+
+@pytest.mark.skipif(shutil.which("crontab") is None, reason="crontab is not installed")
+@pytest.mark.parametrize(("schedule", "accepted"), [("30 2 * * *", True), ("30 25 * * *", False), ("30 2 * *", False)])
+def test_cron_accepts_the_table_and_no_mistake_in_it(deploy: Path, tmp_path: Path, schedule: str, accepted: bool):
+    table = tmp_path / "table"
+    table.write_text((deploy / "cron/nightly.crontab").read_text().replace("30 2 * * *", schedule))
+    done = checked_by_cron(table)
+    assert (done.returncode == 0) is accepted, done.stderr
+
+
+def options_of(table: Path) -> list[str]:
+    """The options of the one entry, which stand right above it."""
+    lines = table.read_text().splitlines()
+    given = [number for number, line in enumerate(lines) if line.startswith("#SCRON ")]
+    assert given == list(range(given[0], given[-1] + 1))
+    assert not lines[given[-1] + 1].startswith("#")
+    return [lines[number].removeprefix("#SCRON ") for number in given]
+
+
 def test_slurm_runs_it_in_the_checkout_with_a_limit(deploy: Path):
-    lines = (deploy / "slurm/nightly.scrontab").read_text().splitlines()
-    options = dict(line.removeprefix("#SCRON --").split("=", 1) for line in lines if line.startswith("#SCRON"))
+    options = dict(option.removeprefix("--").split("=", 1) for option in options_of(deploy / "slurm/nightly.scrontab"))
     assert options["chdir"] == INSTALLED
     assert options["time"] == "20:00:00"
-    last = max(number for number, line in enumerate(lines) if line.startswith("#SCRON"))
-    assert not lines[last + 1].startswith("#"), "options belong to the entry right below them"
 
 
-def test_cron_accepts_the_table(deploy: Path, tmp_path: Path):
-    if shutil.which("crontab") is None:
-        pytest.skip("crontab is not installed")
-    table = deploy / "cron/nightly.crontab"
-    good = subprocess.run(["crontab", "-T", str(table)], capture_output=True, text=True)
-    if "invalid option" in good.stderr:
-        pytest.skip("this crontab cannot test a table (-T)")
-    assert good.returncode == 0, good.stderr
-    (tmp_path / "wrong").write_text(table.read_text().replace("30 2 * * *", "30 25 * * *"))
-    assert subprocess.run(["crontab", "-T", str(tmp_path / "wrong")], capture_output=True).returncode != 0
+@pytest.mark.skipif(shutil.which("sbatch") is None, reason="sbatch is not installed")
+@pytest.mark.parametrize(
+    ("good", "bad", "told"),
+    [
+        ("", "", "Unable to contact slurm controller"),
+        ("--mem=32G", "--memory=32G", "unrecognized option"),
+        ("--time=20:00:00", "--time=night", "Invalid --time specification"),
+        ("--cpus-per-task=8", "--cpus-per-task=many", "cpus-per-task"),
+    ],
+)
+def test_slurm_accepts_the_options_and_no_mistake_in_them(deploy: Path, tmp_path: Path, good: str, bad: str, told: str):
+    """scrontab takes the options of sbatch, which reads them all before it looks for a cluster."""
+    options = [
+        option.replace(good, bad) if good else option for option in options_of(deploy / "slurm/nightly.scrontab")
+    ]
+    script, conf = tmp_path / "night", tmp_path / "slurm.conf"
+    script.write_text("\n".join(["#!/bin/sh", *(f"#SBATCH {option}" for option in options), "true", ""]))
+    conf.write_text(NO_CLUSTER)
+    words = ["sbatch", "--test-only", str(script)]
+    done = subprocess.run(words, env={**os.environ, "SLURM_CONF": str(conf)}, capture_output=True, text=True)
+    assert told in done.stderr
 
 
 @pytest.mark.parametrize("table", TABLES)
