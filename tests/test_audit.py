@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import base64
+import hashlib
+from importlib.metadata import Distribution
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -41,30 +41,62 @@ def test_a_weakness_is_told_with_the_version_that_mends_it(audit: ModuleType):
     )
 
 
-def test_no_weakness_passes_and_no_answer_is_no_pass(audit: ModuleType):
+def test_no_weakness_passes_and_no_answer_is_told(audit: ModuleType):
     known = {"name": "b", "version": "3", "vulns": []}
     assert audit.verdict({"dependencies": [known]}) == (["audit: 1 packages asked about, 0 weaknesses known"], 0)
     lines, status = audit.verdict({"dependencies": [{"name": "c", "skip_reason": "not found"}]})
-    assert (lines[-1], status) == ("audit skipped: none of the packages is known there", 0)
+    assert status == 0
+    assert lines == ["audit skipped: the index tells of none of the 1 packages; not asked   c: not found"]
 
 
-def audited(repository: Path, path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, str(repository / ".ci/audit.py"), str(path)]
-    return subprocess.run(words, env={**os.environ, **environment}, capture_output=True, text=True)
+@pytest.fixture
+def package(tmp_path: Path) -> Distribution:
+    """An installed package of two files, one of them without a hash, as compiled ones are."""
+    folder = tmp_path / "Some_Package-1.0.dist-info"
+    folder.mkdir()
+    (tmp_path / "some.py").write_bytes(b"x = 1\n")
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: Some_Package\nVersion: 1.0+cpu\n")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"x = 1\n").digest()).rstrip(b"=").decode()
+    (folder / "RECORD").write_text(f"some.py,sha256={digest},6\n__pycache__/some.pyc,,\n")
+    return Distribution.at(folder)
 
 
-def test_without_a_network_it_says_so_and_fails_nothing(repository: Path, tmp_path: Path):
+def test_a_package_as_it_was_packed_and_pinned(audit: ModuleType, package: Distribution):
+    assert list(audit.departures(package, {"some-package": "1.0"})) == []
+
+
+def test_another_version_and_one_that_is_not_pinned(audit: ModuleType, package: Distribution):
+    told = "departure   some-package 1.0+cpu is installed; expected"
+    assert list(audit.departures(package, {"some.package": "1.1"})) == [f"{told} 1.1"]
+    assert list(audit.departures(package, {})) == [f"{told} none: it is not pinned"]
+
+
+def test_a_file_that_was_changed_after_it_was_installed(audit: ModuleType, package: Distribution, tmp_path: Path):
+    (tmp_path / "some.py").write_bytes(b"x = 2\n")
+    (line,) = audit.departures(package, {"some-package": "1.0"})
+    assert (
+        line == f"departure   some-package 1.0+cpu: {tmp_path / 'some.py'} is not the file that the package came with"
+    )
+
+
+def test_without_a_network_it_says_so(audit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "pinned.txt").write_text("jinja2==2.4.1\n")
-    nowhere = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https", "all")}
-    done = audited(repository, tmp_path / "pinned.txt", **nowhere, **{k.upper(): v for k, v in nowhere.items()})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("audit skipped: ")
-    assert len(done.stdout.splitlines()) == 1
+    for kind in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(kind, "http://127.0.0.1:9")
+        monkeypatch.setenv(kind.upper(), "http://127.0.0.1:9")
+    said = audit.asked(tmp_path / "pinned.txt")
+    assert isinstance(said, str)
+    assert "Error" in said
+    assert "\n" not in said
 
 
 @pytest.mark.network
-def test_an_old_version_is_found_to_be_weak(repository: Path, tmp_path: Path):
+def test_an_old_version_is_found_to_be_weak(audit: ModuleType, tmp_path: Path):
     (tmp_path / "pinned.txt").write_text("jinja2==2.4.1\n")
-    done = audited(repository, tmp_path / "pinned.txt")
-    assert done.returncode == 1, done.stdout
-    assert "weakness    jinja2 2.4.1" in done.stdout
+    said = audit.asked(tmp_path / "pinned.txt")
+    assert isinstance(said, dict), said
+    lines, status = audit.verdict(said)
+    if "skipped" in lines[-1]:
+        pytest.skip(lines[-1])
+    assert status == 1
+    assert lines[0].startswith("weakness    jinja2 2.4.1")
