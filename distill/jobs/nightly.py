@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from distill.export.redact import redact_text
+from distill.redact import redact_text
 from distill.jobs.night_task import Task, decides
 from distill.jobs.night_told import tell
 from distill.jobs.nightly_schema import NightlyConf
