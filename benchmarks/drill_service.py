@@ -115,6 +115,7 @@ class Service:
 
     def keep(self, name: str) -> None:
         """Remember the state of the service as ``name``."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
         shutil.copytree(self.root, self.folder / name, symlinks=True)
 
     def restore(self, name: str) -> None:
