@@ -51,7 +51,7 @@ WAYS: dict[str, tuple[float, list[str]]] = {
     "on, 0.3 of the old": (NIGHT, ["replay.share=0.3"]),
     "on, no old images": (NIGHT, ["replay.share=0"]),
     "on, 0.3, fresh centres": (NIGHT, ["replay.share=0.3", "student.centres=null"]),
-    "on, 0.3, trainer=auto": (NIGHT, ["replay.share=0.3", "trainer=auto"]),
+    "on, 0.3, trainer auto": (NIGHT, ["replay.share=0.3", "trainer=auto"]),
     "on, all, as long": (1.0, ["replay.share=1"]),
 }
 """How long, in parts of the champion's run, and by which options; "on" starts from the champion."""
