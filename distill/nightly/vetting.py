@@ -2,7 +2,8 @@
 
 The similarity of a picture to a person is its mean cosine with that person's pictures, which does not depend on how
 many those are. What is usual is told by the data themselves, with median and median absolute deviation, half of whose
-values may be wrong (Rousseeuw and Croux, JASA 88, 1993): a teacher that cannot tell people apart doubts nobody.
+values may be wrong (Rousseeuw and Croux, JASA 88, 1993). A teacher to whom pictures usually look more like another
+person than like their own doubts nobody.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Limits:
     own: float = 2.5
     other: float = 2.5
     split: float = 2.0
-    least: int = 20
+    least: int = 10
 
     def __post_init__(self) -> None:
         for name in ("own", "other", "split"):
@@ -127,12 +128,14 @@ def _doubts(embeddings: np.ndarray, labels: np.ndarray, left: np.ndarray, known:
         usual, whose, similarities = embeddings[rows], labels[rows], own
     if np.isfinite(similarities).sum() < limits.least:
         return []
-    middle, deviation = robust(similarities)
-    low = np.flatnonzero(own < middle - limits.own * deviation)
-    means, some = people.means(), spread(_SAMPLED, len(usual))
-    middle, deviation = robust(nearest_other(usual[some], whose[some], means)[0])
-    other, who = nearest_other(embeddings[rows[low]], labels[rows[low]], means)
-    doubted = np.flatnonzero((other > middle + limits.other * deviation) & (other > own[low]))
+    mine, spread_of_mine = robust(similarities)
+    some = spread(_SAMPLED, len(usual))
+    theirs, spread_of_theirs = robust(nearest_other(usual[some], whose[some], people)[0])
+    if mine <= theirs:
+        return []
+    low = np.flatnonzero(own < mine - limits.own * spread_of_mine)
+    other, who = nearest_other(embeddings[rows[low]], labels[rows[low]], people)
+    doubted = np.flatnonzero((other > theirs + limits.other * spread_of_theirs) & (other > own[low]))
     return [Doubt(int(rows[low[k]]), int(who[k]), float(own[low[k]]), float(other[k])) for k in doubted.tolist()]
 
 
@@ -160,11 +163,13 @@ def _splits(embeddings: np.ndarray, left: np.ndarray, known: Known, limits: Limi
     old = there[known.people.counts[there] > 0]
     usual = old if len(old) >= limits.least else there
     usual = usual[spread(_SAMPLED, len(usual))]
-    between, apart = robust(nearest_other(means[usual], usual, means)[0])
+    between, apart = robust(nearest_other(means[usual], usual, people)[0])
     inside, scatter = robust(within)
+    if inside <= between:
+        return {}
     limit = max(inside - limits.split * scatter, between + limits.split * apart)
     fresh = there[known.people.counts[there] == 0]
-    similar, who = nearest_other(means[fresh], fresh, means)
+    similar, who = nearest_other(means[fresh], fresh, people)
     doubts: dict[int, Doubt] = {}
     for person, other, value in zip(fresh.tolist(), who.tolist(), similar.tolist(), strict=True):
         if value > limit:
@@ -184,14 +189,16 @@ def own_similarity(embeddings: np.ndarray, labels: np.ndarray, people: People, a
     return np.divide(sums, counts, out=np.full(len(labels), np.nan), where=counts > 0)
 
 
-def nearest_other(embeddings: np.ndarray, labels: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The greatest mean cosine [n] with any person but one's own, and that person [n].
+def nearest_other(embeddings: np.ndarray, labels: np.ndarray, people: People) -> tuple[np.ndarray, np.ndarray]:
+    """The greatest mean cosine [n] with any person but one's own who has pictures, and that person [n].
 
-    ``means`` [c d] are zero for people without pictures, who are nobody's neighbours unless all others are unlike.
+    Minus infinity where there is nobody else.
     """
+    means, absent = people.means(), people.counts == 0
     best, who = np.empty(len(labels)), np.empty(len(labels), np.int64)
     for rows in _stretches(len(labels), len(means)):
         cosines = embeddings[rows] @ means.T
+        cosines[:, absent] = -np.inf
         cosines[np.arange(len(cosines)), labels[rows]] = -np.inf
         who[rows] = cosines.argmax(1)
         best[rows] = cosines.max(1)

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -28,6 +27,7 @@ from distill.nightly.vetting import Limits
 from distill.signals.shard import shard_path
 from distill.types import UNLABELLED, UserError
 from reference.drops import jpeg
+from reference.recordio import payload, write_set
 from reference.tiny_onnx import TinyOnnx
 
 
@@ -109,8 +109,6 @@ def test_a_student_of_drops_is_that_of_the_same_pictures_in_one_folder(
     assert main(student(service, options, 1)) == 0
     whole, faces = tmp_path / "whole", FrozenSet(service.night(1))
     assert (faces.labels != UNLABELLED).all()
-    from reference.recordio import payload, write_set
-
     write_set(whole, {k: payload(faces.read(k), float(faces.labels[k])) for k in range(len(faces))}, faces.classes)
     shutil.copy(root / "lfw_small.bin", whole)
     words = [f"data.root={whole}", f"out={tmp_path / 'store'}", "workers=0"]
@@ -153,7 +151,7 @@ def test_without_the_weights_stored_signals_serve_until_something_is_new(service
     _, _, told = service.work(1, f"teacher.weights={own}")
     assert told["images_new"] == 0
     service.put("2", {"p1/new.jpg": jpeg(1, 50)})
-    with pytest.raises(UserError, match="own.onnx does not exist"):
+    with pytest.raises(UserError, match=r"own\.onnx does not exist"):
         service.work(2, f"teacher.weights={own}")
 
 
