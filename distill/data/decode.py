@@ -59,7 +59,7 @@ def _announced(encoded: bytes) -> tuple[int, int] | None:
         height, width, *_ = simplejpeg.decode_jpeg_header(encoded)
     except ValueError:
         return None
-    return height, width
+    return int(height), int(width)
 
 
 def check_crops(faces: FaceSet, count: int = 16) -> None:
