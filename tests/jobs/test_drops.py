@@ -7,15 +7,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from distill.cli import main
 from distill.data.augment import Augmentation
-from distill.data.synth.circumstances import EVERYDAY
-from distill.data.synth.picture import Sitter
-from distill.data.synth.streams import Key, Split
+from distill.data.recordio import RecordIOSet
 from distill.jobs import drop_signals
 from distill.jobs.compose import load
 from distill.jobs.drop_signals import DropSignals
@@ -192,15 +191,15 @@ def test_files_that_changed_after_freezing_stop_a_run_where_they_are_too_many(se
 
 
 @pytest.fixture(scope="module")
-def people() -> list[list[bytes]]:
-    """Four pictures each of 24 synthetic people."""
-    sitters = [Sitter(Key(11, Split.train, number)) for number in range(24)]
-    return [[sitter.picture(number, EVERYDAY) for number in range(4)] for sitter in sitters]
+def people(faces_root: Path) -> list[list[bytes]]:
+    """Four pictures each of 24 real people."""
+    faces = RecordIOSet(faces_root / "labelled")
+    able = np.flatnonzero(np.bincount(faces.labels) >= 4)[:24]
+    return [[faces.read(row) for row in np.flatnonzero(faces.labels == person)[:4].tolist()] for person in able]
 
 
-@pytest.mark.slow
 def test_what_is_wrong_with_real_drops_is_found(people, tmp_path: Path, root: Path, faces_root: Path):
-    """A reference teacher of another make looks at drawn faces with every fault that a drop may have."""
+    """A reference teacher looks at real people with every fault that a drop may have."""
     weights = f"teacher.weights={faces_root / 'reference_teacher.onnx'}"
     service = Service(tmp_path / "nightly", root / "lfw_small.bin", "teacher=onnx", weights, "teacher.check=false")
     service.put("1", {f"p{k:02}/{n}.jpg": album[n] for k, album in enumerate(people[:20]) for n in range(3)})
@@ -213,7 +212,6 @@ def test_what_is_wrong_with_real_drops_is_found(people, tmp_path: Path, root: Pa
     service.put("2", {"p00/copy.jpg": people[0][0], "p01/copy.jpg": people[5][0], "p02/torn.jpg": people[2][3][:-500]})
     _, second, _ = service.work(2)
     found = {kind: {f.file for f in second.findings if f.kind == kind} for kind in {f.kind for f in second.findings}}
-    print(found)
     assert found["damaged"] == {"p02/torn.jpg"}
     assert found["duplicate"] == {"p00/copy.jpg"}
     assert found["contradiction"] == {"p01/copy.jpg"}
