@@ -79,7 +79,7 @@ dashboard: $(READY) ## how to see the tracked runs offline, and how to sync them
 	@$(DISTILL) dashboard $(OPTIONS)
 
 ##@ Code
-.PHONY: test test-fast test-gpu lint fmt wheel setup clean help
+.PHONY: test test-fast test-gpu lint audit fmt wheel setup clean help
 
 test: $(READY) ## all tests that need neither a GPU nor a network
 	@$(QUIETLY) $(BIN)/pytest -n 2 $(ARGS)
@@ -95,6 +95,9 @@ lint: $(READY) ## ruff, formatting, pyright, and who may import whom
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports --no-logo
+
+audit: $(READY) ## ask the package index for known weaknesses of every pinned version
+	@$(BIN)/python .ci/audit.py
 
 fmt: $(READY) ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix

@@ -101,7 +101,7 @@ def test_training_changes_student_and_centres_and_asks_the_teacher_once_a_step()
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_centres_of_a_run_before_bring_their_second_moments(name):
-    """The first step of such a centre is AdamW's after many, not its first, which moves everything by the whole rate."""
+    """The first step of such a centre is AdamW's after many, not its first, which goes by the whole rate."""
     module = distiller(1)
     module.recipe = replace(module.recipe, optimizer=OptimizerSettings(name=name, lr=1e-2, head_lr_factor=1.0))
     second, before = torch.full((4, 6), 0.04), module.objective.centres.detach().clone()

@@ -9,8 +9,8 @@ from pathlib import Path
 from distill.atomic import write_atomic
 from distill.export.night_figures import cost_figures, data_figures, duration_figures, score_figures
 from distill.export.night_lines import NightLine, percent
-from distill.export.redact import redact_text
 from distill.export.report import html_templates
+from distill.redact import redact_text
 
 
 @dataclass(frozen=True)

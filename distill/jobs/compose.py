@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ from distill.jobs.scoring_schema import (
     VerifyConf,
 )
 from distill.jobs.suggest import explain
+from distill.redact import secret_in
 from distill.types import UserError
 
 Conf = TypeVar("Conf")
@@ -89,8 +90,8 @@ def register() -> None:
 def typed(cfg: DictConfig) -> Any:
     """The composed configuration as plain dataclasses, dicts and lists; every ``_target_`` in it checked.
 
-    Raises UserError for an unknown key, a value that is missing or cannot be resolved, and an option that its target
-    does not have.
+    Raises UserError for an unknown key, a value that is missing or cannot be resolved, an option that its target does
+    not have, and a secret in a value.
     """
     kind = OmegaConf.get_type(cfg)
     assert kind is not None
@@ -103,8 +104,22 @@ def typed(cfg: DictConfig) -> Any:
         conf = OmegaConf.to_object(strict)
     except OmegaConfBaseException as error:
         raise UserError(explain(error, kind)) from error
-    check_targets(dataclasses.asdict(cast(Any, conf)))
+    plain = dataclasses.asdict(cast(Any, conf))
+    check_targets(plain)
+    _refuse_secrets(plain)
     return conf
+
+
+def _refuse_secrets(tree: Any, where: str = "") -> None:
+    """What is configured is written into run folders, tracked and shown, so no secret may be in it."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            _refuse_secrets(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(tree, list | tuple):
+        for index, value in enumerate(tree):
+            _refuse_secrets(value, f"{where}[{index}]")
+    elif isinstance(tree, str) and (what := secret_in(tree)) is not None:
+        raise UserError(f"{where} holds {what}; expected no secret in a configuration, which every result repeats")
 
 
 def load(job: str, overrides: Sequence[str] = ()) -> Any:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import platform
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -19,6 +17,7 @@ from distill.export.onnx_file import state_sha256
 from distill.export.parity import Parity
 from distill.jobs.alone import find_alone
 from distill.jobs.check import check
+from distill.jobs.command import command_line
 from distill.jobs.onnx_student import export_student, parity_images
 from distill.jobs.pages import hardest, write_pages
 from distill.jobs.quality import export_frame_quality
@@ -174,7 +173,7 @@ def _metrics(
         "weights_sha256": proofs.weights_sha256,
         "versions": {p: version(p) for p in ("face-distill", "torch", "pytorch-lightning", "onnx", "onnxruntime")},
         "python": platform.python_version(),
-        "command": shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]]),
+        "command": command_line(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 

@@ -32,6 +32,9 @@ class JudgeConf:
     """That ``tpr_at_fpr`` is taken at; a set needs ten impostor pairs above it."""
     floor: float = 0.7
     """That the main figure has to reach, with a champion or without."""
+    anchor: str | None = None
+    """An ONNX file or a run folder that no challenger may be worse than, by more than ``margin``, whatever the champion
+    has become; null: none."""
     margin: MarginsConf = field(default_factory=MarginsConf)
     """On whole sets."""
     slice_margin: MarginsConf = field(default_factory=lambda: MarginsConf(accuracy=0.05, auc=0.03, tpr_at_fpr=0.08))

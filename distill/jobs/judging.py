@@ -10,7 +10,7 @@ import numpy as np
 
 from distill.data.pairs import Pairs, read_pairs
 from distill.jobs.judge_schema import JudgeConf
-from distill.jobs.model_file import distinct_names
+from distill.jobs.model_file import distinct_names, model_file
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.folds import FOLDS
 from distill.metrics.roc import Floats
@@ -29,18 +29,20 @@ def judge_models(
 ) -> Judgement:
     """Score both ONNX files on every set (.bin) and judge; all files are read before the first embedding.
 
-    A challenger that cannot be scored is rejected, with the reason; a champion that cannot is a ``UserError``: there
-    is nothing to compare with, and somebody has to look.
+    A challenger that cannot be scored is rejected, with the reason; a champion or an anchor that cannot is a
+    ``UserError``: there is nothing to compare with, and somebody has to look.
     """
     settings = to_settings(conf)
     benchmarks = read_benchmarks(sets)
     main_set_of([benchmark.name for benchmark in benchmarks], settings)
-    new, old = OnnxNetwork(challenger), None if champion is None else OnnxNetwork(champion)
-    cases = []
+    anchor = None if conf.anchor is None else model_file(conf.anchor)
+    known = {who: OnnxNetwork(path) for who, path in (("champion", champion), ("anchor", anchor)) if path is not None}
+    new, cases = OnnxNetwork(challenger), []
     for path, benchmark in zip(sets, benchmarks, strict=True):
         pairs = read_pairs(path)
-        served = None if old is None else score(old, f"champion: {benchmark.name}", pairs, batch_size)
-        cases.append(_case(benchmark, pairs, new, served, batch_size))
+        scores = {who: _known(network, who, benchmark.name, pairs, batch_size) for who, network in known.items()}
+        empty = Case(benchmark, np.full(len(pairs), np.nan), scores.get("champion"), scores.get("anchor"))
+        cases.append(_challenged(empty, new, pairs, batch_size))
     return judge(cases, settings, facts)
 
 
@@ -71,8 +73,17 @@ def to_settings(conf: JudgeConf) -> Settings:
     return Settings(**plain | margins)
 
 
-def _case(benchmark: Benchmark, pairs: Pairs, new: OnnxNetwork, served: Floats | None, batch_size: int) -> Case:
+def _known(network: OnnxNetwork, who: str, name: str, pairs: Pairs, batch_size: int) -> Floats:
     try:
-        return Case(benchmark, score(new, f"challenger: {benchmark.name}", pairs, batch_size), served)
+        return score(network, f"{who}: {name}", pairs, batch_size)
+    except UserError as trouble:
+        raise UserError(f"{who} on {name}: {trouble}") from trouble
+
+
+def _challenged(case: Case, network: OnnxNetwork, pairs: Pairs, batch_size: int) -> Case:
+    """The case with the challenger's scores, or with what kept it from giving any."""
+    try:
+        found = score(network, f"challenger: {case.benchmark.name}", pairs, batch_size)
     except UserError as trouble:  # NaN embeddings, or a graph that fails on crops: unfit, not the user's mistake
-        return Case(benchmark, np.full(len(pairs), np.nan), served, str(trouble))
+        return dataclasses.replace(case, trouble=str(trouble))
+    return dataclasses.replace(case, challenger=found)

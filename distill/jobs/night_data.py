@@ -60,5 +60,12 @@ def _has_teacher(task: Task) -> bool:
 
 def _signals(task: Task) -> DropSignals:
     conf = task.conf
-    asked = SignalsConf(teacher=conf.teacher, data=data_conf(task), views=conf.views, maps=conf.maps, seed=conf.seed)
+    asked = SignalsConf(
+        teacher=conf.teacher,
+        data=data_conf(task),
+        views=conf.views,
+        maps=conf.maps,
+        workers=conf.trainer.workers,
+        seed=conf.seed,
+    )
     return DropSignals(asked, task.root / SIGNALS)

@@ -15,6 +15,7 @@ from distill.export.onnx_file import state_sha256
 from distill.jobs.check import limits
 from distill.jobs.delivery import Delivery, Proofs, conclude
 from distill.jobs.judging import read_benchmarks, score, to_settings
+from distill.jobs.model_file import model_file
 from distill.jobs.night_student import (
     Beginning,
     opened_inputs,
@@ -37,7 +38,8 @@ from distill.registry.version import Version
 from teachers.onnx_network import OnnxNetwork
 
 SCORES = "scores.npz"
-"""Squared distances [p] of every set, as ``challenger/SET`` and ``champion/SET``."""
+"""Squared distances [p] of every set, as ``WHO/SET``."""
+STUDENT, CHAMPION, ANCHOR = "challenger", "champion", "anchor"
 TOLD = ("pairs", "accuracy_mean", "accuracy_std", "auc", "tpr_at_fpr")
 PAGES = (METRICS, "report.html", "card.md")
 
@@ -53,24 +55,30 @@ def verify_stage(task: Task, begins: Beginning, champion: Version | None, done: 
     with tracked(folder, conf.tracking, conf) as wandb:
         delivery = Delivery(folder, conf, opened.pairs, opened.supervision, trained_of(task.night), wandb)
         embeddings = conclude(delivery, proofs)
-    found = {f"challenger/{p.name}": distances(e[0::2], e[1::2]) for p, e in zip(opened.pairs, embeddings, strict=True)}
-    found |= _champion_scores(champion, opened.pairs)
+    found = {f"{STUDENT}/{p.name}": distances(e[0::2], e[1::2]) for p, e in zip(opened.pairs, embeddings, strict=True)}
+    found |= _known_scores(task, champion, opened.pairs)
     path = task.night.folder / SCORES
     _write_scores(path, found)
     result = {
-        "sets": _figures(opened.pairs, found, "challenger"),
-        "champion": None if champion is None else _figures(opened.pairs, found, "champion"),
+        "sets": _figures(opened.pairs, found, STUDENT),
+        "champion": None if champion is None else _figures(opened.pairs, found, CHAMPION),
         "champion_version": None if champion is None else champion.name,
     }
     return Done(result, [path, *(folder.file(name) for name in PAGES)])
 
 
-def _champion_scores(champion: Version | None, pairs: Sequence[Pairs]) -> dict[str, np.ndarray]:
-    """The champion's squared distances; its file is checked to the last byte first."""
-    if champion is None:
-        return {}
-    network = OnnxNetwork(champion.verified().file(STUDENT_ONNX))
-    return {f"champion/{p.name}": score(network, f"champion {champion.name} on {p.name}", p) for p in pairs}
+def _known_scores(task: Task, champion: Version | None, pairs: Sequence[Pairs]) -> dict[str, np.ndarray]:
+    """The squared distances of the models that the student is compared with, as ``WHO/SET``.
+
+    The champion's file is checked to the last byte first.
+    """
+    models = {} if champion is None else {CHAMPION: champion.verified().file(STUDENT_ONNX)}
+    if task.conf.judge.anchor is not None:
+        models[ANCHOR] = model_file(task.conf.judge.anchor)
+    networks = {who: OnnxNetwork(path) for who, path in models.items()}
+    return {
+        f"{who}/{p.name}": score(network, f"{who} on {p.name}", p) for who, network in networks.items() for p in pairs
+    }
 
 
 def _figures(pairs: Sequence[Pairs], found: dict[str, np.ndarray], who: str) -> dict[str, Any]:
@@ -92,10 +100,7 @@ def judge_stage(task: Task, champion: Version | None, done: Records) -> Done:
         return Done(Judgement((Reason("requirement", "parity", "fails", told.parity.text),), {}, {}).to_json())
     benchmarks = read_benchmarks(benchmark_files(task.conf))
     with np.load(task.night.folder / SCORES, allow_pickle=False) as scores:
-        cases = [
-            Case(b, scores[f"challenger/{b.name}"], None if champion is None else scores[f"champion/{b.name}"])
-            for b in benchmarks
-        ]
+        cases = [Case(b, *(scores.get(f"{who}/{b.name}") for who in (STUDENT, CHAMPION, ANCHOR))) for b in benchmarks]
     return Done(judge(cases, to_settings(task.conf.judge), told).to_json())
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill.jobs.compose import config_hash
+from distill.jobs.model_file import model_file
 from distill.jobs.nightly_schema import NightlyConf
 from distill.nightly.manifest import Manifest
 from distill.nightly.nights import Night
@@ -13,7 +14,10 @@ from distill.nightly.records import sha256_of
 from distill.types import UserError
 from teachers.weights import sha256
 
-NOT_DECIDING = ("root", "drops", "benchmarks", "data.root", "data.pairs", "tracking", "keep", "signing")
+NOT_DECIDING = (
+    *("root", "drops", "benchmarks", "data.root", "data.pairs", "teacher.weights", "teacher.card", "judge.anchor"),
+    *("tracking", "keep", "signing"),
+)
 """Parts of the configuration that change neither a student nor a verdict; files count by what is in them."""
 
 
@@ -44,7 +48,8 @@ def decides(conf: NightlyConf) -> str:
     """Hex sha256 of the options, the teacher's weights and the benchmark sets, wherever these files lie."""
     sets = benchmark_files(conf)
     files = [*sets, *(path.with_suffix(".tsv") for path in sets)]
-    weights = None if conf.teacher.weights is None else Path(conf.teacher.weights)
-    teacher = sha256(weights) if weights is not None and weights.is_file() else None
-    options = config_hash(conf, *NOT_DECIDING, "teacher.weights", "teacher.card")
-    return sha256_of([options, teacher, {path.name: sha256(path) for path in files if path.is_file()}])
+    models = [None if conf.teacher.weights is None else Path(conf.teacher.weights)]
+    models.append(None if conf.judge.anchor is None else model_file(conf.judge.anchor))
+    known = [sha256(path) if path is not None and path.is_file() else None for path in models]
+    options = config_hash(conf, *NOT_DECIDING)
+    return sha256_of([options, known, {path.name: sha256(path) for path in files if path.is_file()}])

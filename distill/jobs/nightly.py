@@ -12,7 +12,6 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from distill.export.redact import redact_text
 from distill.jobs.night_task import Task, decides
 from distill.jobs.night_told import tell
 from distill.jobs.nightly_schema import NightlyConf
@@ -23,8 +22,8 @@ from distill.nightly.nights import NIGHTS, SIGNALS, Night, last_finished, unfini
 from distill.nightly.outcome import Outcome
 from distill.nightly.records import FAILED, FOLDER, Record, note_failure, read_records
 from distill.nightly.stages import Failed, perform
+from distill.redact import redact_text
 from distill.types import UserError
-from distill.waiting import waiting
 
 MOST_NIGHTS = 2
 """In one start: the night that an earlier one began, and what has arrived since."""
@@ -62,8 +61,7 @@ def _task(conf: NightlyConf, decided_by: str) -> Task | None:
     root = Path(conf.root)
     last, begun = last_finished(root), unfinished(root)
     before = None if last is None else read_manifest(last.folder)
-    with waiting(f"looking at {conf.drops}", 0, "images") as progress:
-        now = freeze(Path(conf.drops), before, progress)
+    now = freeze(Path(conf.drops), before, _Reading(conf.drops))
     if begun is not None:
         return Task(conf, begun, _kept(begun, now), decided_by)
     frozen = None if last is None else last.record("freeze")
@@ -71,6 +69,18 @@ def _task(conf: NightlyConf, decided_by: str) -> Task | None:
     if same or not len(now):
         return None
     return Task(conf, Night(root, 1) if last is None else last.after(), now, decided_by)
+
+
+class _Reading:
+    """Says once that pictures are read, which may take minutes; where none are new it says nothing."""
+
+    def __init__(self, drops: str) -> None:
+        self._line: str | None = f"reading what is new in {drops}"
+
+    def __call__(self, images: int) -> None:
+        if self._line is not None and images:
+            print(self._line, flush=True)
+            self._line = None
 
 
 def _already(frozen: Record, now: Manifest, decided_by: str) -> bool:

@@ -13,7 +13,7 @@ from distill.nightly.findings import Looked, unvetted, vetted
 from distill.nightly.frozen import parts_of, vetted_labels
 from distill.nightly.manifest import Manifest
 from distill.nightly.verdicts import Verdicts
-from distill.nightly.vetting import Known, Limits, People, people_of
+from distill.nightly.vetting import Known, Limits, People
 from distill.signals.store import SignalStore, Store
 from distill.types import UNLABELLED
 
@@ -52,10 +52,10 @@ def _known(stores: Sequence[SignalStore], labels: np.ndarray, classes: int, widt
     for embeddings in (piece for store in stores for piece in _embeddings(store)):
         rows = slice(begin, begin + len(embeddings))
         own = np.where(np.isfinite(embeddings).all(1), labels[rows], UNLABELLED)
-        told = people_of(embeddings, own, classes)
-        sums += told.sums
-        counts += told.counts
-        some = chosen[rows] & (own != UNLABELLED)
+        use = own != UNLABELLED
+        np.add.at(sums, own[use], embeddings[use])
+        counts += np.bincount(own[use], minlength=classes)
+        some = use & chosen[rows]
         sample.append(embeddings[some])
         whose.append(own[some])
         begin = rows.stop

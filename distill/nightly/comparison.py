@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -72,13 +72,19 @@ class Settings:
 class Case:
     """A set and what both models say of it: squared distances [p] of unit vectors, NaN where there are none.
 
-    ``champion`` is None where there is no champion yet. ``trouble`` is what kept the challenger from being scored.
+    ``champion`` is None where there is no champion yet, ``anchor`` where no model is held on to. ``trouble`` is what
+    kept the challenger from being scored.
     """
 
     benchmark: Benchmark
     challenger: Floats
     champion: Floats | None
+    anchor: Floats | None = None
     trouble: str = ""
+
+    def against_anchor(self) -> Case:
+        """The whole set, with the anchor in the champion's place."""
+        return replace(self, benchmark=replace(self.benchmark, columns={}), champion=self.anchor)
 
 
 @dataclass(frozen=True)

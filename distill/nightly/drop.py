@@ -92,6 +92,8 @@ def drop_names(root: Path) -> list[str]:
         there = sorted((e for e in entries if not e.name.startswith(".") and e.is_dir()), key=lambda e: e.name)
     for entry in there:
         _require_inside(entry, root)
+        if not entry.name.isprintable():  # it will stand in logs, reports and names of folders
+            raise UserError(f"{root}: holds the drop {entry.name!r}; expected a name that can be printed: rename it")
     return [entry.name for entry in there if not entry.is_symlink()]
 
 

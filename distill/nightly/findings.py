@@ -1,4 +1,4 @@
-"""From what freezing and vetting saw to verdicts: which pictures lose their labels, with a sentence for each finding."""
+"""From what freezing and vetting saw to verdicts: which pictures lose their labels, and each finding in a sentence."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def _contradicted(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _file_findings(manifest: Manifest) -> Iterator[Finding]:
     for name in manifest.empty:
-        yield Finding("empty_drop", name, "", "holds no picture of a person: nothing new")
+        yield Finding.of("empty_drop", name, "", "holds no picture of a person: nothing new")
     for drop in manifest.drops[manifest.known :]:
         for one in drop.left_out:
-            yield Finding(one.reason, drop.drop, one.name, f"left out: {one.text}")
+            yield Finding.of(one.reason, drop.drop, one.name, f"left out: {one.text}")
 
 
 def _picture_findings(
@@ -86,12 +86,12 @@ def _picture_findings(
     for doubt in doubtful_labels(looked.new, labels, looked.known, limits):
         drop, name = places[doubt.which]
         told = _doubtful(doubt, people[labels[doubt.which]], people[doubt.other])
-        yield Finding("doubtful_label", drop, name, told), [doubt.which]
+        yield Finding.of("doubtful_label", drop, name, told), [doubt.which]
         labels[doubt.which] = UNLABELLED
     for doubt in split_people(looked.new, labels, looked.known, limits):
         rows = np.flatnonzero(labels == doubt.which).tolist()
         told = _split(doubt, people[doubt.which], people[doubt.other], len(rows))
-        yield Finding("split_person", places[rows[0]][0], people[doubt.which], told), rows
+        yield Finding.of("split_person", places[rows[0]][0], people[doubt.which], told), rows
 
 
 def _doubtful(doubt: Doubt, said: str, other: str) -> str:

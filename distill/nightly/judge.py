@@ -9,12 +9,14 @@ Many guards need no correction. The challenger is promoted only if all of them h
 the one guard that is really worse happens to hold as well, and that has the chance of a single test (the
 intersection-union test: Berger, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24, 1982).
 What many guards cost is power: a challenger as good as the champion is rejected if any of them fails by chance.
+
+Night by night, margins add up. An anchor, a model that does not change with the champion, is guarded against as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -23,6 +25,8 @@ from distill.nightly.benchmark import ALL
 from distill.nightly.comparison import Case, Compared, Settings, compare
 from distill.nightly.judgement import Finding, Judgement, Kind, Reason
 from distill.types import UserError
+
+ANCHOR = "against the anchor"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def judge(cases: Sequence[Case], settings: Settings, facts: Facts) -> Judgement:
     reasons = [Reason("requirement", name, _met(found.passed), f"{name}: {found.text}") for name, found in told]
     for case in cases:
         reasons += _judge_set(case, settings, facts, case.benchmark.name == main_set)
-    order = ("requirement", "floor", "main", "guard")
+    order = ("requirement", "floor", "main", "anchor", "guard")
     reasons.sort(key=lambda reason: order.index(reason.kind))
     return Judgement(tuple(reasons), {case.benchmark.name: _about(case) for case in cases}, asdict(settings))
 
@@ -68,16 +72,18 @@ def _judge_set(case: Case, settings: Settings, facts: Facts, is_main: bool) -> I
         return
     for found in compare(case, settings):
         if is_main and found.slice == ALL and found.metric is settings.main:
-            yield _floor(found, settings)
-            if case.champion is not None:
-                yield _main(found, settings, facts.newer_data)
+            first = case.champion is None
+            yield _floor(found, settings) if first else _main(found, settings, facts.newer_data)
         elif case.champion is not None:
             yield _guard(found, settings)
+    if case.anchor is not None:
+        for found in compare(case.against_anchor(), settings):
+            yield replace(_guard(found, settings), kind="anchor", slice=ANCHOR)
 
 
 def _not_finite(case: Case) -> Iterator[Reason]:
     """A model that scores with NaN is unfit, and none can be compared with it."""
-    for who, scores in (("challenger", case.challenger), ("champion", case.champion)):
+    for who, scores in (("challenger", case.challenger), ("champion", case.champion), ("anchor", case.anchor)):
         if scores is None or np.isfinite(scores).all():
             continue
         text = f"{case.benchmark.name}: the {who} has no finite score for {(~np.isfinite(scores)).sum():,} of "
@@ -86,17 +92,17 @@ def _not_finite(case: Case) -> Iterator[Reason]:
 
 
 def _floor(found: Compared, settings: Settings) -> Reason:
-    """The main figure against a fixed value: all there is without a champion, and what small losses add up to."""
-    own = found.own
+    """The main figure against a fixed value, all that there is to compare with where there is no champion."""
+    name, own = settings.name_of(found.metric), found.own
     if own is None or found.shortage:
         return _reason("floor", found, settings, "fails", f"too few pairs to tell ({found.shortage})")
-    high_enough = own.low >= settings.floor
-    text = f"at least {own.low:.4f}, the floor is {settings.floor:g}"
+    reached = own.low >= settings.floor
+    words = f"no champion yet, and {'at least' if reached else 'not certainly'} the floor of {settings.floor:g}"
     return Reason(
         "floor",
-        settings.name_of(found.metric),
-        _met(high_enough),
-        f"{found.set}: {settings.name_of(found.metric)} {own.value:.4f}, {text}",
+        name,
+        _met(reached),
+        f"{found.set}: {name} {own.value:.4f} ({own.low:.4f} … {own.high:.4f}): {words}",
         set=found.set,
         slice=found.slice,
         challenger=own.value,
@@ -105,20 +111,28 @@ def _floor(found: Compared, settings: Settings) -> Reason:
 
 
 def _main(found: Compared, settings: Settings, newer_data: bool) -> Reason:
-    difference = found.difference
-    if difference is None or found.shortage:
+    """Better, or equal with newer data; and above the floor, which small losses night by night add up to."""
+    own, difference = found.own, found.difference
+    if own is None or difference is None or found.shortage:
         return _reason("main", found, settings, "fails", f"too few pairs to tell ({found.shortage})")
+    finding, words = _gain(difference, found.margin, newer_data)
+    if own.low < settings.floor:
+        finding, words = "fails", f"{words}; not certainly the floor of {settings.floor:g}, {own.low:.4f} or more"
+    return _reason("main", found, settings, finding, words)
+
+
+def _gain(difference: Estimate, margin: float, newer_data: bool) -> tuple[Finding, str]:
     if difference.low > 0:
-        return _reason("main", found, settings, "holds", "better")
-    if difference.low < -found.margin:
-        return _reason("main", found, settings, "fails", f"not better; {_worse(difference, found.margin)}")
-    equal = f"equal within the margin of {found.margin:g}"
+        return "holds", "better"
+    if difference.low < -margin:
+        return "fails", f"not better; {_worse(difference, margin)}"
     if newer_data:
-        return _reason("main", found, settings, "holds", f"{equal}, and the data are newer")
-    return _reason("main", found, settings, "fails", f"{equal}, but neither better nor of newer data")
+        return "holds", f"equal within the margin of {margin:g}, and the data are newer"
+    return "fails", f"equal within the margin of {margin:g}, but neither better nor of newer data"
 
 
 def _guard(found: Compared, settings: Settings) -> Reason:
+    """Not worse by more than the margin, where the pairs can tell."""
     difference = found.difference
     if difference is None or found.shortage:
         text = f"too few pairs to tell ({found.shortage})"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Kind = Literal["requirement", "floor", "main", "guard"]
+Kind = Literal["requirement", "floor", "main", "anchor", "guard"]
 Finding = Literal["holds", "fails", "too few pairs to tell"]
 
 
@@ -19,7 +19,7 @@ class Reason:
     """A demand on the challenger and whether it is met; figures are None where the demand has none.
 
     ``difference`` is the challenger's figure less the champion's, ``interval`` the interval of the difference or,
-    without a champion, of the challenger's figure.
+    without a champion, of the challenger's figure. Of the kind "anchor" ``champion`` is the anchor's figure.
     """
 
     kind: Kind

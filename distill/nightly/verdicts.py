@@ -30,6 +30,11 @@ class Finding:
     file: str
     text: str
 
+    @classmethod
+    def of(cls, kind: Kind, drop: str, file: str, text: str) -> Finding:
+        """With whatever cannot be printed of names escaped: they stand in logs and on pages."""
+        return cls(kind, drop, _printable(file), _printable(text))
+
 
 @dataclass(frozen=True)
 class Verdicts:
@@ -77,6 +82,10 @@ def read_verdicts(folder: Path, manifest: Manifest) -> Verdicts:
             "manifest beside it; expected the same: run the night's stage `vet` again"
         )
     return verdicts
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def _finding(raw: Mapping[str, Any]) -> Finding:

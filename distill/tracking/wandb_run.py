@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from distill.redact import is_secret
 from distill.tracking.panels import STEP, summary_of
 from distill.tracking.wandb_start import Shield, end_service, start
 from distill.types import UserError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 ID_FILE = "wandb_id.txt"
 MODES = ("offline", "online", "disabled")
 _MAX_BINS = 512  # wandb.Histogram refuses more
-_SECRET = re.compile(r"api_?key|token|secret|passw|credential", re.IGNORECASE)
 _USER_IN_URL = re.compile(r"://[^/@\s]+@")
 _log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class WandbRun:
 
 def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with values under secret-looking names, and users and passwords in addresses, masked."""
-    return {key: "***" if _SECRET.search(str(key)) and value else _masked(value) for key, value in config.items()}
+    return {key: "***" if is_secret(str(key)) and value else _masked(value) for key, value in config.items()}
 
 
 def _masked(value: Any) -> Any:

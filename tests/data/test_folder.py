@@ -76,3 +76,17 @@ def test_people_are_known_again_when_others_come(people: Path, jpeg) -> None:
     assert list(after) == ["adam", *before]
     assert {name: after[name] for name in before} == before
     assert len(set(after.values())) == 3
+
+
+@pytest.mark.parametrize("link", ["zoe/d.jpg", "bo"])
+def test_links_may_not_leave_the_root_unless_that_is_said(tmp_path: Path, people: Path, jpeg, link: str) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/1.jpg").write_bytes(jpeg(5))
+    (people / "zoe/same.jpg").symlink_to("b.jpg")
+    assert len(ImageFolderSet(people)) == 5
+    (people / link).symlink_to(tmp_path / "other" / ("1.jpg" if link.endswith("jpg") else ""))
+    with pytest.raises(
+        UserError, match=rf"{link}: is a link that leaves {people}; expected faces there, or links=true"
+    ):
+        ImageFolderSet(people)
+    assert len(ImageFolderSet(people, links=True)) == 6
