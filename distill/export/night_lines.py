@@ -129,11 +129,7 @@ def line_of(
         state=state,
         version=promote.get("version"),
         comparisons=_comparisons(judge.get("reasons", ()), results.get("verify", {})),
-        reasons=[
-            *(("fails", reason) for reason in check.get("reasons", ())),
-            *((_finding(reason), str(reason.get("text", ""))) for reason in judge.get("reasons", ())),
-            *(("fails", reason) for reason in (promote.get("reason"),) if reason),
-        ],
+        reasons=_reasons(check, judge, promote),
         images=freeze.get("images"),
         people=freeze.get("people"),
         new_images=freeze.get("new_images"),
@@ -167,6 +163,17 @@ def _comparisons(reasons: Iterable[Mapping[str, Any]], verify: Mapping[str, Any]
         for name, scores in verify.get("sets", {}).items()
         if scores.get("accuracy_mean") is not None
     ]
+
+
+def _reasons(
+    check: Mapping[str, Any], judge: Mapping[str, Any], promote: Mapping[str, Any]
+) -> list[tuple[Finding, str]]:
+    """The judge's; those of the check where it did not come to the judge, and what else kept a student out."""
+    judged = [(_finding(reason), str(reason.get("text", ""))) for reason in judge.get("reasons", ())]
+    found = judged or [("fails", str(reason)) for reason in check.get("reasons", ())]
+    if promote.get("reason") and not any(finding == "fails" for finding, _ in found):
+        found.append(("fails", str(promote["reason"])))
+    return found
 
 
 def _finding(reason: Mapping[str, Any]) -> Finding:

@@ -100,6 +100,17 @@ def test_what_too_few_pairs_cannot_tell_is_no_reason_against(tmp_path: Path) -> 
     assert shown.remark == "1 of 3 reasons against"
 
 
+def test_what_kept_a_student_out_is_said_once() -> None:
+    said = results(reason("main", "auc"), outcome="rejected")
+    said["promote"]["reason"] = "v0002 was taken out"
+    assert line_of(1, "rejected", said, {}).reasons[-1] == ("fails", "v0002 was taken out")
+    said["check"]["reasons"] = ["too large"]
+    said["judge"]["reasons"] = [reason("requirement", "check", passed=False, text="check: too large")]
+    assert line_of(1, "rejected", said, {}).reasons == [("fails", "check: too large")]
+    said["judge"]["reasons"] = []
+    assert line_of(1, "rejected", said, {}).reasons == [("fails", "too large")]
+
+
 def test_without_a_champion_the_interval_is_the_student_s_own() -> None:
     first = line_of(1, "promoted", results(reason("floor", "accuracy", champion=None, interval=[0.9, 0.94])), {})
     assert first.comparisons[0].around == (0.9, 0.94)
