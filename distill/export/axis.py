@@ -71,6 +71,7 @@ def axis_for(values: Sequence[float], log: bool = False, percent: bool = False, 
         return Axis(low / 1.15, high * 1.15, log=True, percent=percent)
     room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
     floor = 0.0 if 0 <= low < 0.4 * high else low - room
+    floor = max(0.0, floor) if percent and low >= 0 else floor
     return Axis(floor, min(1.0, high + room) if percent and floor < 1 else high + room, percent=percent)
 
 

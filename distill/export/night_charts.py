@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -73,9 +73,9 @@ def bars(title: str, note: str, nights: Sequence[int], parts: Sequence[Part], sp
     """Parts of each night's bar, one on the other; parts that are nothing everywhere are left out."""
     shown = [part for part in parts if any(part.values)]
     if not shown:
-        return Figure(title, "nothing yet", Markup(""), ())
+        return Figure(title, "nothing", Markup(""), ())
     heights = [sum(part.values[i] or 0 for part in shown) for i in range(len(nights))]
-    x, y = _nights(span), axis_for([0.0, *heights], zero=True)
+    x, y = _nights(span), _amounts(heights)
     body = frame(x, y, "night") + Markup("").join(_blocks(nights, shown, x, y))
     legend = tuple((part.colour, part.name, "") for part in shown)
     return Figure(title, note, drawing(title, body), legend)
@@ -86,8 +86,8 @@ def levels(title: str, note: str, nights: Sequence[int], parts: Sequence[Part], 
     shown = [part for part in parts if any(value is not None for value in part.values)]
     values = [value for part in shown for value in part.values if value is not None]
     if not values:
-        return Figure(title, "nothing yet", Markup(""), ())
-    x, y = _nights(span), axis_for([0.0, *values], zero=True)
+        return Figure(title, "nothing", Markup(""), ())
+    x, y = _nights(span), _amounts(values)
     body, legend = frame(x, y, "night"), []
     for part in shown:
         points = [(night, value) for night, value in zip(nights, part.values, strict=True) if value is not None]
@@ -98,6 +98,11 @@ def levels(title: str, note: str, nights: Sequence[int], parts: Sequence[Part], 
 
 def _nights(span: tuple[int, int]) -> Axis:
     return Axis(span[0] - 0.5, span[1] + 0.5, whole=True)
+
+
+def _amounts(values: Sequence[float]) -> Axis:
+    """From zero, with whole ticks for what is counted."""
+    return replace(axis_for([0.0, *values], zero=True), whole=all(float(value).is_integer() for value in values))
 
 
 def _named(found: Sequence[Trial]) -> bool:

@@ -10,6 +10,7 @@ from distill.export.report import quantity
 from distill.waiting import duration
 
 State = Literal["promoted", "rejected", "failed", "unfinished"]
+Finding = Literal["holds", "fails", "not known"]
 FINDINGS = {
     "damaged": "damaged",
     "duplicates": "duplicates",
@@ -68,8 +69,8 @@ class NightLine:
     version: str | None = None
     note: str = ""
     comparisons: Sequence[Comparison] = ()
-    reasons: Sequence[tuple[bool, str]] = ()
-    """Whether it speaks for the student, and the sentence."""
+    reasons: Sequence[tuple[Finding, str]] = ()
+    """Each of the judge's demands in a sentence."""
     images: int | None = None
     people: int | None = None
     new_images: int | None = None
@@ -83,7 +84,7 @@ class NightLine:
     @property
     def remark(self) -> str:
         """The version of a promoted student, how many reasons spoke against a rejected one, or where a night stands."""
-        against = sum(not good for good, _ in self.reasons)
+        against = sum(finding == "fails" for finding, _ in self.reasons)
         told = {"promoted": self.version or "", "rejected": f"{against} of {len(self.reasons)} reasons against"}
         return "; ".join(filter(None, (told.get(self.state), self.note)))
 
@@ -128,11 +129,7 @@ def line_of(
         state=state,
         version=promote.get("version"),
         comparisons=_comparisons(judge.get("reasons", ()), results.get("verify", {})),
-        reasons=[
-            *((False, reason) for reason in check.get("reasons", ())),
-            *((bool(reason.get("passed")), str(reason.get("text", ""))) for reason in judge.get("reasons", ())),
-            *((False, reason) for reason in (promote.get("reason"),) if reason),
-        ],
+        reasons=_reasons(check, judge, promote),
         images=freeze.get("images"),
         people=freeze.get("people"),
         new_images=freeze.get("new_images"),
@@ -155,19 +152,35 @@ def percent(value: float) -> str:
 
 
 def _comparisons(reasons: Iterable[Mapping[str, Any]], verify: Mapping[str, Any]) -> list[Comparison]:
-    """The judge's on whole sets, the main one first, and the accuracy on sets that it did not judge."""
+    """The judge's on whole sets, the main one first; where it judged none, the mean accuracy of the folds."""
     whole = sorted(filter(_whole, reasons), key=lambda reason: _WEIGHT.get(reason.get("kind", ""), len(_WEIGHT)))
     judged = {found.key: found for found in map(_comparison, reversed(whole))}
-    theirs, known = verify.get("champion") or {}, {name for name, _ in judged}
-    rest = [(name, scores) for name, scores in verify.get("sets", {}).items() if name not in known]
+    if judged:
+        return list(reversed(judged.values()))
+    theirs = verify.get("champion") or {}
     return [
-        *reversed(judged.values()),
-        *(
-            Comparison(name, "accuracy", scores["accuracy_mean"], theirs.get(name, {}).get("accuracy_mean"))
-            for name, scores in rest
-            if scores.get("accuracy_mean") is not None
-        ),
+        Comparison(name, "accuracy_mean", scores["accuracy_mean"], theirs.get(name, {}).get("accuracy_mean"))
+        for name, scores in verify.get("sets", {}).items()
+        if scores.get("accuracy_mean") is not None
     ]
+
+
+def _reasons(
+    check: Mapping[str, Any], judge: Mapping[str, Any], promote: Mapping[str, Any]
+) -> list[tuple[Finding, str]]:
+    """The judge's; those of the check where it did not come to the judge, and what else kept a student out."""
+    judged = [(_finding(reason), str(reason.get("text", ""))) for reason in judge.get("reasons", ())]
+    found = judged or [("fails", str(reason)) for reason in check.get("reasons", ())]
+    if promote.get("reason") and not any(finding == "fails" for finding, _ in found):
+        found.append(("fails", str(promote["reason"])))
+    return found
+
+
+def _finding(reason: Mapping[str, Any]) -> Finding:
+    """What too few pairs cannot tell speaks neither for nor against."""
+    if not reason.get("passed"):
+        return "fails"
+    return "holds" if reason.get("finding", "holds") == "holds" else "not known"
 
 
 def _whole(reason: Mapping[str, Any]) -> bool:

@@ -108,6 +108,6 @@ def _print_last(night: NightLine) -> None:
     """Where the latest night stands, and what spoke against its student."""
     if night.note:
         print(f"last night  {night.note}")
-    for good, text in night.reasons:
-        if not good and night.state != "promoted":
+    for finding, text in night.reasons:
+        if finding == "fails" and night.state != "promoted":
             print(f"  - {text}")

@@ -56,7 +56,7 @@ class Told:
 
     @property
     def _last(self) -> str | None:
-        return next(reversed(self.records), None) if self.records else None
+        return list(self.records)[-1] if self.records else None
 
 
 def told(root: Path) -> list[Told]:

@@ -126,9 +126,8 @@ def _student(root: Path, night: int, results: Results, student: Path, uses: list
 
 def _rejection(night: int, results: Results) -> Event:
     judge = results.get("judge", {}).get("reasons", ())
-    against = [*results.get("check", {}).get("reasons", ()), *(r["text"] for r in judge if not r["passed"])]
-    against.append(results["promote"].get("reason", ""))
-    text = "; ".join(map(str, filter(None, against))) or "the report has the reasons"
+    against = [reason["text"] for reason in judge if not reason["passed"]]
+    text = "; ".join(against) or results["promote"].get("reason") or "the report has the reasons"
     title = f"night {night} rejected its student"
     return Event.make("alert", VERDICT, night, {"title": title, "text": text, "level": "WARN"})
 

@@ -41,6 +41,7 @@ def test_axis_holds_the_values(values: list[float]) -> None:
 
 def test_percent_ends_at_a_hundred() -> None:
     assert axis_for([0.5, 1.0], percent=True).high == 1
+    assert axis_for([0.0, 0.0], percent=True).low == 0
     assert Axis(0, 1, percent=True).text(0.25) == "25 %"
 
 

@@ -96,8 +96,8 @@ def test_parts_stand_on_each_other_and_fill_the_whole() -> None:
 
 
 def test_nothing_to_draw_is_said() -> None:
-    assert bars("b", "n", [1, 2], [Part("a", [None, 0], 1)], (1, 2)).note == "nothing yet"
-    assert levels("b", "n", [1], [Part("a", [None], 1)], (1, 1)).note == "nothing yet"
+    assert bars("b", "n", [1, 2], [Part("a", [None, 0], 1)], (1, 2)).note == "nothing"
+    assert levels("b", "n", [1], [Part("a", [None], 1)], (1, 1)).note == "nothing"
 
 
 @pytest.mark.parametrize("span", [(1, 1), (1, 2), (1, 3), (1, 5), (2, 14), (31, 120), (1, 365)])

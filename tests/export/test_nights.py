@@ -75,11 +75,40 @@ def test_the_judge_s_main_reason_wins_over_the_floor_and_slices_are_no_score(tmp
     assert [(c.set, c.metric, c.challenger) for c in shown.comparisons] == [
         ("lfw", "accuracy", 0.92),
         ("lfw", "auc", 0.97),
-        ("cfp", "accuracy", 0.8),
     ]
     assert shown.comparisons[0].champion == 0.9
     assert shown.comparisons[0].around == pytest.approx((0.91, 0.93))
     assert page(shown).keys[0] == ("lfw", "accuracy")
+
+
+def test_where_nothing_was_judged_the_scores_of_the_folds_are_shown() -> None:
+    shown = line_of(1, "unfinished", results(), {})
+    assert [(c.set, c.metric, c.challenger) for c in shown.comparisons] == [
+        ("lfw", "accuracy_mean", 0.5),
+        ("cfp", "accuracy_mean", 0.8),
+    ]
+
+
+def test_what_too_few_pairs_cannot_tell_is_no_reason_against(tmp_path: Path) -> None:
+    said = [
+        reason("guard", "auc", finding="holds"),
+        reason("guard", "auc", "dark", finding="too few pairs to tell"),
+        reason("guard", "auc", "old", finding="fails", passed=False),
+    ]
+    shown = line_of(1, "rejected", results(*said, outcome="rejected"), {})
+    assert [finding for finding, _ in shown.reasons] == ["holds", "not known", "fails"]
+    assert shown.remark == "1 of 3 reasons against"
+
+
+def test_what_kept_a_student_out_is_said_once() -> None:
+    said = results(reason("main", "auc"), outcome="rejected")
+    said["promote"]["reason"] = "v0002 was taken out"
+    assert line_of(1, "rejected", said, {}).reasons[-1] == ("fails", "v0002 was taken out")
+    said["check"]["reasons"] = ["too large"]
+    said["judge"]["reasons"] = [reason("requirement", "check", passed=False, text="check: too large")]
+    assert line_of(1, "rejected", said, {}).reasons == [("fails", "check: too large")]
+    said["judge"]["reasons"] = []
+    assert line_of(1, "rejected", said, {}).reasons == [("fails", "too large")]
 
 
 def test_without_a_champion_the_interval_is_the_student_s_own() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from distill.nightly.benchmark import ALL
+from distill.nightly.judgement import Kind, Reason
 from distill.nightly.nights import Night
 from distill.nightly.records import Record, note_failure, record_path, write_record
 
@@ -100,35 +102,26 @@ def _verdict(champion: float, challenger: float, first: bool, outcome: str, rng:
         scores = {"auc": mine + 0.01, "accuracy_mean": mine, "tpr_at_fpr": {"0.001": mine - 0.1}}
         sets[name], theirs[name] = scores, {**scores, "accuracy_mean": old}
         half = 0.004 + 0.003 * float(rng.random())
-        reasons.append(reason(name, None, None if first else old, mine, half))
+        main: Kind = "floor" if first else "main"
+        reasons.append(reason("guard" if reasons else main, name, ALL, None if first else old, mine, half))
     bad = -0.021 if outcome == "rejected" else 0.001
-    reasons.append(reason("lfw_dev", "sharpness: low", champion, champion + bad, 0.006))
+    reasons.append(reason("guard", "lfw_dev", "sharpness: low", champion, champion + bad, 0.006))
     return {
         "verify": {"sets": sets, "champion": None if first else theirs},
         "judge": {"verdict": "promote" if outcome == "promoted" else "reject", "reasons": reasons},
     }
 
 
-def reason(name: str, part: str | None, champion: float | None, challenger: float, half: float) -> dict[str, Any]:
+def reason(kind: Kind, name: str, part: str, champion: float | None, challenger: float, half: float) -> dict[str, Any]:
     """One reason of the judge, with a sentence that has its figures."""
     gap = None if champion is None else challenger - champion
-    interval = None if gap is None else [gap - half, gap + half]
-    passed = interval is None or interval[1] > -MARGIN
-    text = f"accuracy_mean on {name}{f' ({part})' if part else ''}: {100 * challenger:.2f} %"
-    if gap is not None and interval is not None:
-        text += f", {100 * gap:+.2f} points ({100 * interval[0]:+.2f} to {100 * interval[1]:+.2f}, margin {MARGIN:g})"
-    return {
-        "metric": "accuracy_mean",
-        "set": name,
-        "slice": part,
-        "champion": champion,
-        "challenger": challenger,
-        "difference": gap,
-        "interval": interval,
-        "margin": MARGIN,
-        "passed": passed,
-        "text": text,
-    }
+    middle = challenger if gap is None else gap
+    interval = (middle - half, middle + half)
+    holds = gap is None or interval[1] > -MARGIN
+    text = f"{name}{'' if part == ALL else f', {part}'}: accuracy {champion or 0:.4f} to {challenger:.4f}, "
+    text += f"{interval[0]:+.4f} … {interval[1]:+.4f}, margin {MARGIN:g}"
+    finding = "holds" if holds else "fails"
+    return Reason(kind, "accuracy", finding, text, name, part, champion, challenger, gap, interval, MARGIN).to_json()
 
 
 def _write(night: Night, results: Mapping[str, Any], rng: np.random.Generator, stop: str | None) -> None:

@@ -83,6 +83,13 @@ def test_a_rejected_student_is_kept_and_changes_no_pointer(tmp_path: Path, files
     assert not [event for event in told(tmp_path, files) if event.kind == "alert"]
 
 
+def test_a_version_that_was_withdrawn_says_so(tmp_path: Path, files: NightFiles) -> None:
+    said = results()
+    said["promote"] = {"outcome": "rejected", "version": None, "before": "v0001", "reason": "v0002 was taken out"}
+    events = night_events(tmp_path, 7, said, SECONDS, files)
+    assert [event.body["text"] for event in events if event.kind == "alert"] == ["v0002 was taken out"]
+
+
 def test_files_are_named_below_the_service_with_their_bytes(tmp_path: Path, files: NightFiles) -> None:
     (student,) = (e.body["files"] for e in told(tmp_path, files) if e.run == "train")
     assert student == {
