@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,18 @@ from registry.service import serve
 PROGRAMS = Path(__file__).parent
 
 
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The registry of a service, to be copied."""
+    root = tmp_path_factory.mktemp("service") / "registry"
+    serve(root)
+    return root
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """The registry of a service."""
-    serve(tmp_path / "registry")
-    return tmp_path / "registry"
+def root(served: Path, tmp_path: Path) -> Path:
+    """The registry of a service, to be worked with."""
+    return Path(shutil.copytree(served, tmp_path / "registry", symlinks=True))
 
 
 @pytest.fixture(scope="session")
