@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,16 +17,16 @@ import pytest
 from distill.registry.registry import Registry
 from distill.types import UserError
 from registry.conftest import PROGRAMS
-from registry.service import ACTS, MODEL, add, model_file, read_as_consumer, require_whole, serve, snapshot
+from registry.service import ACTS, MODEL, add, model_file, read_as_consumer, require_whole, snapshot
 from registry.steps import filling, watch
 from test_atomic import full_disk
 
 
 @pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def before(served: Path) -> Path:
     """A folder with the registry ``before``."""
-    folder = tmp_path_factory.mktemp("crashes")
-    serve(folder / "before")
+    folder = Path(tempfile.mkdtemp(dir=served.parent))
+    shutil.copytree(served, folder / "before", symlinks=True)
     return folder
 
 
@@ -65,10 +66,10 @@ def test_killed_before_every_step(before: Path, killed: dict[str, int], undistur
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_no_space_from_every_step_on(before: Path, undisturbed: dict[str, object], tmp_path: Path, act: str):
+def test_no_space_from_every_step_on(before: Path, undisturbed: dict[str, object], place: Path, act: str):
     step, told = 1, []
     while True:
-        root = copied(before, tmp_path / str(step))
+        root = copied(before, place / str(step))
         steps, line = filled(root, act, step)
         require_whole(root, act)
         ACTS[act](root)

@@ -82,8 +82,8 @@ def _leads_to(entry: os.DirEntry[str]) -> str | None:
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_the_power_goes_before_every_step(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str):
-    disk, fsync, images = Disk(root), os.fsync, tmp_path / "images"
+def test_the_power_goes_before_every_step(root: Path, place: Path, monkeypatch: pytest.MonkeyPatch, act: str):
+    disk, fsync, images = Disk(root), os.fsync, place / "images"
     images.mkdir()
     seen: list[Path] = []
 
