@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from distill.export.night_lines import line_of, percent
 from distill.nightly.nights import Night
@@ -35,12 +36,16 @@ def _rows(night: Night, done: Records) -> Iterator[tuple[str, str]]:
     yield "student", f"{begun}, {train['image_steps']:,} image-steps, {duration(train['seconds'])}"
     champion = results["verify"]["champion"] or {}
     for name, score in results["verify"]["sets"].items():
-        served = f", champion {percent(champion[name]['auc'])}" if name in champion else ""
-        yield f"AUC on {name}", f"{percent(score['auc'])}{served}"
+        served = f", champion {_auc(champion[name])}" if name in champion else ""
+        yield f"AUC on {name}", f"{_auc(score)}{served}"
     yield "time", line.duration_text
 
 
-def _reasons(promote: dict, judge: dict) -> Iterator[str]:
+def _auc(score: Mapping[str, Any]) -> str:
+    return "-" if score["auc"] is None else percent(score["auc"])
+
+
+def _reasons(promote: Mapping[str, Any], judge: Mapping[str, Any]) -> Iterator[str]:
     """What speaks against the student; where nothing does, what decided for it."""
     if promote["reason"]:
         yield promote["reason"]

@@ -153,6 +153,38 @@ def test_a_mistake_is_noted_beside_the_records_and_mended_by_the_next_start(
     assert not (service / "nights/0001/records/failed.json").exists()
 
 
+def test_a_bug_is_one_line_and_its_trace_is_beside_the_records(
+    nightly: Nightly, service: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    def broken(path: Path, content: bytes) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("distill.jobs.night_data.write_atomic", broken)
+    assert nightly() == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("failed: night 1, stage freeze: ZeroDivisionError: a bug (")
+    noted = json.loads((service / "nights/0001/records/failed.json").read_text())
+    assert noted["error"] == "a bug"
+    assert "in broken" in noted["trace"]
+
+
+def test_a_drop_that_comes_while_a_night_is_killed_waits_for_the_next_one(
+    nightly: Nightly, service: Path, drops: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What was begun is finished first, and what has come since is a night of its own in the same start."""
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr("distill.jobs.night_stages.signals_stage", kill)
+        nightly()
+    drop(drops, "2026-01-02", {7: 2})
+    assert nightly("teacher=none", "objective=margin") == 10, "another configuration freezes anew"
+    assert result(service, 1, "freeze")["images"] == 30
+    assert result(service, 2, "freeze")["images"] == 32
+
+
 def test_without_pictures_there_is_nothing_to_do(nightly: Nightly, drops: Path, service: Path, capsys):
     for path in sorted(drops.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
