@@ -49,8 +49,7 @@ class NightReport:
     @property
     def against(self) -> list[str]:
         """Why the student was rejected."""
-        refused = self.results["promote"]["reason"]
-        return [*([refused] if refused else []), *(text for good, text in self.line.reasons if not good)]
+        return [text for good, text in self.line.reasons if not good]
 
     @property
     def figures(self) -> list[tuple[str, str, str, str, str, bool]]:
