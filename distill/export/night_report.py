@@ -49,7 +49,7 @@ class NightReport:
     @property
     def against(self) -> list[str]:
         """Why the student was rejected."""
-        return [text for good, text in self.line.reasons if not good]
+        return [text for finding, text in self.line.reasons if finding == "fails"]
 
     @property
     def figures(self) -> list[tuple[str, str, str, str, str, bool]]:

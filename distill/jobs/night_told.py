@@ -48,5 +48,5 @@ def _auc(score: Mapping[str, Any]) -> str:
 
 def _reasons(line: NightLine, judge: Mapping[str, Any]) -> Iterator[str]:
     """What speaks against the student; where nothing does, what decided for it."""
-    against = [text for good, text in line.reasons if not good]
+    against = [text for finding, text in line.reasons if finding == "fails"]
     yield from against or [r["text"] for r in judge["reasons"] if r["kind"] in ("main", "floor")]
