@@ -22,6 +22,7 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from drill_cases import clock, corrupt, disk, kills, power, two_starts, wandb
 from drill_trials import Drill, Tally
@@ -64,7 +65,7 @@ def main() -> int:
 
 def _keep(out: Path, tallies: list[Tally], seconds: float) -> None:
     """Write the group's figures beside those of other groups, which may have been another call's."""
-    kept = json.loads(out.read_text()) if out.exists() else {"faults": {}}
+    kept: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {"faults": {}}
     kept["machine"] = f"{os.cpu_count()} cores"
     kept["faults"] |= {tally.fault: {**asdict(tally), "group_s": round(seconds)} for tally in tallies}
     write_atomic(out, (json.dumps(kept, indent=1) + "\n").encode())

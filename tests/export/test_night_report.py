@@ -63,7 +63,8 @@ def test_a_rejected_night_begins_with_what_speaks_against_it(tmp_path: Path):
 
 
 def test_a_version_that_was_withdrawn_says_so():
-    assert report(passed=False, reason="v0007 was taken out of service").against[0] == "v0007 was taken out of service"
+    refused = report(outcome="rejected", version=None, reason="v0007 was taken out of service")
+    assert refused.against == ["v0007 was taken out of service"]
 
 
 def test_figures_are_in_per_cent_and_points():
