@@ -23,8 +23,8 @@ from drill_trials import BEFORE, KILLED, PROMOTED, Drill, Tally
 from distill.nightly.records import STAGES, record_path
 
 BUSY = 75
-STATES = (BEFORE, BEFORE, "train", "export", "judge")
-"""Where random kills begin: a night spends most of its time before its student is exported."""
+LEFT = {BEFORE: 1.0, "train": 0.7, "export": 0.2}
+"""Where random kills begin, and what part of a night's work is left there."""
 FEW_RENAMES = (1, 3, 5, 7, 9, 11, 13)
 DISK_BYTES = 64 << 20
 
@@ -37,21 +37,32 @@ def kills(drill: Drill, arguments: argparse.Namespace) -> None:
         drill.trial(tally, lambda stage=stage: drill.service.run(hook=at_record(stage, False)), before)
     tally, dice = drill.tally("kill -9 at random moments, some in a row"), random.Random(arguments.seed)
     for _ in range(arguments.random):
-        drill.trial(tally, lambda: _killed_in_a_row(drill, tally, dice), dice.choice(STATES))
+        begin = dice.choice(list(LEFT))
+        drill.trial(tally, partial(_killed_in_a_row, drill, tally, dice, LEFT[begin] * drill.night_cpu_s), begin)
 
 
-def _killed_in_a_row(drill: Drill, tally: Tally, dice: random.Random) -> Ended:
-    """One to four starts of a night, each killed within the time that an undisturbed one takes."""
-    starts = dice.randint(1, 4)
+def _killed_in_a_row(drill: Drill, tally: Tally, dice: random.Random, most_cpu_s: float) -> Ended:
+    """Two to four starts of a night, each killed at a random moment of the work that an undisturbed one has to do."""
+    starts = dice.randint(2, 4)
     for start in range(starts):
         process = drill.service.start()
-        time.sleep(dice.uniform(0, drill.night_s))
+        _let_work(process, dice.uniform(0, most_cpu_s))
         os.kill(process, signal.SIGKILL)
         ended = drill.service.wait(process)
         tally.hit += ended.status == KILLED and start < starts - 1  # the last one is counted with the trial
         if drill.champion_files()["student.onnx"] not in drill.allowed():
             tally.wrong.append("the champion is neither the old nor the new one")
     return ended
+
+
+def _let_work(process: int, cpu_s: float) -> None:
+    """Until a process has had so much of a processor, or has ended: a busy machine kills at the same moments."""
+    stat, ticks = Path(f"/proc/{process}/stat"), os.sysconf("SC_CLK_TCK")
+    while True:
+        state, *fields = stat.read_text().rpartition(") ")[2].split()
+        if state == "Z" or sum(map(int, fields[10:12])) >= cpu_s * ticks:
+            return
+        time.sleep(0.01)
 
 
 def power(drill: Drill, arguments: argparse.Namespace) -> None:

@@ -49,7 +49,7 @@ def main() -> int:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as folder:
         drill = Drill(Path(folder))
-        print(f"an undisturbed night takes {drill.night_s:.1f} s", flush=True)
+        print(f"an undisturbed night takes {drill.night_cpu_s:.1f} s of a processor", flush=True)
         for group in arguments.only:
             begun_s, done = time.monotonic(), len(drill.tallies)
             GROUPS[group](drill, arguments)
