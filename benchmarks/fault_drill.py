@@ -19,7 +19,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,11 +50,9 @@ def main() -> int:
         drill = Drill(Path(folder))
         print(f"an undisturbed night takes {drill.night_cpu_s:.1f} s of a processor", flush=True)
         for group in arguments.only:
-            begun_s, done = time.monotonic(), len(drill.tallies)
+            done = len(drill.tallies)
             GROUPS[group](drill, arguments)
-            for tally in drill.tallies[done:]:
-                print(f"{tally.fault}: {tally.trials} trials, {len(tally.wrong)} wrong", flush=True)
-            _keep(arguments.out, drill.tallies[done:], time.monotonic() - begun_s)
+            _keep(arguments.out, drill.tallies[done:])
     print_figures(COLUMNS, [_row(tally) for tally in drill.tallies])
     for tally in drill.tallies:
         for line in tally.wrong:
@@ -63,11 +60,11 @@ def main() -> int:
     return int(any(tally.wrong for tally in drill.tallies))
 
 
-def _keep(out: Path, tallies: list[Tally], seconds: float) -> None:
+def _keep(out: Path, tallies: list[Tally]) -> None:
     """Write the group's figures beside those of other groups, which may have been another call's."""
     kept: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {"faults": {}}
     kept["machine"] = f"{os.cpu_count()} cores"
-    kept["faults"] |= {tally.fault: {**asdict(tally), "group_s": round(seconds)} for tally in tallies}
+    kept["faults"] |= {tally.fault: asdict(tally) for tally in tallies}
     write_atomic(out, (json.dumps(kept, indent=1) + "\n").encode())
 
 
