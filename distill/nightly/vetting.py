@@ -26,9 +26,10 @@ _CELLS = 1 << 24
 class Limits:
     """How far from the usual a similarity has to be, in standard deviations, for a label to be doubted.
 
-    ``own``: below what pictures have with their own person; ``other``: above what they have with the nearest other
-    person; ``split``: between two people, not below the one and above the other. What is usual is told by pictures that
-    were vetted earlier, in the first night by all; with fewer than ``least`` similarities nothing is usual yet.
+    ``own``: below what a picture has with its own person; ``other``: above what pictures, or two people, have with the
+    nearest other person; ``split``: two people are one if they are not so far below what a person's pictures have among
+    each other. What is usual is told by pictures that were vetted earlier, in the first night by all; with fewer than
+    ``least`` similarities nothing is usual yet.
     """
 
     own: float = 2.5
@@ -182,7 +183,7 @@ def _split_limit(people: People, old: np.ndarray, limits: Limits) -> float:
     between, apart = robust(nearest_other(people.means()[usual], usual, people)[0])
     if np.isfinite(within).sum() < limits.least or inside <= between:
         return np.inf
-    return max(inside - limits.split * scatter, between + limits.split * apart)
+    return max(inside - limits.split * scatter, between + limits.other * apart)
 
 
 def own_similarity(embeddings: np.ndarray, labels: np.ndarray, people: People, among: np.ndarray | bool) -> np.ndarray:
