@@ -8,6 +8,9 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from distill.metrics.bootstrap import Bootstrap
+from distill.metrics.paired import estimate
+from distill.metrics.roc import auc, curve
 from distill.nightly.comparison import Margins, Settings
 from distill.nightly.judge import Facts, Requirement, judge
 from distill.nightly.judgement import Judgement
@@ -58,3 +61,19 @@ def test_an_equal_challenger_of_newer_data_is_rejected_as_often_as_the_margin_is
     power = NormalDist().cdf(MARGIN / float(np.std(differences)) - NormalDist().inv_cdf(0.95))
     assert 0.2 < power < 0.95, "a case in which both happen"
     assert share(found) == pytest.approx(power, abs=3 * math.sqrt(0.25 / SIMULATIONS))
+
+
+def test_where_nearly_all_pairs_are_right_percentiles_alone_promise_too_much():
+    margin, drawn = 0.01, ScoredPairs(champion=0.995, challenger=0.985, pairs=600)
+    plain = passed = 0
+    for seed in range(100):
+        case = drawn.draw(seed)
+        assert case.champion is not None
+        same, new, old = case.benchmark.same, -case.challenger, -case.champion
+        weights = np.concatenate(list(Bootstrap(200).weights(same)))
+        values = curve(new, same, weights).auc() - curve(old, same, weights).auc()
+        found = estimate(auc(new, same) - auc(old, same), values, 300, 0.95)
+        assert found is not None
+        plain += np.quantile(values, 0.05) >= -margin
+        passed += found.low >= -margin
+    assert passed <= 5 < 10 < plain
