@@ -13,47 +13,65 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from drill_faults import LostRename, at_record, before_rename
 from drill_service import Ended, Service, picture
-from drill_trials import BASE, PROMOTED, Drill
+from drill_trials import BEFORE, KILLED, PROMOTED, Drill, Tally
 
 from distill.nightly.records import STAGES, record_path
 
 BUSY = 75
+LEFT = {BEFORE: 1.0, "train": 0.7, "export": 0.2}
+"""Where random kills begin, and what part of a night's work is left there."""
+FEW_RENAMES = (1, 3, 5, 7, 9, 11, 13)
+DISK_BYTES = 64 << 20
 
 
 def kills(drill: Drill, arguments: argparse.Namespace) -> None:
     """``kill -9`` where every stage ends, before and after its record, and at random moments."""
-    tally = drill.tally("kill -9 before a stage's record")
-    for stage in STAGES:
-        drill.trial(tally, lambda stage=stage: drill.service.run(hook=at_record(stage, False)))
-    tally = drill.tally("kill -9 after a stage's record")
-    for stage in STAGES:
-        drill.trial(tally, lambda stage=stage: drill.service.run(hook=at_record(stage, True)))
-    tally = drill.tally("kill -9 at a random moment")
-    dice = random.Random(arguments.seed)
+    drill.killed_after_every_record(drill.tally("kill -9 after each stage's record"))
+    tally = drill.tally("kill -9 before each stage's record")
+    for before, stage in zip((BEFORE, *STAGES), STAGES, strict=False):
+        drill.trial(tally, lambda stage=stage: drill.service.run(hook=at_record(stage, False)), before)
+    tally, dice = drill.tally("kill -9 at random moments, some in a row"), random.Random(arguments.seed)
     for _ in range(arguments.random):
-        drill.trial(tally, lambda: _killed_after(drill, dice.uniform(0, drill.night_s)))
+        begin = dice.choice(list(LEFT))
+        drill.trial(tally, partial(_killed_in_a_row, drill, tally, dice, LEFT[begin] * drill.night_cpu_s), begin)
 
 
-def _killed_after(drill: Drill, seconds: float) -> Ended:
-    process = drill.service.start()
-    time.sleep(seconds)
-    os.kill(process, signal.SIGKILL)
-    return drill.service.wait(process)
+def _killed_in_a_row(drill: Drill, tally: Tally, dice: random.Random, most_cpu_s: float) -> Ended:
+    """Two to four starts of a night, each killed at a random moment of the work that an undisturbed one has to do."""
+    starts = dice.randint(2, 4)
+    for start in range(starts):
+        process = drill.service.start()
+        _let_work(process, dice.uniform(0, most_cpu_s))
+        os.kill(process, signal.SIGKILL)
+        ended = drill.service.wait(process)
+        tally.hit += ended.status == KILLED and start < starts - 1  # the last one is counted with the trial
+        if drill.champion_files()["student.onnx"] not in drill.allowed():
+            tally.wrong.append("the champion is neither the old nor the new one")
+    return ended
+
+
+def _let_work(process: int, cpu_s: float) -> None:
+    """Until a process has had so much of a processor, or has ended: a busy machine kills at the same moments."""
+    stat, ticks = Path(f"/proc/{process}/stat"), os.sysconf("SC_CLK_TCK")
+    while True:
+        state, *fields = stat.read_text().rpartition(") ")[2].split()
+        if state == "Z" or sum(map(int, fields[10:12])) >= cpu_s * ticks:
+            return
+        time.sleep(0.01)
 
 
 def power(drill: Drill, arguments: argparse.Namespace) -> None:
-    """Power lost around renames."""
-    chosen = sorted({1 + round(k * (drill.renames - 2) / (arguments.renames - 1)) for k in range(arguments.renames)})
-    tally = drill.tally("power lost before a rename")
-    for number in chosen:
-        drill.trial(tally, lambda number=number: drill.service.run(hook=before_rename(number)))
-    tally = drill.tally("power lost, a rename lost and the next one not")
-    for number in chosen:
-        drill.trial(tally, lambda number=number: drill.service.run(hook=LostRename(number)))
+    """Power lost around each rename: of the second half of a night all, of the first a few."""
+    for what, fault in (("before a rename", before_rename), ("with a rename that the disk has not seen", LostRename)):
+        tally = drill.tally(f"power lost {what}")
+        for begin, numbers in ((BEFORE, FEW_RENAMES), ("export", range(1, arguments.renames + 1))):
+            for number in numbers:
+                drill.trial(tally, partial(drill.service.run, hook=fault(number)), begin)
 
 
 def disk(drill: Drill, arguments: argparse.Namespace) -> None:
@@ -62,28 +80,27 @@ def disk(drill: Drill, arguments: argparse.Namespace) -> None:
     if os.geteuid():
         tally.fault += ", left out: only root mounts one"
         return
-    growth = _size(root) - _size(drill.service.folder / BASE)
     shutil.rmtree(root)
     root.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={256 << 20}", "drill", str(root)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "drill", str(root)], check=True)
     try:
-        for step in range(arguments.disk):
-            drill.trial(tally, lambda step=step: _on_full_disk(drill, growth * step // arguments.disk))
+        for begin, steps in ((BEFORE, arguments.disk // 3), ("export", arguments.disk)):
+            for step in range(steps):
+                drill.trial(tally, lambda step=step, steps=steps: _on_full_disk(drill, step / steps), begin)
     finally:
         subprocess.run(["umount", str(root)], check=True)
 
 
-def _on_full_disk(drill: Drill, free_bytes: int) -> Ended:
-    """A start with ``free_bytes`` left where the service lies; there is space again afterwards."""
-    ballast, disk = drill.service.root / "ballast", os.statvfs(drill.service.root)
+def _on_full_disk(drill: Drill, share: float) -> Ended:
+    """A start where a share of what the night still writes has room; there is space again afterwards."""
+    root = drill.service.root
+    there = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    disk, ballast = os.statvfs(root), root / "ballast"
+    free_bytes = int(share * max(drill.size_bytes - there, 0))
     ballast.write_bytes(b"\0" * max(disk.f_bavail * disk.f_bsize - free_bytes, 0))
     ended = drill.service.run()
     ballast.unlink()
     return ended
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def two_starts(drill: Drill, arguments: argparse.Namespace) -> None:
@@ -98,7 +115,7 @@ def two_starts(drill: Drill, arguments: argparse.Namespace) -> None:
         return next((e for e in ended if e.status == BUSY), ended[0])
 
     for _ in range(arguments.starts):
-        drill.trial(tally, both)
+        drill.trial(tally, both, "export")
 
 
 def clock(drill: Drill, arguments: argparse.Namespace) -> None:
@@ -107,8 +124,8 @@ def clock(drill: Drill, arguments: argparse.Namespace) -> None:
     tally = drill.tally(
         "clock jumps back thirteen years, killed in between" + ("" if library else ", left out: no libfaketime")
     )
-    for stage in ("freeze", "train", "judge") if library else ():
-        drill.trial(tally, lambda stage=stage: _through_time(drill, stage, library or ""))
+    if library:
+        drill.trial(tally, lambda: _through_time(drill, "train", library))
 
 
 def _through_time(drill: Drill, stage: str, library: str) -> Ended:
@@ -146,7 +163,7 @@ def corrupt(drill: Drill, arguments: argparse.Namespace) -> None:
     for what, equal, finding, spoil in SPOILED:
         tally = drill.tally(f"data: {what}")
         spoil(drill.service)
-        drill.trial(tally, drill.service.run, expect_equal=equal)
+        drill.trial(tally, drill.service.run, equal=equal)
         found = json.loads((record_path(drill.service.root / "nights/0002", "vet")).read_text())["result"]
         if finding and not any(one["kind"] == finding for one in found["findings"]):
             tally.wrong.append(f"no finding of {finding} among {found['findings']}")

@@ -36,26 +36,6 @@ def at_record(stage: str, written: bool) -> Callable[[], None]:
     return hook
 
 
-def count_renames(into: Path) -> Callable[[], None]:
-    """No fault: writes how many renames the start makes."""
-
-    def hook() -> None:
-        made = 0
-
-        def counting(rename: Callable[..., None]) -> Callable[..., None]:
-            def call(source: Any, target: Any, **more: Any) -> None:
-                nonlocal made
-                rename(source, target, **more)
-                made += 1
-                into.write_text(str(made))
-
-            return call
-
-        os.replace, os.rename = counting(os.replace), counting(os.rename)
-
-    return hook
-
-
 def before_rename(number: int) -> Callable[[], None]:
     """Power lost between a write and its rename: the new file is there under its partial name."""
 

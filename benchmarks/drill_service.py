@@ -18,9 +18,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from distill.cli import main
 from distill.data.pairs import write_pairs
+from distill.jobs.build import build
+from distill.jobs.compose import load
+from distill.jobs.onnx_student import write_student
 
 PEOPLE, PICTURES, PAIRS = 8, 5, 40
-MARGINS = [f"judge.{m}.{k}=0.99" for m in ("margin", "slice_margin") for k in ("accuracy", "auc", "tpr_at_fpr")]
+MARGINS = [f"judge.margin.{figure}=0.99" for figure in ("accuracy", "auc", "tpr_at_fpr")]
 """As wide as they go: the drill is about what survives, and forty pairs tell nothing of a student of four steps."""
 UNCAUGHT = 99
 
@@ -47,8 +50,14 @@ class Service:
         write_teacher(self.teacher)
         write_benchmark(self.benchmarks / "lfw_drill.bin")
         self.put("2026-01-01", {person: range(PICTURES) for person in range(PEOPLE)})
-        for module in ("distill.jobs.night_stages", "onnxscript", "onnxsim", "torch.onnx"):
-            import_module(module)
+        self._import_all()
+
+    def _import_all(self) -> None:
+        """Import what a night needs, down to what an export imports when it is first made."""
+        import_module("distill.jobs.night_stages")
+        conf = load("nightly", self.options())
+        network = build(conf.student.network, "student.network")
+        write_student(network, self.folder / "imported.onnx", "none", conf.export)
 
     def put(self, drop: str, people: Mapping[int, range]) -> None:
         """A drop with these pictures of each person."""
@@ -106,6 +115,7 @@ class Service:
 
     def keep(self, name: str) -> None:
         """Remember the state of the service as ``name``."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
         shutil.copytree(self.root, self.folder / name, symlinks=True)
 
     def restore(self, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -12,16 +13,17 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from drill_faults import count_renames
+from drill_faults import at_record
 from drill_service import Ended, Service
 
-from distill.nightly.nights import nights
+from distill.nightly.nights import Night, nights
 from distill.nightly.records import STAGES, read_records
 from distill.registry.registry import Registry
 
-BASE = "base"
-PROMOTED, REJECTED, NOTHING = 10, 20, 0
-MOST_STARTS = 4
+BEFORE = "before"
+"""The state of the service before the night; states after a stage are named by the stage."""
+PROMOTED, REJECTED, NOTHING, KILLED = 10, 20, 0, -signal.SIGKILL
+MOST_STARTS = 6
 
 
 @dataclass
@@ -34,8 +36,6 @@ class Tally:
     """Starts that the fault ended."""
     reads: int = 0
     """Whole champions that the consumer read meanwhile."""
-    slowest_s: float = 0.0
-    """Of the starts after the fault."""
     equal: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -45,77 +45,95 @@ class Drill:
 
     def __init__(self, folder: Path) -> None:
         self.service = Service(folder)
+        self.night = Night(self.service.root, 2)
         self.tallies: list[Tally] = []
         assert self.service.run().status == PROMOTED, "the first night"
         self.service.put("2026-01-02", {0: range(5, 8), 20: range(4)})
-        self.service.keep(BASE)
-        counted = folder / "renames"
-        begun_s = time.monotonic()
-        ended = self.service.run(hook=count_renames(counted))
+        self.service.keep(BEFORE)
+        before_s = _children_cpu_s()
+        ended = self.service.run()
         assert ended.status == PROMOTED, ended.err
-        self.night_s, self.renames = time.monotonic() - begun_s, int(counted.read_text())
-        self.undisturbed = self._champion_files()
+        self.night_cpu_s = _children_cpu_s() - before_s
+        self.size_bytes = sum(p.stat().st_size for p in self.service.root.rglob("*") if p.is_file())
+        self.undisturbed = self.champion_files()
         self.first = Registry(self.service.root / "registry").version("v0001").files
 
-    def _champion_files(self) -> dict[str, str]:
+    def champion_files(self) -> dict[str, str]:
         """The sha256 of the champion's model and weights; every byte of it has been checked."""
         champion = Registry(self.service.root / "registry").champion()
         assert champion is not None
         files = champion.verified().files
         return {name: files[name] for name in ("student.onnx", "student.safetensors")}
 
-    def trial(self, tally: Tally, fault: Callable[[], Ended], expect_equal: bool = True) -> None:
-        """One fault and what comes after it; everything that is wrong is noted in ``tally``."""
-        self.service.restore(BASE)
+    def killed_after_every_record(self, tally: Tally) -> None:
+        """One night, killed where each stage has left its record; the states in between are kept."""
+        self.service.restore(BEFORE)
+        drops = _contents(self.service.drops)
+        with _consumer(self.service.root) as seen:
+            for stage in STAGES:
+                ended = self.service.run(hook=at_record(stage, True))
+                self._note(tally, ended)
+                self.service.keep(stage)
+        tally.trials += len(STAGES)
+        self.look(tally, seen, drops, True)
+        tally.equal += len(STAGES) - 1
+
+    def trial(self, tally: Tally, fault: Callable[[], Ended], begin: str = BEFORE, equal: bool = True) -> None:
+        """One fault, from a state of the service, and what comes after it; what is wrong is noted in ``tally``."""
+        if not (self.service.folder / begin).exists():
+            self.killed_after_every_record(Tally("on the way to the state to begin with"))
+        self.service.restore(begin)
         drops = _contents(self.service.drops)
         tally.trials += 1
         with _consumer(self.service.root) as seen:
-            ended = fault()
-            tally.hit += ended.status not in (NOTHING, PROMOTED, REJECTED)
-            if "Traceback" in ended.err:
-                tally.wrong.append(ended.err)
-            self._champion_files()
-            ended = self._finish(tally, ended)
-        self._look(tally, ended, seen, expect_equal)
-        if _contents(self.service.drops) != drops:
-            tally.wrong.append("the drops are not what they were")
+            self._note(tally, fault())
+            for _ in range(MOST_STARTS):
+                if self.night.record("report") is not None:
+                    break
+                ended = self.service.run()
+            else:
+                tally.wrong.append(f"not done after {MOST_STARTS} starts: {ended.err or ended.out}")
+        self.look(tally, seen, drops, equal)
 
-    def _finish(self, tally: Tally, ended: Ended) -> Ended:
-        """Start again until the night is done."""
-        last = ended
-        for _ in range(MOST_STARTS):
-            begun_s = time.monotonic()
-            now = self.service.run()
-            tally.slowest_s = max(tally.slowest_s, time.monotonic() - begun_s)
-            if now.status == NOTHING:
-                return last
-            last = now
-        tally.wrong.append(f"not done after {MOST_STARTS} starts: {last.err or last.out}")
-        return last
+    def _note(self, tally: Tally, ended: Ended) -> None:
+        """What has to hold at once: no traceback, and a champion that is whole."""
+        tally.hit += ended.status not in (NOTHING, PROMOTED, REJECTED)
+        if "Traceback" in ended.err:
+            tally.wrong.append(ended.err)
+        if self.champion_files()["student.onnx"] not in self.allowed():
+            tally.wrong.append("the champion is neither the old nor the new one")
 
-    def _look(self, tally: Tally, ended: Ended, seen: dict[str, int], expect_equal: bool) -> None:
-        """What has to hold after every trial."""
-        root = self.service.root
+    def allowed(self) -> tuple[str, str]:
+        return self.first["student.onnx"], self.undisturbed["student.onnx"]
+
+    def look(self, tally: Tally, seen: dict[str, int], drops: str, equal: bool) -> None:
+        """What has to hold at the end of every trial."""
+        root, found = self.service.root, self.champion_files()
         registry = Registry(root / "registry")
-        found = self._champion_files()
         tally.equal += found == self.undisturbed
-        if expect_equal and found != self.undisturbed:
-            tally.wrong.append(f"the champion is not the undisturbed one; the last start said {ended.err or ended.out}")
-        allowed = {self.first["student.onnx"], found["student.onnx"]}
         tally.reads += sum(seen.values())
-        tally.wrong += [f"the consumer read {digest[:12]}" for digest in seen if digest not in allowed]
+        allowed = {self.first["student.onnx"], found["student.onnx"]}
+        tally.wrong += [f"the consumer read {digest[:60]}" for digest in seen if digest not in allowed]
         versions = [version.verified().name for version in registry.versions()]
-        if expect_equal and versions != ["v0001", "v0002"]:
-            tally.wrong.append(f"the registry holds {versions}")
-        if expect_equal and [event.version for event in registry.history()] != ["v0001", "v0001", "v0002", "v0002"]:
-            tally.wrong.append(f"the history is {registry.history()}")
-        for night in nights(root):
-            if list(read_records(night.folder)) != list(STAGES):
-                tally.wrong.append(f"night {night.number} lacks records")
+        events = [event.version for event in registry.history()]
+        lacking = [n.number for n in nights(root) if list(read_records(n.folder)) != list(STAGES)]
+        checks = [
+            (_contents(self.service.drops) == drops, "the drops are not what they were"),
+            (not lacking, f"nights {lacking} lack records"),
+            (not equal or found == self.undisturbed, "the champion is not that of the undisturbed night"),
+            (not equal or versions == ["v0001", "v0002"], f"the registry holds {versions}"),
+            (not equal or sorted(events) == ["v0001", "v0001", "v0002", "v0002"], f"the history tells of {events}"),
+        ]
+        tally.wrong += [text for good, text in checks if not good]
 
     def tally(self, fault: str) -> Tally:
         self.tallies.append(Tally(fault))
         return self.tallies[-1]
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _contents(folder: Path) -> str:
@@ -145,7 +163,7 @@ def _consumer(root: Path) -> Iterator[dict[str, int]]:
 
 
 def _consume(path: Path, writer: int) -> None:
-    """Read until told to stop. A file that is not there is noted under the error's name."""
+    """Read until told to stop. A file that is not there is noted under the error."""
     seen: dict[str, int] = {}
 
     def stop(*_: object) -> None:
@@ -159,4 +177,4 @@ def _consume(path: Path, writer: int) -> None:
         except OSError as error:
             digest = str(error)
         seen[digest] = seen.get(digest, 0) + 1
-        time.sleep(0.002)
+        time.sleep(0.01)

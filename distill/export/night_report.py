@@ -37,9 +37,9 @@ class NightReport:
         """(name, value, remark) of what one looks for first."""
         promote, train, line = self.results["promote"], self.results["train"], self.line
         served = promote["version"] or promote["before"] or "nothing"
-        begun = f"from {train['from']}" if train.get("from") else "from nothing"
+        begun = f"from {train['from']}" if train["from"] else "from nothing"
         return [
-            ("In service", served, "as before" if promote["version"] is None else f"before: {promote['before']}"),
+            ("In service", served, f"before: {promote['before'] or 'nothing'}" if promote["version"] else "as before"),
             ("Images", f"{line.images:,}", f"{line.new_images:,} new"),
             ("People", f"{line.people:,}", f"{line.new_people:,} new"),
             ("Training", f"{train['image_steps']:,}", f"image-steps, {begun}"),
@@ -49,8 +49,7 @@ class NightReport:
     @property
     def against(self) -> list[str]:
         """Why the student was rejected."""
-        refused = self.results["promote"].get("reason")
-        return [*([refused] if refused else []), *(text for good, text in self.line.reasons if not good)]
+        return [text for finding, text in self.line.reasons if finding == "fails"]
 
     @property
     def figures(self) -> list[tuple[str, str, str, str, str, bool]]:

@@ -69,8 +69,13 @@ def run(conf: DistillConf) -> int:
             return deliver(Delivery(folder, conf, opened.pairs, opened.supervision, trained, wandb), network)
 
 
-def train(conf: DistillConf, opened: Opened, folder: RunFolder, sinks: Sequence[Sink]) -> tuple[FaceNetwork, Trained]:
-    """From untried teacher and untrained student to the student's weights in the run folder."""
+def train(
+    conf: DistillConf, opened: Opened, folder: RunFolder, sinks: Sequence[Sink], rehearsal: bool = True
+) -> tuple[FaceNetwork, Trained]:
+    """From untried teacher and untrained student to the student's weights in the run folder.
+
+    ``rehearsal`` False is for a student whose network has passed an export and a check before.
+    """
     seed_everything(conf.seed)
     shown, supervision = opened.shown, opened.supervision
     student = open_student(conf)
@@ -82,7 +87,8 @@ def train(conf: DistillConf, opened: Opened, folder: RunFolder, sinks: Sequence[
     data = _faces(conf, opened, supervision)
     training = Training(folder, conf.trainer, run_length, machine, data, sinks)
     tried = _try_out(supervision, conf.teacher, opened.pairs[0])
-    _warn_of_limits(student, conf)
+    if rehearsal:
+        _warn_of_limits(student, conf)
     centres = supervision.centres(shown.labelled) if supervision and objective.needs_teacher_centres else None
     module, recorder = fit(training, student, objective, supervision and supervision.outputs(), centres)
     training_s = module.trained_s

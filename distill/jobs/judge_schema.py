@@ -15,9 +15,9 @@ from distill.metrics.paired import Metric
 class MarginsConf:
     """By how much each figure may be worse: fractions."""
 
-    accuracy: float = 0.02
+    accuracy: float = 0.03
     auc: float = 0.01
-    tpr_at_fpr: float = 0.03
+    tpr_at_fpr: float = 0.05
 
 
 @dataclass
@@ -29,7 +29,7 @@ class JudgeConf:
     main_set: str | None = None
     """The set where it has to be; null: the first one."""
     fpr: float = 0.01
-    """That ``tpr_at_fpr`` is taken at; a set needs ten impostor pairs above it."""
+    """That ``tpr_at_fpr`` is taken at; a set needs thirty impostor pairs above it."""
     floor: float = 0.7
     """That the main figure has to reach, with a champion or without."""
     anchor: str | None = None
@@ -37,7 +37,7 @@ class JudgeConf:
     has become; null: none."""
     margin: MarginsConf = field(default_factory=MarginsConf)
     """On whole sets."""
-    slice_margin: MarginsConf = field(default_factory=lambda: MarginsConf(accuracy=0.05, auc=0.03, tpr_at_fpr=0.08))
+    slice_margin: MarginsConf = field(default_factory=lambda: MarginsConf(accuracy=0.05, auc=0.03, tpr_at_fpr=0.1))
     """On each slice of a set."""
     confidence: float = 0.95
     """Of each end of an interval: how seldom a model that is worse by more than a margin passes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,9 +69,10 @@ def score(network: OnnxNetwork, what: str, pairs: Pairs, batch_size: int = 64) -
 
 def to_settings(conf: JudgeConf) -> Settings:
     """The same settings, checked; ``UserError`` names the key and what was expected."""
-    plain = {field.name: getattr(conf, field.name) for field in dataclasses.fields(Settings)}
-    margins = {key: Margins(**vars(plain[key])) for key in ("margin", "slice_margin")}
-    return Settings(**plain | margins)
+    plain: dict[str, Any] = {field.name: getattr(conf, field.name) for field in dataclasses.fields(Settings)}
+    for key in ("margin", "slice_margin"):
+        plain[key] = Margins(**vars(plain[key]))
+    return Settings(**plain)
 
 
 def _known(network: OnnxNetwork, who: str, name: str, pairs: Pairs, batch_size: int) -> Floats:

@@ -108,7 +108,7 @@ def train_stage(task: Task, begins: Beginning) -> Done:
     night, folder = task.night, run_folder(task.night)
     _begin_again_if_other(folder, identity(conf, opened))
     with open_run(night.folder, RUN, False, conf), tracked(folder, conf.tracking, conf) as wandb:
-        _, trained = train(conf, opened, folder, [wandb])
+        _, trained = train(conf, opened, folder, [wandb], rehearsal=begins.champion is None)
     write_json(folder.file(TRAINED), asdict(trained))
     files = [folder.file(name) for name in (STUDENT_WEIGHTS, CENTRES, TRAINED)]
     old = conf.replay.old_images or 0

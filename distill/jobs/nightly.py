@@ -118,7 +118,7 @@ def _work(task: Task) -> Outcome:
     night.folder.mkdir(parents=True, exist_ok=True)
     stages = import_module("distill.jobs.night_stages")
     try:
-        records = perform(night.folder, stages.stages(task), print)
+        records = perform(night.folder, stages.stages(task), _say)
     except Failed as failed:
         return _failed(task, failed)
     tell(night, records)
@@ -134,7 +134,7 @@ def _left_to_report(conf: NightlyConf) -> Outcome:
     task = Task(conf, night, read_manifest(night.folder), "")
     stages = import_module("distill.jobs.night_stages")
     try:
-        records = perform(night.folder, stages.stages(task)[-1:], print, read_records(night.folder))
+        records = perform(night.folder, stages.stages(task)[-1:], _say, read_records(night.folder))
     except Failed as failed:
         return _failed(task, failed)
     tell(night, records)
@@ -164,6 +164,11 @@ def _failed(task: Task, failed: Failed) -> Outcome:
         file=sys.stderr,
     )
     return Outcome.FAILED
+
+
+def _say(line: str) -> None:
+    """At once, so that the log of a night that is killed says how far it came."""
+    print(line, flush=True)
 
 
 def _clear_partial(root: Path) -> None:

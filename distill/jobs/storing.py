@@ -87,7 +87,9 @@ class Storing:
             shapes |= {name: [1, *found[name].shape[-2:]] for name in maps}
         return shapes
 
-    def fill(self, folder: Path, manifest: Manifest, faces: FaceSet, before: Callable[[], object] = bool) -> int:
+    def fill(
+        self, folder: Path, manifest: Manifest, faces: FaceSet, before: Callable[[], object] = lambda: None
+    ) -> int:
         """Write every shard that is missing or damaged and that nobody else writes; the number of them.
 
         ``before`` is called once where there is anything to write.

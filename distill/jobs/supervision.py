@@ -107,7 +107,8 @@ class Supervision:
 
     def distances(self, pairs: Pairs) -> np.ndarray | None:
         """The teacher's squared distances [p] of pairs: stored, kept by an earlier run or computed; None without it."""
-        stored = self.store and read_distances(self.store.folder, self.store.manifest, pairs.fingerprint())
+        store = self.store
+        stored = None if store is None else read_distances(store.folder, store.manifest, pairs.fingerprint())
         if stored is not None or self.teacher is None:
             return stored
         teacher, made_from = self.teacher, (self.live_id, pairs.fingerprint())

@@ -172,5 +172,5 @@ def _quiet() -> Iterator[None]:
     """Without Lightning's advice on loggers, workers and validation loops, none of which applies here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
         yield

@@ -13,8 +13,8 @@ from distill.metrics.roc import Bools, Floats
 from distill.nightly.benchmark import ALL, Benchmark
 from distill.types import UserError
 
-LEAST_ACCEPTED = 10
-"""Impostor pairs that the set lets in at its FPR: from ten on, the FPR itself is known to a third."""
+LEAST_ACCEPTED = 30
+"""Impostor pairs that the set lets in at its FPR: from thirty on, the FPR itself is known to a fifth."""
 LEAST_IN_A_TAIL = 5
 """Resamples beyond each end of an interval."""
 
@@ -44,8 +44,8 @@ class Settings:
     main_set: str | None = None
     fpr: float = 0.01
     floor: float = 0.7
-    margin: Margins = field(default_factory=lambda: Margins(accuracy=0.02, auc=0.01, tpr_at_fpr=0.03))
-    slice_margin: Margins = field(default_factory=lambda: Margins(accuracy=0.05, auc=0.03, tpr_at_fpr=0.08))
+    margin: Margins = field(default_factory=lambda: Margins(accuracy=0.03, auc=0.01, tpr_at_fpr=0.05))
+    slice_margin: Margins = field(default_factory=lambda: Margins(accuracy=0.05, auc=0.03, tpr_at_fpr=0.1))
     confidence: float = 0.95
     resamples: int = 1000
     seed: int = 0

@@ -23,6 +23,8 @@ from distill.types import UserError
 
 Kind = Literal["folder", "recordio"]
 _RECORD = f"{FILES[0]} key "
+MOST_BYTES = 1 << 20
+"""Of a picture: 28 times a crop without any compression."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +57,13 @@ class FolderPictures(Pictures):
 
     def read(self, name: str) -> bytes:
         try:
-            return (self._root / name).read_bytes()
+            with (self._root / name).open("rb") as file:
+                encoded = file.read(MOST_BYTES + 1)
         except OSError as error:
             raise DamagedImage(f"cannot be read ({error.strerror})") from error
+        if len(encoded) > MOST_BYTES:
+            raise DamagedImage(f"has more than {MOST_BYTES} bytes; expected an aligned crop")
+        return encoded
 
 
 class RecordPictures(Pictures):

@@ -85,7 +85,7 @@ def _picture_findings(
     people = manifest.people
     for doubt in doubtful_labels(looked.new, labels, looked.known, limits):
         drop, name = places[doubt.which]
-        told = _doubtful(doubt, people[labels[doubt.which]], people[doubt.other])
+        told = _doubtful(doubt, people[int(labels[doubt.which])], people[doubt.other])
         yield Finding.of("doubtful_label", drop, name, told), [doubt.which]
         labels[doubt.which] = UNLABELLED
     for doubt in split_people(looked.new, labels, looked.known, limits):

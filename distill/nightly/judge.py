@@ -78,7 +78,8 @@ def _judge_set(case: Case, settings: Settings, facts: Facts, is_main: bool) -> I
             yield _guard(found, settings)
     if case.anchor is not None:
         for found in compare(case.against_anchor(), settings):
-            yield replace(_guard(found, settings), kind="anchor", slice=ANCHOR)
+            guard = _guard(found, settings)
+            yield replace(guard, kind="anchor", slice=ANCHOR, text=f"{ANCHOR}, {guard.text}")
 
 
 def _not_finite(case: Case) -> Iterator[Reason]:

@@ -2,7 +2,8 @@
 
 The similarity of a picture to a person is its mean cosine with that person's pictures, which does not depend on how
 many those are. What is usual is told by the data themselves, with median and median absolute deviation, half of whose
-values may be wrong (Rousseeuw and Croux, JASA 88, 1993): a teacher that cannot tell people apart doubts nobody.
+values may be wrong (Rousseeuw and Croux, JASA 88, 1993). A teacher to whom pictures usually look more like another
+person than like their own doubts nobody.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Limits:
     own: float = 2.5
     other: float = 2.5
     split: float = 2.0
-    least: int = 20
+    least: int = 10
 
     def __post_init__(self) -> None:
         for name in ("own", "other", "split"):
@@ -117,23 +118,31 @@ def doubtful_labels(embeddings: np.ndarray, labels: np.ndarray, known: Known, li
 
 def _doubts(embeddings: np.ndarray, labels: np.ndarray, left: np.ndarray, known: Known, limits: Limits) -> list[Doubt]:
     """One look at the pictures that are still labelled (``left`` [n])."""
-    new = people_of(embeddings, left, len(known.people.counts))
-    people = new.with_known(known.people)
     rows = np.flatnonzero(left != UNLABELLED)
-    own = own_similarity(embeddings[rows], labels[rows], people, known.people.counts[labels[rows]] == 0)
-    usual, whose = known.sample, known.labels
-    similarities = own_similarity(usual, whose, known.people, True)
-    if np.isfinite(similarities).sum() < limits.least:  # nothing has been vetted yet
-        usual, whose, similarities = embeddings[rows], labels[rows], own
-    if np.isfinite(similarities).sum() < limits.least:
-        return []
-    middle, deviation = robust(similarities)
-    low = np.flatnonzero(own < middle - limits.own * deviation)
-    means, some = people.means(), spread(_SAMPLED, len(usual))
-    middle, deviation = robust(nearest_other(usual[some], whose[some], means)[0])
-    other, who = nearest_other(embeddings[rows[low]], labels[rows[low]], means)
-    doubted = np.flatnonzero((other > middle + limits.other * deviation) & (other > own[low]))
+    embeddings, labels = embeddings[rows], labels[rows]
+    people = people_of(embeddings, labels, len(known.people.counts)).with_known(known.people)
+    own = own_similarity(embeddings, labels, people, known.people.counts[labels] == 0)
+    old = own_similarity(known.sample, known.labels, known.people, True)
+    if np.isfinite(old).sum() >= limits.least:
+        least, most = _label_limits(known.sample, known.labels, old, people, limits)
+    else:  # nothing has been vetted yet
+        least, most = _label_limits(embeddings, labels, own, people, limits)
+    low = np.flatnonzero(own < least)
+    other, who = nearest_other(embeddings[low], labels[low], people)
+    doubted = np.flatnonzero((other > most) & (other > own[low]))
     return [Doubt(int(rows[low[k]]), int(who[k]), float(own[low[k]]), float(other[k])) for k in doubted.tolist()]
+
+
+def _label_limits(
+    embeddings: np.ndarray, labels: np.ndarray, own: np.ndarray, people: People, limits: Limits
+) -> tuple[float, float]:
+    """Below which similarity ``own`` [n] is unusual, and above which that with the nearest other person is."""
+    some = spread(_SAMPLED, len(labels))
+    mine, scatter = robust(own)
+    theirs, apart = robust(nearest_other(embeddings[some], labels[some], people)[0])
+    if np.isfinite(own).sum() < limits.least or mine <= theirs:
+        return -np.inf, np.inf
+    return mine - limits.own * scatter, theirs + limits.other * apart
 
 
 def split_people(embeddings: np.ndarray, labels: np.ndarray, known: Known, limits: Limits) -> list[Doubt]:
@@ -150,27 +159,30 @@ def split_people(embeddings: np.ndarray, labels: np.ndarray, known: Known, limit
 
 
 def _splits(embeddings: np.ndarray, left: np.ndarray, known: Known, limits: Limits) -> dict[int, Doubt]:
-    new = people_of(embeddings, left, len(known.people.counts))
-    people = new.with_known(known.people)
-    there = np.flatnonzero(people.counts > 0)
-    within = people.within()
-    if np.isfinite(within).sum() < limits.least:
-        return {}
-    means = people.means()
-    old = there[known.people.counts[there] > 0]
-    usual = old if len(old) >= limits.least else there
-    usual = usual[spread(_SAMPLED, len(usual))]
-    between, apart = robust(nearest_other(means[usual], usual, means)[0])
-    inside, scatter = robust(within)
-    limit = max(inside - limits.split * scatter, between + limits.split * apart)
-    fresh = there[known.people.counts[there] == 0]
-    similar, who = nearest_other(means[fresh], fresh, means)
+    """One look at the new people who are still there, by the number of who is too many."""
+    old = known.people.counts > 0
+    people = people_of(embeddings, left, len(old)).with_known(known.people)
+    limit, within, means = _split_limit(people, old, limits), people.within(), people.means()
+    fresh = np.flatnonzero((people.counts > 0) & ~old)
+    similar, who = nearest_other(means[fresh], fresh, people)
     doubts: dict[int, Doubt] = {}
     for person, other, value in zip(fresh.tolist(), who.tolist(), similar.tolist(), strict=True):
         if value > limit:
-            late, early = (person, other) if known.people.counts[other] else (max(person, other), min(person, other))
+            late, early = (person, other) if old[other] else (max(person, other), min(person, other))
             doubts[late] = Doubt(late, early, float(within[late]), value)
     return doubts
+
+
+def _split_limit(people: People, old: np.ndarray, limits: Limits) -> float:
+    """The mean cosine between two people's pictures above which they are one."""
+    within, there = people.within(), np.flatnonzero(people.counts > 0)
+    usual = np.flatnonzero(old) if old.sum() >= limits.least else there
+    usual = usual[spread(_SAMPLED, len(usual))]
+    inside, scatter = robust(within)
+    between, apart = robust(nearest_other(people.means()[usual], usual, people)[0])
+    if np.isfinite(within).sum() < limits.least or inside <= between:
+        return np.inf
+    return max(inside - limits.split * scatter, between + limits.split * apart)
 
 
 def own_similarity(embeddings: np.ndarray, labels: np.ndarray, people: People, among: np.ndarray | bool) -> np.ndarray:
@@ -184,14 +196,16 @@ def own_similarity(embeddings: np.ndarray, labels: np.ndarray, people: People, a
     return np.divide(sums, counts, out=np.full(len(labels), np.nan), where=counts > 0)
 
 
-def nearest_other(embeddings: np.ndarray, labels: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The greatest mean cosine [n] with any person but one's own, and that person [n].
+def nearest_other(embeddings: np.ndarray, labels: np.ndarray, people: People) -> tuple[np.ndarray, np.ndarray]:
+    """The greatest mean cosine [n] with any person but one's own who has pictures, and that person [n].
 
-    ``means`` [c d] are zero for people without pictures, who are nobody's neighbours unless all others are unlike.
+    Minus infinity where there is nobody else.
     """
+    means, absent = people.means(), people.counts == 0
     best, who = np.empty(len(labels)), np.empty(len(labels), np.int64)
     for rows in _stretches(len(labels), len(means)):
         cosines = embeddings[rows] @ means.T
+        cosines[:, absent] = -np.inf
         cosines[np.arange(len(cosines)), labels[rows]] = -np.inf
         who[rows] = cosines.argmax(1)
         best[rows] = cosines.max(1)

@@ -79,14 +79,15 @@ def append_events(path: Path, events: Sequence[Event]) -> None:
     if not events:
         return
     end = len(_whole(_contents(path)))
-    with path.open("ab") as file:
+    data = "".join(f"{event.to_json()}\n" for event in events).encode()
+    with path.open("ab", buffering=0) as file:  # a buffer would try again when the file is closed
         file.truncate(end)
         try:
-            file.write("".join(f"{event.to_json()}\n" for event in events).encode())
-            file.flush()
+            while data:
+                data = data[file.write(data) :]
             os.fsync(file.fileno())
         except OSError:
-            os.ftruncate(file.fileno(), end)
+            file.truncate(end)
             raise
     sync_folder(path.parent)
 

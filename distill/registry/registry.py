@@ -15,7 +15,7 @@ import datetime
 import fcntl
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +138,15 @@ class Registry:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """While no other process changes anything: clear away what a crash left, work, write the history."""
+        """While no other process changes anything: make good what a crash left, work, write the history."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with (self.root / LOCK).open("ab") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self._shelf.prepare()
                 self._pointers.prepare()
+                with suppress(OSError):  # on a full disk it has to wait until the work, pruning for one, is done
+                    self._write_history()
                 yield
                 self._write_history()
         except OSError as error:

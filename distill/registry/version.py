@@ -117,6 +117,8 @@ def _require_contents(path: Path, expected: str) -> None:
 def read_version(folder: Path, signing: Signing | None = None) -> Version:
     """The version in a folder, its files not yet looked at; UserError where it has no record that can be read."""
     path = folder / RECORD
+    if folder.is_symlink():
+        raise UserError(f"{folder}: is a link; expected the folder of a version")
     try:
         record = path.read_bytes()
         raw = json.loads(record)

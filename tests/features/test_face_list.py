@@ -126,12 +126,13 @@ def test_links_lead_out_of_the_root_only_where_that_is_said(root: Path, tmp_path
     (root / "away").symlink_to(tmp_path / "other")
     (root / "v1" / "1.jpg").symlink_to(tmp_path / "other" / "0.jpg")
     assert len(read("same.jpg\n")) == 1
-    for entry, kind, place in (
+    cases: list[tuple[str, Kind, str]] = [
         ("out.jpg", "image", "out.jpg"),
         ("away/0.jpg", "image", "away/0.jpg"),
         ("away", "video", "away"),
         ("v1", "video", "v1/1.jpg"),
-    ):
+    ]
+    for entry, kind, place in cases:
         assert refused(f"{entry}\n", kind) == (
             f", line 1: {root / place}: is behind a link that leaves the root; expected it below {root}, or links=true"
         )

@@ -44,8 +44,8 @@ def drop(drops: Path, name: str, people: dict[int, int], first: int = 0) -> None
 
 @pytest.fixture
 def nightly(root: Path, teacher: Path, drops: Path, service: Path) -> Nightly:
-    """Runs a night with a small student of a few steps; margins are as wide as a judge of two dozen pairs needs."""
-    margins = [f"judge.{m}.{k}=0.99" for m in ("margin", "slice_margin") for k in ("accuracy", "auc", "tpr_at_fpr")]
+    """Runs a night with a small student of a few steps; the margins are those that two dozen pairs can tell."""
+    margins = [f"judge.margin.{figure}=0.99" for figure in ("accuracy", "auc", "tpr_at_fpr")]
     options = [
         *(f"student.network.{option}" for option in ("widths=[8,8,8,8]", "units=[1,1,1]", "last_channels=16")),
         "teacher=onnx",
@@ -144,13 +144,46 @@ def test_a_mistake_is_noted_beside_the_records_and_mended_by_the_next_start(
     nightly: Nightly, service: Path, drops: Path, capsys
 ):
     drop(drops, "2026-01-02", {9: 1})
-    assert nightly("objective.terms.class_margin.weight=1", "trainer.batch_size=0") == 2
+    assert nightly("trainer.batch_size=0") == 2
     noted = json.loads((service / "nights/0001/records/failed.json").read_text())
     assert noted["stage"] == "train"
     assert "trainer.batch_size is 0" in noted["error"]
     assert "Traceback" not in capsys.readouterr().err
     assert nightly() == 10
     assert not (service / "nights/0001/records/failed.json").exists()
+
+
+def test_a_bug_is_one_line_and_its_trace_is_beside_the_records(
+    nightly: Nightly, service: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    def broken(path: Path, content: bytes) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("distill.jobs.night_data.write_atomic", broken)
+    assert nightly() == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("failed: night 1, stage freeze: ZeroDivisionError: a bug (")
+    noted = json.loads((service / "nights/0001/records/failed.json").read_text())
+    assert noted["error"] == "a bug"
+    assert "in broken" in noted["trace"]
+
+
+def test_a_drop_that_comes_while_a_night_is_killed_waits_for_the_next_one(
+    nightly: Nightly, service: Path, drops: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What was begun is finished first, and what has come since is a night of its own in the same start."""
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("distill.jobs.night_stages.signals_stage", kill)
+        with pytest.raises(Killed):
+            nightly()
+    drop(drops, "2026-01-02", {7: 2})
+    assert nightly() == 10
+    assert result(service, 1, "freeze")["images"] == 30
+    assert result(service, 2, "freeze")["images"] == 32
 
 
 def test_without_pictures_there_is_nothing_to_do(nightly: Nightly, drops: Path, service: Path, capsys):

@@ -68,8 +68,9 @@ def test_the_search_finds_what_it_looks_for(tmp_path: Path):
     assert places_of(PASSWORD, tmp_path) == [str(tmp_path / "wandb" / PASSWORD)]
 
 
+@pytest.mark.slow
 def test_a_planted_key_is_nowhere_after_a_run_and_nothing_is_writable_for_others(options: Options, tmp_path: Path):
-    words = ["distill", *options("tracking=wandb", f"hydra.job.env_set.MY_TOKEN={PASSWORD}", "run.name=planted")]
+    words = ["distill", *options("tracking=wandb", f"+hydra.job.env_set.MY_TOKEN={PASSWORD}", "run.name=planted")]
     done = run(tmp_path / "home", *words, umask=0, WANDB_API_KEY=KEY)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "runs" / "planted"
@@ -81,17 +82,6 @@ def test_a_planted_key_is_nowhere_after_a_run_and_nothing_is_writable_for_others
         assert secret not in done.stdout + done.stderr
     written = [path for path in (tmp_path / "runs").rglob("*") if not path.is_symlink()]
     assert [str(path) for path in written if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)] == []
-
-
-@pytest.mark.slow
-def test_a_planted_key_is_nowhere_where_w_and_b_cannot_be_reached(options: Options, tmp_path: Path):
-    words = ["distill", *options("tracking=online", "run.name=planted")]
-    address = {"WANDB_BASE_URL": "http://127.0.0.1:9"}
-    done = run(tmp_path / "home", *words, WANDB_API_KEY=KEY, **address)
-    assert done.returncode == 0, done.stderr
-    assert "W&B: stays offline" in done.stderr
-    assert places_of(KEY, tmp_path) == []
-    assert KEY not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def case(seed: int, noise: float = 0.35) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def slow_figures(distances: np.ndarray, same: np.ndarray, inside: np.ndarray, weights: np.ndarray) -> list[float]:
-    fold = np.repeat(np.arange(10), 6)
+    fold = np.repeat(np.arange(10), 6).tolist()
     pairs = [slow.Pair(*row) for row in zip(distances.tolist(), same.tolist(), fold, inside.tolist(), strict=True)]
     pairs = slow.listed(pairs, weights.astype(int).tolist())
     return [slow.accuracy(pairs), slow.auc(pairs), slow.tpr_at_fpr(pairs, FPR)]

@@ -39,7 +39,7 @@ def test_batches_are_only_batches():
 def test_blur_lowers_it_and_a_constant_brightness_does_not_count():
     sharp = np.kron(np.random.default_rng(1).integers(40, 200, (7, 7)), np.ones((16, 16))).astype(np.uint8)
     blurred = cv2.GaussianBlur(sharp, (0, 0), 2)
-    images = np.stack([np.stack([plane] * 3) for plane in (sharp, blurred, sharp + np.uint8(20))])
+    images = np.stack([np.stack([plane] * 3) for plane in (sharp, blurred, sharp + 20)]).astype(np.uint8)
     found = sharpness(images)
     assert found[1] < found[0] / 4
     assert found[2] == pytest.approx(found[0], rel=1e-9)

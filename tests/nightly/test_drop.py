@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from distill.data.faceset import DamagedImage
-from distill.nightly.drop import drop_names, list_drop, namespace, pictures_of, record_stamp
+from distill.nightly.drop import MOST_BYTES, drop_names, list_drop, namespace, pictures_of, record_stamp
 from distill.types import UserError
 from reference.drops import jpeg
 
@@ -29,6 +29,13 @@ def test_people_and_pictures_are_sorted_and_other_files_passed_over(put: Put):
     assert listing.people == ["anna", "zoe", "zoe"]
     pictures = pickle.loads(pickle.dumps(pictures_of(place, listing.kind)))
     assert [pictures.read(name) for name in listing.names] == [b"3", b"2", b"1"]
+
+
+def test_a_file_that_is_too_large_for_a_crop_is_damaged(put: Put):
+    pictures = pictures_of(put("d", {"anna/1.jpg": bytes(MOST_BYTES + 1), "anna/2.jpg": bytes(MOST_BYTES)}), "folder")
+    with pytest.raises(DamagedImage, match="has more than 1048576 bytes"):
+        pictures.read("anna/1.jpg")
+    assert len(pictures.read("anna/2.jpg")) == MOST_BYTES
 
 
 def test_a_drop_of_records_has_people_of_its_own(put_records: Put):

@@ -56,7 +56,7 @@ def test_wrong_labels_and_split_people_lose_labels_and_nothing_else(eight, drops
     manifest = freeze(drops, before)
     so_far = unvetted(manifest, None)
     assert so_far.findings == []
-    verdicts = vetted(manifest, so_far, Looked(known, embeddings(really, 7)), Limits())
+    verdicts = vetted(manifest, so_far, Looked(known, embeddings(really, 7)), Limits(least=8))
     assert verdicts.unlabelled == {"2": ["p1/1.jpg", "twin of p5/0.jpg", "twin of p5/1.jpg"]}
     doubtful, split = verdicts.findings
     assert (doubtful.kind, doubtful.drop, doubtful.file) == ("doubtful_label", "2", "p1/1.jpg")

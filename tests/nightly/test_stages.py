@@ -22,7 +22,7 @@ class Service:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.worked, self.said = folder, list[str](), list[str]()
-        self.given = dict.fromkeys(STAGES, "1")
+        self.given: dict[str, str] = {stage: "1" for stage in STAGES}
         self.disturb: Callable[[str, str], None] = lambda stage, moment: None
 
     def _stage(self, name: str) -> Stage:

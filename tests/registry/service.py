@@ -94,6 +94,16 @@ def require_whole(root: Path, act: str) -> None:
     assert len(keys) == len(set(keys))
 
 
+def require_counted(root: Path) -> int:
+    """All versions are whole, and the history has each change of the pointers once; how many there were."""
+    read_as_consumer(root)
+    for version in Registry(root).versions():
+        version.verified()
+    states = [event.state for event in Registry(root).history() if event.state is not None]
+    assert sorted(states) == list(range(1, len(states) + 1))
+    return len(states)
+
+
 def snapshot(root: Path) -> dict[str, Any]:
     """All that tells two registries apart but for the clock, and the names of all files in it."""
     registry = Registry(root)

@@ -32,8 +32,8 @@ def test_no_file_is_no_history(tmp_path: Path):
     assert read_events(tmp_path / "history.jsonl") == []
 
 
-def test_a_last_line_torn_at_any_byte(tmp_path: Path):
-    path = tmp_path / "history.jsonl"
+def test_a_last_line_torn_at_any_byte(place: Path):
+    path = place / "history.jsonl"
     append_events(path, EVENTS)
     whole = path.read_bytes()
     begin = len(whole) - len(whole.splitlines()[-1]) - 1

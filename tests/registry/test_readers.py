@@ -15,7 +15,7 @@ from registry.service import add, model_bytes
 PROMOTIONS = 250
 
 CONSUMER = """
-import collections, hashlib, json, os, sys
+import collections, hashlib, json, os, sys, time
 root, known = sys.argv[1], json.loads(sys.argv[2])
 seen = collections.Counter()
 print("ready", flush=True)
@@ -27,12 +27,13 @@ while not os.path.exists(f"{root}/../stop"):
     folder = os.path.realpath(f"{root}/champion")  # two files of one version: the link is followed once
     with open(f"{folder}/version.json") as record, open(f"{folder}/student.onnx", "rb") as model:
         assert json.load(record)["files"]["student.onnx"] == hashlib.sha256(model.read()).hexdigest()
+    time.sleep(0.001)
 print(json.dumps(seen))
 """
 """Knows nothing of this project but the path; ``known`` has the night of each model by its sha256."""
 
 OWN = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 from distill.registry.registry import Registry
 registry, reads = Registry(Path(sys.argv[1])), 0
@@ -42,6 +43,7 @@ while not os.path.exists(registry.root.parent / "stop"):
     registry.previous().verified()
     registry.versions(), registry.history()
     reads += 1
+    time.sleep(0.01)
 print(reads)
 """
 """Reads through the project's own class."""
@@ -63,14 +65,15 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def test_a_reader_in_a_loop(root: Path, environment: dict[str, str]):
     """While versions come, serve and go, beside a program of somebody else and one of ours."""
-    known = {hashlib.sha256(model_bytes(night)).hexdigest(): night for night in range(1, PROMOTIONS)}
-    readers = [start(CONSUMER, environment, str(root), json.dumps(known)), start(OWN, environment, str(root))]
-    try:
-        for number in range(PROMOTIONS):
-            change(root, number)
-    finally:
-        (root.parent / "stop").touch()
-    seen, reads = json.loads(finish(readers[0])), int(finish(readers[1]))
+    known = {hashlib.sha256(model_bytes(night)).hexdigest(): night for night in range(1, PROMOTIONS + 10)}
+    arguments = str(root), json.dumps(known)
+    with start(CONSUMER, environment, *arguments) as consumer, start(OWN, environment, *arguments) as own:
+        try:
+            for number in range(PROMOTIONS):
+                change(root, number)
+        finally:
+            (root.parent / "stop").touch()
+        seen, reads = json.loads(finish(consumer)), int(finish(own))
     assert sum(seen.values()) > PROMOTIONS
     assert len(seen) > 10, "the reader saw hardly any change"
     assert reads > 20

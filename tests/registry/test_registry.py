@@ -20,9 +20,9 @@ def names(root: Path) -> list[str]:
     return [version.name for version in Registry(root).versions()]
 
 
-def pointed(root: Path) -> tuple[str | None, str | None]:
+def pointed(root: Path) -> tuple[str | None, ...]:
     versions = Registry(root).champion(), Registry(root).previous()
-    return tuple(None if version is None else version.name for version in versions)  # pyright: ignore[reportReturnType]
+    return tuple(None if version is None else version.name for version in versions)
 
 
 def test_nothing_is_there_before_the_first_version(tmp_path: Path):

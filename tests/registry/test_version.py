@@ -43,7 +43,7 @@ def to_link(path: Path) -> None:
         (flip, r"student\.onnx: has sha256 [0-9a-f]{64}; expected [0-9a-f]{64}: it is not what was added$"),
         (lambda path: os.truncate(path, 100), r"student\.onnx: has sha256 .*; expected"),
         (os.unlink, r"student\.onnx: No such file or directory; expected a file that can be read$"),
-        (to_link, r"student\.onnx: is no file of this version; expected it elsewhere$"),
+        (to_link, r"student\.onnx: is no file of this version; expected only what was added there$"),
         (lambda path: path.with_name("student.onnx.data").touch(), r"student\.onnx\.data: is no file of this version"),
         (lambda path: path.with_name("cache").mkdir(), r"cache: is no file of this version"),
     ],
