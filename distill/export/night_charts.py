@@ -24,7 +24,9 @@ from distill.export.figures import (
 )
 
 NAMED = 6
-"""Champion changes whose uprights are whole and have the version beside them; more of them are ticks at the foot."""
+"""Champion changes that have their version beside them; of more, the versions would touch."""
+WHOLE = 24
+"""Champion changes whose uprights are whole; more of them are ticks at the foot."""
 CHALLENGER, CHAMPION = 1, 2
 _TICK = 9
 _MANY = 40  # nights from which on dots are small
@@ -61,7 +63,7 @@ def trials(title: str, note: str, found: Sequence[Trial], scale: Scale, span: tu
     ends = [end for trial in found for end in (trial.between or ())]
     served = [trial.service for trial in found if trial.service is not None]
     x, y = _nights(span), scale.axis([*(trial.score for trial in found), *ends, *served])
-    body = frame(x, y, "night") + Markup("").join(_change(trial, x, _named(found)) for trial in found)
+    body = frame(x, y, "night") + Markup("").join(_changes(found, x))
     body += _stairs(found, x, y) + Markup("").join(_trial(trial, x, y, span) for trial in found)
     legend = [(CHALLENGER, "trained that night", y.text(found[-1].score))]
     if served:
@@ -105,22 +107,17 @@ def _amounts(values: Sequence[float]) -> Axis:
     return replace(axis_for([0.0, *values], zero=True), whole=all(float(value).is_integer() for value in values))
 
 
-def _named(found: Sequence[Trial]) -> bool:
-    return sum(trial.version is not None for trial in found) <= NAMED
-
-
-def _change(trial: Trial, x: Axis, named: bool) -> Markup:
-    """The upright of a promotion, with the version beside it where there is room: to the left where the chart ends."""
-    if trial.version is None:
-        return Markup("")
-    at = across(x, trial.night)
-    top = TOP if named else HEIGHT - BOTTOM - _TICK
-    line = Markup('<line class="change" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(at, top, HEIGHT - BOTTOM)
-    if not named:
-        return line
-    left = at > WIDTH - RIGHT - 40
+def _changes(found: Sequence[Trial], x: Axis) -> Iterator[Markup]:
+    """An upright for each promotion, and its version where there is room: to the left where the chart ends."""
+    changes = [(across(x, trial.night), trial.version) for trial in found if trial.version is not None]
+    whole, foot = len(changes) <= WHOLE, HEIGHT - BOTTOM
+    line = Markup('<line class="change{0}" x1="{1}" x2="{1}" y1="{2}" y2="{3}"/>')
     text = Markup('<text class="{}" x="{}" y="{}">{}</text>')
-    return line + text.format("end" if left else "start", at + (-4 if left else 4), HEIGHT - BOTTOM - 5, trial.version)
+    for at, version in changes:
+        yield line.format("" if whole else " tick", at, TOP if whole else foot - _TICK, foot)
+        left = at > WIDTH - RIGHT - 40
+        if len(changes) <= NAMED:
+            yield text.format("end" if left else "start", at + (-4 if left else 4), foot - 5, version)
 
 
 def _stairs(found: Sequence[Trial], x: Axis, y: Axis) -> Markup:

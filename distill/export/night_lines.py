@@ -169,8 +169,10 @@ def _reasons(
     check: Mapping[str, Any], judge: Mapping[str, Any], promote: Mapping[str, Any]
 ) -> list[tuple[Finding, str]]:
     """The judge's; those of the check where it did not come to the judge, and what else kept a student out."""
-    judged = [(_finding(reason), str(reason.get("text", ""))) for reason in judge.get("reasons", ())]
-    found = judged or [("fails", str(reason)) for reason in check.get("reasons", ())]
+    judged: list[tuple[Finding, str]] = [
+        (_finding(reason), str(reason.get("text", ""))) for reason in judge.get("reasons", ())
+    ]
+    found: list[tuple[Finding, str]] = judged or [("fails", str(reason)) for reason in check.get("reasons", ())]
     if promote.get("reason") and not any(finding == "fails" for finding, _ in found):
         found.append(("fails", str(promote["reason"])))
     return found

@@ -92,11 +92,12 @@ def report_stage(task: Task, done: Records) -> Done:
     registry = registry_of(task)
     pruned = registry.prune(Policy(task.conf.keep.newest, task.conf.keep.champions))
     shutil.rmtree(folder.checkpoint.parent, ignore_errors=True)
-    previous = registry.previous()
+    champion, previous = registry.champion(), registry.previous()
     files = NightFiles(
         student=folder.file(STUDENT_ONNX),
         previous=None if previous is None else previous.file(STUDENT_ONNX),
         report=path,
+        champion=None if champion is None else champion.file(STUDENT_ONNX),
     )
     results = {stage: record.result for stage, record in done.items()}
     seconds = {stage: record.seconds for stage, record in done.items()}

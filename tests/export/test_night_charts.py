@@ -8,7 +8,7 @@ import pytest
 
 from distill.export.axis import Axis
 from distill.export.figures import HEIGHT, WIDTH, Figure, Scale
-from distill.export.night_charts import NAMED, Part, Trial, bars, levels, trials
+from distill.export.night_charts import NAMED, WHOLE, Part, Trial, bars, levels, trials
 
 PERCENT = Scale(percent=True)
 FOUND = [
@@ -59,10 +59,13 @@ def test_every_champion_change_is_marked_and_named() -> None:
     dots = elements(figure, "circle", "dot")
     assert [mark["x1"] for mark in elements(figure, "line", "change")] == [dot["cx"] for dot in dots]
     assert [v for v in ("v0001", "v0002") if f">{v}<" in figure.svg] == ["v0001", "v0002"]
+    assert not elements(figure, "line", "tick")
     many = [Trial(n, 0.9, None, 0.9, f"v{n}") for n in range(NAMED + 1)]
     figure = trials("lfw", "accuracy", many, PERCENT, (0, NAMED))
     assert len(elements(figure, "line", "change")) == NAMED + 1
     assert ">v3<" not in figure.svg
+    more = [Trial(n, 0.9, None, 0.9, f"v{n}") for n in range(WHOLE + 1)]
+    assert len(elements(trials("lfw", "accuracy", more, PERCENT, (0, WHOLE)), "line", "tick")) == WHOLE + 1
 
 
 def test_the_champion_is_stairs_that_hold_until_the_next_change() -> None:
