@@ -16,7 +16,7 @@ import os
 import re
 from pathlib import Path
 
-from distill.registry.durable import PARTIAL, discard, placed, point, sync_folder, write_synced
+from distill.registry.durable import PARTIAL, discard, placed, point, write_synced
 from distill.registry.history import Event, event_from_json
 from distill.registry.shelf import VERSIONS
 from distill.registry.version import version_number
@@ -92,7 +92,6 @@ class Pointers:
                 if name is not None:
                     (folder / which).symlink_to(f"../../{VERSIONS}/{name}")
             write_synced(folder / _EVENT, event.to_json().encode())
-        sync_folder(self._states)
         point(self._root / _STATE, f"{_STATES}/{self._folder(number).name}")
 
     def _folder(self, number: int) -> Path:
