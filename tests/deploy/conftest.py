@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from distill.jobs.compose import JOBS, load
+from distill.jobs.compose import load
+from distill.jobs.nightly_schema import NightlyConf
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,6 @@ def is_a_night() -> Callable[[list[str]], None]:
     def check(words: list[str]) -> None:
         assert words[:3] == ["-m", "distill", "nightly"]
         assert {word.partition("=")[0] for word in words[3:]} == {"drops", "root"}
-        if "nightly" in JOBS:
-            load("nightly", words[3:])
+        assert isinstance(load("nightly", words[3:]), NightlyConf)
 
     return check

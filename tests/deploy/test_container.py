@@ -27,7 +27,7 @@ def of(steps: list[tuple[str, str]], instruction: str) -> list[str]:
 def test_packages_are_those_of_the_constraints(steps: list[tuple[str, str]]):
     installs = [rest for rest in of(steps, "RUN") if "pip install" in rest]
     assert len(installs) == 1
-    assert ".venv/bin/pip install -c constraints.txt . " in installs[0]
+    assert ".venv/bin/pip install -c constraints.txt ." in installs[0]
     assert any("constraints.txt" in rest.split() for rest in of(steps, "COPY"))
 
 

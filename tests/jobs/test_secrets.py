@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pytest
 
 from distill.cli import main
+from jobs.conftest import picture
 
 Options = Callable[..., list[str]]
 Refused = Callable[..., str]
@@ -59,6 +60,11 @@ def run(home: Path, *arguments: str, umask: int = 0o022, **environment: str) -> 
     )
 
 
+def writable_for_others(folder: Path) -> list[str]:
+    written = [folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
+    return [str(path) for path in written if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)]
+
+
 def test_the_search_finds_what_it_looks_for(tmp_path: Path):
     for number, content in enumerate(spellings(KEY)):
         (tmp_path / str(number)).write_bytes(b"before" + content + b"after")
@@ -80,8 +86,26 @@ def test_a_planted_key_is_nowhere_after_a_run_and_nothing_is_writable_for_others
     for secret in (KEY, PASSWORD):
         assert places_of(secret, tmp_path) == []
         assert secret not in done.stdout + done.stderr
-    written = [path for path in (tmp_path / "runs").rglob("*") if not path.is_symlink()]
-    assert [str(path) for path in written if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)] == []
+    assert writable_for_others(tmp_path / "runs") == []
+
+
+@pytest.mark.slow
+def test_a_planted_key_is_nowhere_after_a_night(options: Options, root: Path, tmp_path: Path):
+    person = tmp_path / "drops" / "2026-01-01"
+    for number in range(30):
+        (person / f"person-{number % 6}").mkdir(parents=True, exist_ok=True)
+        (person / f"person-{number % 6}" / f"{number}.jpg").write_bytes(picture(number % 6, number))
+    kept = [word for word in options() if not word.startswith(("data.", "run.", "tracking"))]
+    service = tmp_path / "nightly"
+    words = [f"drops={tmp_path / 'drops'}", f"benchmarks={root}", f"root={service}", "trainer@continued=smoke"]
+    judged = ["judge.floor=0.01", "judge.resamples=200", f"+hydra.job.env_set.MY_TOKEN={PASSWORD}"]
+    done = run(tmp_path / "home", "nightly", *kept, *words, *judged, "tracking=wandb", umask=0, WANDB_API_KEY=KEY)
+    assert done.returncode in (10, 20), done.stderr
+    assert (service / "nights/0001/report.html").exists()
+    for secret in (KEY, PASSWORD):
+        assert places_of(secret, tmp_path) == []
+        assert secret not in done.stdout + done.stderr
+    assert writable_for_others(service) == []
 
 
 @pytest.mark.parametrize(
