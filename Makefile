@@ -21,7 +21,7 @@ QUOTE = '$(subst ','\'',$1)'
 OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(ARGS)
 
 ##@ Jobs
-.PHONY: distill teacher signals export check verify ijb embed evaluate curves judge nightly nights registry rollback faces dashboard
+.PHONY: distill teacher signals export check verify ijb embed evaluate curves judge nightly nights registry rollback score faces dashboard
 
 distill: $(READY) ## from images to a checked student: teacher= student= data= objective= protocol= trainer= tracking=
 	@$(DISTILL) distill $(OPTIONS)
@@ -40,6 +40,9 @@ verify: $(READY) ## score a network on pairs: model=FILE.onnx|RUN pairs=FILE.bin
 
 embed: $(READY) ## write the feature file of a list: model=FILE.onnx|RUN list=FILE.txt [root=DIR] out=FILE.bin [kind=video]
 	@$(DISTILL) embed $(OPTIONS)
+
+score: $(READY) ## exact TPR at FPR over all pairs: features=FILE.bin labels=FILE.txt [probes= probe_labels=] [work=DIR] [out=FILE]
+	@$(DISTILL) score $(OPTIONS)
 
 evaluate: $(READY) ## the challenge's evaluation: model=FILE.onnx|RUN protocol=deepglint_light data.root=DIR [out=DIR]
 	@$(DISTILL) evaluate $(OPTIONS)

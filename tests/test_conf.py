@@ -27,6 +27,7 @@ NEEDED = {
     "check": ["model=x.onnx"],
     "verify": ["model=x.onnx", "pairs=x.bin"],
     "embed": ["model=x.onnx", "list=x.txt", "out=x.features"],
+    "score": ["features=x.bin", "labels=x.txt"],
     "evaluate": ["model=x.onnx", "data.root=/faces"],
     "ijb": ["model=x.onnx", "data.root=IJBC"],
     "curves": [],

@@ -65,6 +65,7 @@ def test_quotes_in_args_are_the_shell_s(project: Path):
         ("ijb", "ijb"),
         ("distill", "distill"),
         ("embed", "embed"),
+        ("score", "score"),
         ("evaluate", "evaluate"),
         ("curves", "curves"),
         ("judge", "judge"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -145,13 +145,23 @@ def read_labels(path: Path, faces: FaceList) -> NDArray[np.int64]:
 
     ``UserError`` where the labels are not as many as the lines of the list.
     """
+    return _people(path, len(faces), f"{faces.lines.path} {len(faces):,} lines", {DISTRACTOR: UNLABELLED})
+
+
+def read_people(files: Sequence[tuple[Path, int]]) -> list[NDArray[np.int64]]:
+    """The same for label files that belong to so many rows of features each; equal labels are one person in all."""
+    numbers = {DISTRACTOR: UNLABELLED}
+    return [_people(path, rows, f"its features {rows:,} rows", numbers) for path, rows in files]
+
+
+def _people(path: Path, rows: int, owner: str, numbers: dict[str, int]) -> NDArray[np.int64]:
+    """The person of each line, where there are so many lines; ``numbers`` grows by those who are new."""
     lines = Lines(path, f"a label, or {DISTRACTOR} for a distractor,")
-    if len(lines) != len(faces):
+    if len(lines) != rows:
         raise UserError(
-            f"{path}: has {len(lines):,} labels, and {faces.lines.path} {len(faces):,} lines; expected one for each: "
-            f"line {min(len(lines), len(faces)) + 1:,} stands alone"
+            f"{path}: has {len(lines):,} labels, and {owner}; expected one for each: "
+            f"line {min(len(lines), rows) + 1:,} stands alone"
         )
-    numbers: dict[str, int] = {DISTRACTOR: UNLABELLED}
     return np.array([numbers.setdefault(label, len(numbers) - 1) for label in lines], np.int64)
 
 

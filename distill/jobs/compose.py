@@ -37,6 +37,7 @@ from distill.jobs.scoring_schema import (
     EmbedConf,
     EvaluateConf,
     IjbConf,
+    ScoreConf,
     VerifyConf,
 )
 from distill.jobs.suggest import explain
@@ -63,6 +64,7 @@ JOBS = {
     "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
     "embed": Job(EmbedConf, "write the feature file of a list of images or videos"),
     "evaluate": Job(EvaluateConf, "features, score and limits of an ONNX file by one protocol"),
+    "score": Job(ScoreConf, "exact TPR at FPR over all pairs of features"),
     "ijb": Job(IjbConf, "score an ONNX file on IJB-B or IJB-C, 1:1 or 1:N"),
     "curves": Job(CurvesConf, "compare models: ROC, DET, thresholds and hardest pairs, as one page"),
     "judge": Job(JudgeJobConf, "would a challenger replace the champion: every slice, with reasons"),

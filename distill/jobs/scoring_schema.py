@@ -1,4 +1,4 @@
-"""Types of the configuration of the jobs that score what is there: pairs, lists, all pairs of a set, IJB, curves."""
+"""Types of the configuration of the jobs that score what is there: pairs, lists, all pairs of features, IJB, curves."""
 
 from __future__ import annotations
 
@@ -121,6 +121,27 @@ class EvaluateConf:
     """Bound for scoring the pairs."""
     device: str = "cpu"
     """Where pairs are multiplied, e.g. cuda."""
+
+
+@dataclass
+class ScoreConf:
+    """``make score``: exact TPR at FPR over all pairs of features, of one set or of gallery and probes."""
+
+    features: str = needed("a feature file or float32 .npy, e.g. features=features.bin")
+    labels: str = needed("a text file with a person's label on each line, - for a distractor, e.g. labels=labels.txt")
+    probes: str | None = None
+    """Further features: pairs are then those of ``features``, the gallery, with these."""
+    probe_labels: str | None = None
+    fprs: list[float] | None = None
+    """null: 1e-1 to 1e-8, and lower decades while pairs support them."""
+    bootstrap: int = 1000
+    """Resamplings of persons behind each confidence interval; 0: none."""
+    seed: int = 0
+    max_memory_bytes: int = 2 << 30
+    device: str = "cpu"
+    work: str | None = None
+    """Folder of finished blocks: a killed run continues there, and several processes share the work."""
+    out: str = "score.json"
 
 
 @dataclass

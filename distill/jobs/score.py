@@ -1,0 +1,72 @@
+"""``make score``: exact TPR at FPR over all pairs of features that are there already, whoever made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.features.face_list import read_people
+from distill.features.feature_file import open_features
+from distill.jobs.run_folder import write_json
+from distill.jobs.scoring_schema import ScoreConf
+from distill.metrics.allpairs import AllPairs, Engine, Faces, Settings, score_all_pairs
+from distill.metrics.bootstrap import Bootstrap
+from distill.tracking.summary import print_facts, print_figures
+from distill.types import UserError
+
+COLUMNS = ("FPR", "TPR", "interval", "threshold", "impostor pairs accepted")
+
+
+def run(conf: ScoreConf) -> int:
+    """Score one set, or gallery and probes; print the points and write them as JSON."""
+    sides = _sides(conf)
+    scores = score_all_pairs(*sides, settings=_settings(conf), work=None if conf.work is None else Path(conf.work))
+    write_json(Path(conf.out), {"features": [side.name for side in sides], "scores": scores.to_json()})
+    print_facts("pairs", _facts(scores))
+    print_figures(COLUMNS, scores.rows_of_table())
+    print(f"written   {conf.out}")
+    return 0
+
+
+def _sides(conf: ScoreConf) -> list[Faces]:
+    """The features with their people, who are the same on both sides if their labels are."""
+    if (conf.probes is None) != (conf.probe_labels is None):
+        raise UserError(
+            f"probes is {conf.probes} and probe_labels is {conf.probe_labels}; expected both of them, or neither"
+        )
+    named = [(conf.features, conf.labels), (conf.probes, conf.probe_labels)]
+    given = [(Path(features), Path(labels)) for features, labels in named if features and labels]
+    opened = [open_rows(features) for features, _ in given]
+    people = read_people([(labels, len(rows)) for (_, labels), rows in zip(given, opened, strict=True)])
+    return [Faces(rows, who, str(path)) for (path, _), rows, who in zip(given, opened, people, strict=True)]
+
+
+def open_rows(path: Path) -> NDArray[np.float32]:
+    """Features [n d], mapped: a feature file of the challenge, or float32 in NumPy's own format (``.npy``)."""
+    if path.suffix != ".npy":
+        return open_features(path)
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); expected float32 [n d] as np.save writes it") from error
+    if rows.ndim != 2 or rows.dtype != np.float32:
+        raise UserError(f"{path}: holds {rows.dtype} {list(rows.shape)}; expected float32 [n d]")
+    return rows
+
+
+def _settings(conf: ScoreConf) -> Settings:
+    return Settings(
+        fprs=conf.fprs,
+        bootstrap=Bootstrap(conf.bootstrap, seed=conf.seed) if conf.bootstrap else None,
+        engine=Engine(max_memory_bytes=conf.max_memory_bytes, device=conf.device),
+    )
+
+
+def _facts(scores: AllPairs) -> list[tuple[str, str]]:
+    return [
+        ("features", " x ".join(f"{rows:,}" for rows in scores.rows) + f", {scores.columns} columns"),
+        ("people", f"{scores.identities:,}, and {scores.distractors:,} distractors"),
+        ("pairs", f"{scores.pairs:,}: {scores.genuine:,} genuine, {scores.impostor:,} impostor"),
+    ]
