@@ -13,9 +13,13 @@ import yaml
 from distill.jobs.build import build
 from distill.jobs.compose import JOBS, conf_dir, load
 from distill.jobs.faces import augmentation, labelled_faces
+from distill.jobs.judging import to_settings
 from distill.jobs.recipe import build_objective, length, machine_for, recipe
 from distill.jobs.schema import DistillConf, OptimizerConf, ScheduleConf
+from distill.nightly.comparison import Settings
+from distill.nightly.vetting import Limits
 from distill.optimise import LearningRate, OptimizerSettings, build_optimizer
+from distill.registry.prune import Policy
 from distill.types import FaceNetwork, Output, Sizes, Step, UserError
 from reference.recordio import payload, write_set
 
@@ -163,6 +167,13 @@ def test_defaults_of_the_schema_are_those_of_the_classes_that_use_them():
     assert OptimizerSettings(**vars(optimizer)) == OptimizerSettings()
     settings = vars(schedule) | {"milestones": tuple(schedule.milestones)}
     assert LearningRate(**settings) == LearningRate()  # pyright: ignore[reportArgumentType]
+
+
+def test_defaults_of_a_night_are_those_of_its_parts():
+    conf = load("nightly", NEEDED["nightly"])
+    assert Limits(**vars(conf.vetting)) == Limits()
+    assert Policy(**vars(conf.keep)) == Policy()
+    assert to_settings(conf.judge) == Settings()
 
 
 def test_trainers_give_their_length_in_one_way():

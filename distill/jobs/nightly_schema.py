@@ -37,7 +37,7 @@ class VettingConf:
     """Above what they have with the nearest other person."""
     split: float = 2.0
     """Between two people: not below the one and above the other."""
-    least: int = 20
+    least: int = 10
     """Similarities that tell what is usual; with fewer nothing is doubted."""
 
 
