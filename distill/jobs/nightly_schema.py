@@ -32,11 +32,11 @@ class VettingConf:
     """How far from the usual a similarity has to be for a label to be doubted, in standard deviations."""
 
     own: float = 2.5
-    """Below what pictures have with their own person."""
+    """Below what a picture has with its own person."""
     other: float = 2.5
-    """Above what they have with the nearest other person."""
+    """Above what pictures, or two people, have with the nearest other person."""
     split: float = 2.0
-    """Between two people: not below the one and above the other."""
+    """Two people are one if they are not so far below what a person's pictures have among each other."""
     least: int = 10
     """Similarities that tell what is usual; with fewer nothing is doubted."""
 
