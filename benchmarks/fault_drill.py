@@ -20,6 +20,7 @@ import os
 import sys
 import tempfile
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,12 @@ COLUMNS = ("fault", "trials", "starts it ended", "champion read", "same student"
 def main() -> int:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as folder:
-        drill = Drill(Path(folder))
+        drill = Drill(Path(folder), partial(_tell, arguments.out))
         print(f"an undisturbed night takes {drill.night_cpu_s:.1f} s of a processor", flush=True)
         for group in arguments.only:
-            done = len(drill.tallies)
             GROUPS[group](drill, arguments)
-            _keep(arguments.out, drill.tallies[done:])
+            for tally in drill.tallies:
+                _tell(arguments.out, tally)  # what was left out, and what was found after the last trial
     print_figures(COLUMNS, [_row(tally) for tally in drill.tallies])
     for tally in drill.tallies:
         for line in tally.wrong:
@@ -60,11 +61,14 @@ def main() -> int:
     return int(any(tally.wrong for tally in drill.tallies))
 
 
-def _keep(out: Path, tallies: list[Tally]) -> None:
-    """Write the group's figures beside those of other groups, which may have been another call's."""
+def _tell(out: Path, tally: Tally) -> None:
+    """Print how far a fault's trials are, and keep it beside those of other groups, which another call may have made."""
+    if not tally.fault:
+        return
+    print(f"{tally.fault}: {tally.trials} trials, {tally.equal} with the same student, {tally.wrong}", flush=True)
     kept: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {"faults": {}}
     kept["machine"] = f"{os.cpu_count()} cores"
-    kept["faults"] |= {tally.fault: asdict(tally) for tally in tallies}
+    kept["faults"][tally.fault] = asdict(tally)
     write_atomic(out, (json.dumps(kept, indent=1) + "\n").encode())
 
 
