@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def _tell(out: Path, tally: Tally) -> None:
-    """Print how far a fault's trials are, and keep it beside those of other groups, which another call may have made."""
+    """Print how far the trials of a fault are, and keep that beside other faults, which another call may have tried."""
     if not tally.fault:
         return
     print(f"{tally.fault}: {tally.trials} trials, {tally.equal} with the same student, {tally.wrong}", flush=True)
