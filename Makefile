@@ -21,7 +21,7 @@ QUOTE = '$(subst ','\'',$1)'
 OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(ARGS)
 
 ##@ Jobs
-.PHONY: distill teacher signals export check verify ijb embed score evaluate curves faces dashboard
+.PHONY: distill teacher signals export check verify ijb embed evaluate curves judge nightly nights registry rollback score faces dashboard
 
 distill: $(READY) ## from images to a checked student: teacher= student= data= objective= protocol= trainer= tracking=
 	@$(DISTILL) distill $(OPTIONS)
@@ -53,6 +53,21 @@ ijb: $(READY) ## score a network on IJB-B or IJB-C: model=FILE.onnx|RUN data.roo
 curves: $(READY) ## compare models on one page: models=[A.onnx,runs/B] pairs=FILE.bin | evaluations=[DIR,..] [out=curves.html]
 	@$(DISTILL) curves $(OPTIONS)
 
+judge: $(READY) ## would it be promoted, and why: champion=FILE.onnx|RUN challenger=FILE.onnx|RUN pairs=FILE.bin|DIR [out=DIR]
+	@$(DISTILL) judge $(OPTIONS)
+
+nightly: $(READY) ## retrain on what arrived, promote what is fit and no worse: drops=DIR [benchmarks=DIR] [root=nightly]
+	@$(DISTILL) nightly $(OPTIONS)
+
+nights: $(READY) ## what every night came to, in the terminal and as one page: [root=nightly] [out=nights.html]
+	@$(DISTILL) nights $(OPTIONS)
+
+registry: $(READY) ## list and check the versions of a service: [root=nightly] [prune=true] [newest=10] [champions=5]
+	@$(DISTILL) registry $(OPTIONS)
+
+rollback: $(READY) ## put the previous version into service again: [root=nightly] [to=v0007] [why='...']
+	@$(DISTILL) rollback $(OPTIONS)
+
 faces: $(READY) ## look at synthetic faces: [people=8] [pictures=10] [seed=1] [out=faces.png]
 	@$(DISTILL) contact_sheet $(OPTIONS)
 
@@ -67,7 +82,7 @@ dashboard: $(READY) ## how to see the tracked runs offline, and how to sync them
 	@$(DISTILL) dashboard $(OPTIONS)
 
 ##@ Code
-.PHONY: test test-fast test-gpu lint fmt wheel setup clean help
+.PHONY: test test-fast test-gpu lint audit fmt wheel setup clean help
 
 test: $(READY) ## all tests that need neither a GPU nor a network
 	@$(QUIETLY) $(BIN)/pytest -n 2 $(ARGS)
@@ -83,6 +98,9 @@ lint: $(READY) ## ruff, formatting, pyright, and who may import whom
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports --no-logo
+
+audit: $(READY) ## ask the package index for known weaknesses of every pinned version
+	@$(BIN)/python .ci/audit.py
 
 fmt: $(READY) ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from distill.jobs.compose import JOBS, conf_dir, register, typed, with_own_faces
 from distill.jobs.suggest import did_you_mean, explain
+from distill.redact import redact_text
 from distill.types import UserError
 
 USER_ERROR = 2
@@ -32,6 +33,7 @@ VALUED = ("-c", "--cfg", "-p", "--package", "-cd", "--config-dir")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one job and return the exit status: 0 done, 1 failed its check, 2 the user's mistake, 130 interrupted."""
+    os.umask(os.umask(0o022) | 0o022)  # whatever is written, nobody but its owner may change it
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help", "help"):
         print(_usage())
@@ -116,7 +118,7 @@ def _refuse(error: UserError | OSError) -> int:
     line = str(error)
     if isinstance(error, OSError) and error.strerror:
         line = f"{error.filename or 'the system'}: {error.strerror}; expected a place that can be read and written"
-    print(f"error: {' '.join(line.splitlines())}", file=sys.stderr)
+    print(f"error: {redact_text(' '.join(line.splitlines()))}", file=sys.stderr)
     return USER_ERROR
 
 

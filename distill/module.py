@@ -15,9 +15,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from distill.losses.centres import Moments
 from distill.losses.objective import Objective, Total
+from distill.muon import Muon
 from distill.optimise import LearningRate, OptimizerSettings, build_optimizer
 from distill.types import CROP_PX, FaceNetwork, Output, Preprocessing, Step, UserError
 
@@ -189,9 +192,18 @@ class Distiller(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self, self.recipe.optimizer, self.student)
+        if self.objective.moments is not None and isinstance(optimizer, AdamW | Muon):
+            optimizer.state[self.objective.centres] = self.objective.moments.as_state(self.objective.centres)
         total = self.recipe.total_steps
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.recipe.schedule.factor(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def centre_moments(self) -> Moments | None:
+        """What the optimiser knows of the class centres once it has trained them; None where it keeps no such thing."""
+        state = self.trainer.optimizers[0].state.get(self.objective.centres, {})
+        if "exp_avg_sq" not in state:
+            return None
+        return Moments(state["exp_avg_sq"].detach().cpu(), int(state["step"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["torch_rng"] = torch.get_rng_state()

@@ -13,9 +13,13 @@ import yaml
 from distill.jobs.build import build
 from distill.jobs.compose import JOBS, conf_dir, load
 from distill.jobs.faces import augmentation, labelled_faces
+from distill.jobs.judging import to_settings
 from distill.jobs.recipe import build_objective, length, machine_for, recipe
 from distill.jobs.schema import DistillConf, OptimizerConf, ScheduleConf
+from distill.nightly.comparison import Settings
+from distill.nightly.vetting import Limits
 from distill.optimise import LearningRate, OptimizerSettings, build_optimizer
+from distill.registry.prune import Policy
 from distill.types import FaceNetwork, Output, Sizes, Step, UserError
 from reference.recordio import payload, write_set
 
@@ -31,9 +35,14 @@ NEEDED = {
     "evaluate": ["model=x.onnx", "data.root=/faces"],
     "ijb": ["model=x.onnx", "data.root=IJBC"],
     "curves": [],
+    "judge": ["challenger=x.onnx", "pairs=x.bin"],
+    "nightly": ["drops=/drops"],
+    "nights": [],
+    "registry": [],
+    "rollback": [],
     "contact_sheet": [],
 }
-OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder")}
+OWN_FACES = {("data", name): ["data.root=/faces"] for name in ("recordio", "folder", "frozen")}
 ALSO_NEEDED = {("teacher", "onnx"): ["teacher.weights=x.onnx"], **OWN_FACES}
 GROUPS = sorted(p.name for p in conf_dir().iterdir() if p.is_dir())
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]
@@ -158,6 +167,13 @@ def test_defaults_of_the_schema_are_those_of_the_classes_that_use_them():
     assert OptimizerSettings(**vars(optimizer)) == OptimizerSettings()
     settings = vars(schedule) | {"milestones": tuple(schedule.milestones)}
     assert LearningRate(**settings) == LearningRate()  # pyright: ignore[reportArgumentType]
+
+
+def test_defaults_of_a_night_are_those_of_its_parts():
+    conf = load("nightly", NEEDED["nightly"])
+    assert Limits(**vars(conf.vetting)) == Limits()
+    assert Policy(**vars(conf.keep)) == Policy()
+    assert to_settings(conf.judge) == Settings()
 
 
 def test_trainers_give_their_length_in_one_way():

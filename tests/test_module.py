@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from distill.losses.centres import Moments
 from distill.losses.feature import EmbeddingCosine
 from distill.losses.margin import CosFace
 from distill.losses.objective import Objective, Term
@@ -95,6 +97,36 @@ def test_training_changes_student_and_centres_and_asks_the_teacher_once_a_step()
     assert teacher.asked == 4
     changed = {k for k, v in module.state_dict().items() if not torch.equal(v, before[k])}
     assert {"objective.centres", "student.stem.0.weight"} <= changed
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_centres_of_a_run_before_bring_their_second_moments(name):
+    """The first step of such a centre is AdamW's after many, not its first, which goes by the whole rate."""
+    module = distiller(1)
+    module.recipe = replace(module.recipe, optimizer=OptimizerSettings(name=name, lr=1e-2, head_lr_factor=1.0))
+    second, before = torch.full((4, 6), 0.04), module.objective.centres.detach().clone()
+    module.objective.moments = Moments(second, 1000)
+    gradients: list[Tensor] = []
+    module.objective.centres.register_hook(lambda gradient: gradients.append(gradient.clone()))
+    engine = fit(module, 1, limit_train_batches=1)
+    gradient = gradients[0].double()
+    moved = 0.999 * second.double() + 0.001 * gradient**2
+    step = 1e-2 * (0.1 * gradient / (1 - 0.9**1001)) / ((moved / (1 - 0.999**1001)).sqrt() + 1e-8)
+    expected = before.double() * (1 - 1e-2 * 0.05) - step
+    torch.testing.assert_close(module.objective.centres.detach().double(), expected, atol=1e-7, rtol=1e-5)
+    after = module.centre_moments()
+    assert after is not None
+    assert after.steps == 1001
+    torch.testing.assert_close(after.second.double(), moved, atol=1e-9, rtol=1e-5)
+    assert engine.global_step == 1
+
+
+def test_an_optimiser_without_second_moments_leaves_none():
+    module = distiller(1)
+    module.recipe = replace(module.recipe, optimizer=OptimizerSettings(name="sgd", lr=1e-2))
+    module.objective.moments = Moments(torch.ones(4, 6), 1000)
+    fit(module, 1, limit_train_batches=1)
+    assert module.centre_moments() is None
 
 
 def test_a_run_begins_with_small_crops_and_the_teacher_sees_whole_ones():

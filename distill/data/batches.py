@@ -47,10 +47,11 @@ class StepOrder(Sampler[np.ndarray]):
     """Yields the batches of one interval, each as int64 [b 2]: image index and visit.
 
     An interval is what Lightning calls an epoch, and ``set_epoch`` chooses it. Of the global batch each of ``world``
-    processes takes every ``world``-th position, beginning with its ``rank``.
+    processes takes every ``world``-th position, beginning with its ``rank``. ``images`` is their number, or which
+    ones [n] are shown at all.
     """
 
-    def __init__(self, images: int, plan: Plan, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, images: int | np.ndarray, plan: Plan, rank: int = 0, world: int = 1) -> None:
         self._images, self._plan = images, plan
         self._rank, self._world = rank, world
         self._interval = 0
@@ -74,7 +75,8 @@ class StepOrder(Sampler[np.ndarray]):
         """The images of this process in global step ``step``: int64 [b 2] of index and visit."""
         begin = step * self._plan.batch_size * self._world + self._rank
         positions = begin + self._world * np.arange(self._plan.batch_size)
-        visits, places = np.divmod(positions, self._images)
+        count = self._images if isinstance(self._images, int) else len(self._images)
+        visits, places = np.divmod(positions, count)
         rows = [self._order(int(v))[places[visits == v]] for v in np.unique(visits)]
         return np.stack([np.concatenate(rows), visits], 1)
 

@@ -6,6 +6,8 @@ libjpeg-turbo through simplejpeg, because it reports a truncated stream where Op
 
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import simplejpeg
@@ -16,6 +18,8 @@ from distill.types import CROP_PX, UserError
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
+_PNG_HEADER_BYTES = 24
+"""Signature, length and name of the first chunk, width and height."""
 
 
 def decode_any(encoded: bytes) -> np.ndarray:
@@ -36,12 +40,26 @@ def decode_any(encoded: bytes) -> np.ndarray:
 def decode(encoded: bytes) -> np.ndarray:
     """JPEG or PNG bytes of an aligned crop to RGB uint8 [112 112 3]; raises ``DamagedImage``.
 
-    Channels stay last, as the decoder writes them: a batch of these is a channels-last tensor without a copy.
+    Channels stay last, as the decoder writes them: a batch of these is a channels-last tensor without a copy. The size
+    is read from the header first, because a file of some kB can decode to gigabytes.
     """
-    image = decode_any(encoded)
-    if image.shape[:2] != (CROP_PX, CROP_PX):
-        raise DamagedImage(f"is {image.shape[1]}x{image.shape[0]}; expected an aligned {CROP_PX}x{CROP_PX} crop")
-    return image
+    if (size := _announced(encoded)) not in (None, (CROP_PX, CROP_PX)):
+        raise DamagedImage(f"is {size[1]}x{size[0]}; expected an aligned {CROP_PX}x{CROP_PX} crop")
+    return decode_any(encoded)
+
+
+def _announced(encoded: bytes) -> tuple[int, int] | None:
+    """Height and width by the file's header; None where it has none that can be read."""
+    if encoded.startswith(_PNG) and len(encoded) >= _PNG_HEADER_BYTES:
+        width, height = struct.unpack_from(">II", encoded, _PNG_HEADER_BYTES - 8)
+        return height, width
+    if not encoded.startswith(_JPEG):
+        return None
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(encoded)
+    except ValueError:
+        return None
+    return int(height), int(width)
 
 
 def check_crops(faces: FaceSet, count: int = 16) -> None:

@@ -10,26 +10,30 @@ import numpy as np
 
 from distill.data.decode import check_crops
 from distill.data.faceset import DamagedImage, bytes_digest, spread
+from distill.data.inside import Inside
 from distill.types import CROP_PX, UserError
 
-_SUFFIXES = (".jpg", ".jpeg", ".png")
+SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Of files that are images, in lower case."""
 _HASHED_IMAGES = 64
 
 
 class ImageFolderSet:
     """Each folder that holds images is a person, numbered by the sorted names; other files are passed over.
 
-    Names are kept as one array of bytes and sizes as numbers, not as an object for each file.
+    Names are kept as one array of bytes and sizes as numbers, not as an object for each file. A link that leaves
+    ``root`` is refused, unless ``links`` permits it.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, links: bool = False) -> None:
         self._root = Path(root)
         if not self._root.is_dir():
             raise UserError(f"{root}: no such folder; expected {root}/IDENTITY/*.jpg: set data.root=FOLDER")
-        people = [(person, _images(self._root / person)) for person in _folders(self._root)]
+        inside = None if links else Inside(self._root)
+        people = [(person, _images(self._root / person, inside)) for person in _folders(self._root)]
         people = [(person, files) for person, files in people if files]
         if not people:
-            raise UserError(f"{root}: holds no images; expected IDENTITY/*{'|*'.join(_SUFFIXES)}, {CROP_PX}x{CROP_PX}")
+            raise UserError(f"{root}: holds no images; expected IDENTITY/*{'|*'.join(SUFFIXES)}, {CROP_PX}x{CROP_PX}")
         self.classes = len(people)
         self.labels = np.repeat(np.arange(len(people)), [len(files) for _, files in people])
         self._people = [person for person, _ in people]
@@ -39,6 +43,9 @@ class ImageFolderSet:
 
     def __len__(self) -> int:
         return len(self._files)
+
+    def people(self) -> list[str]:
+        return self._people
 
     def _path(self, index: int) -> Path:
         return self._root / self._people[self.labels[index]] / os.fsdecode(bytes(self._files[index]))
@@ -70,8 +77,12 @@ def _folders(root: Path) -> list[str]:
         return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
 
 
-def _images(folder: Path) -> list[tuple[str, int]]:
-    """Sorted (name, bytes) of the images in a folder."""
+def _images(folder: Path, inside: Inside | None) -> list[tuple[str, int]]:
+    """Sorted (name, bytes) of the images in a folder, which none may lie outside of ``inside``."""
     with os.scandir(folder) as entries:
-        wanted = [e for e in entries if e.name.lower().endswith(_SUFFIXES) and not e.name.startswith(".")]
-        return sorted((e.name, e.stat().st_size) for e in wanted if e.is_file())
+        wanted = [e for e in entries if e.name.lower().endswith(SUFFIXES) and not e.name.startswith(".")]
+    if inside is not None:
+        for path in (folder, *(Path(e.path) for e in wanted if e.is_symlink())):
+            if path not in inside:
+                raise UserError(f"{path}: is a link that leaves {inside.root}; expected faces there, or links=true")
+    return sorted((e.name, e.stat().st_size) for e in wanted if e.is_file())

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from distill.data.align import align
 from distill.data.decode import decode_any
 from distill.data.faceset import DamagedImage
+from distill.data.inside import Inside
 from distill.data.text_table import Line, columns_of, lines_of, parsed
 from distill.types import UserError
 
@@ -146,11 +147,14 @@ def read_faces(folder: IjbFolder) -> LooseFaces:
 def _read_points(folder: IjbFolder, names: Sequence[str]) -> NDArray[np.float64]:
     """Points and score [n 11] of the images, which must come in the order of ``names``."""
     path, numbers, count = folder.meta(POINTS), array("d"), 0
+    inside = Inside(folder.image(""))
     for line in lines_of(path, 12, "'name x1 y1 ... x5 y5 score'"):
         name = line.words[0]
         if count == len(names) or name != names[count]:
             wanted = "no further image" if count == len(names) else repr(names[count])
             raise line.wrong(f"names {name!r}; expected {wanted}, in the order of {folder.meta(FACES).name}")
+        if folder.image(name) not in inside:
+            raise line.wrong(f"names {name!r}, which leaves {folder.image('')}; expected an image below it")
         if not os.path.isfile(folder.image(name)):
             raise line.wrong(f"names {name!r}; expected the image {folder.image(name)}, which is not there")
         values = [line.real(column) for column in range(1, 12)]

@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 from multiprocessing.context import SpawnContext
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
@@ -49,7 +50,8 @@ class DamageLog:
 class FacesModule(LightningDataModule):
     """Batches of ``train`` for a trainer with ``use_distributed_sampler=False``: the order shards itself over ranks.
 
-    One Lightning epoch is one interval of the plan. ``workers=0`` decodes in the training process.
+    One Lightning epoch is one interval of the plan. ``workers=0`` decodes in the training process. ``shown`` are the
+    rows [n] of ``train`` that are shown, by default all; a damaged image gives its place to its neighbour nevertheless.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class FacesModule(LightningDataModule):
         workers: int = 0,
         max_damaged: int = 10,
         store: StoredRows | None = None,
+        shown: np.ndarray | None = None,
     ) -> None:
         super().__init__()
-        self._faces, self._plan, self._workers = train, plan, workers
+        self._images, self._plan, self._workers = len(train) if shown is None else shown, plan, workers
         self._batches = FaceBatches(train, views, max_damaged, store)
         self.damage = DamageLog(len(train), max_damaged)
 
@@ -73,7 +76,7 @@ class FacesModule(LightningDataModule):
         the same counter (``current_epoch`` lags behind it after a checkpoint of ``on_train_epoch_end``).
         """
         trainer = self.trainer
-        order = StepOrder(len(self._faces), self._plan, *((trainer.global_rank, trainer.world_size) if trainer else ()))
+        order = StepOrder(self._images, self._plan, *((trainer.global_rank, trainer.world_size) if trainer else ()))
         if trainer:
             order.set_epoch(trainer.fit_loop.epoch_progress.current.processed)  # pyright: ignore[reportAttributeAccessIssue]
         if not self._workers:

@@ -18,6 +18,7 @@ from distill.data.faceset import bytes_digest, spread
 from distill.data.records import Heads, RecordFile, read_index
 from distill.types import CROP_PX, UNLABELLED, UserError
 
+FILES = ("train.rec", "train.idx", "property")
 _EXACT_IN_FLOAT32 = 1 << 24
 _HASHED_IMAGES = 64
 
@@ -36,23 +37,23 @@ class RecordIOSet:
             raise UserError(f"{index_path}: lists no records; expected a line for every image")
         heads = self._records.heads(keys, offsets)
         rows = _image_rows(index_path, keys, heads)
-        self._keys, self._offsets = keys[rows], offsets[rows]
-        if announced is not None and announced != len(self._keys):
+        self.keys, self._offsets = keys[rows], offsets[rows]
+        if announced is not None and announced != len(self.keys):
             raise UserError(
-                f"{self._root / 'property'}: says {announced} images, but {index_path} lists {len(self._keys)}: "
+                f"{self._root / 'property'}: says {announced} images, but {index_path} lists {len(self.keys)}: "
                 "correct the second line or copy the folder again"
             )
         self.labels = self._whole_labels(np.where(heads.whole, heads.label, UNLABELLED)[rows], heads.whole[rows])
         check_crops(self)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     def read(self, index: int) -> bytes:
         return self._records.image(int(self._offsets[index]))
 
     def name(self, index: int) -> str:
-        return f"{self._records.path} key {self._keys[index]} at offset {self._offsets[index]}"
+        return f"{self._records.path} key {self.keys[index]} at offset {self._offsets[index]}"
 
     def digest(self, index: int, encoded: bytes) -> int:
         return bytes_digest(encoded)
@@ -63,7 +64,7 @@ class RecordIOSet:
         Hashing every byte of 30 GB would take a minute and find only an edit that keeps the length of each record.
         """
         digest = hashlib.sha256(f"recordio {self.classes} {self._records.size}".encode())
-        for array in (self._keys, self._offsets, self.labels):
+        for array in (self.keys, self._offsets, self.labels):
             digest.update(array.tobytes())
         for index in spread(_HASHED_IMAGES, len(self)):
             digest.update(self._records.payload(int(self._offsets[index])))
@@ -83,12 +84,11 @@ class RecordIOSet:
 
 
 def _check_root(root: Path) -> None:
-    wanted = ("train.rec", "train.idx", "property")
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; expected one with {', '.join(wanted)}: set data.root=FOLDER")
-    for name in wanted:
+        raise UserError(f"{root}: no such folder; expected one with {', '.join(FILES)}: set data.root=FOLDER")
+    for name in FILES:
         if not (root / name).is_file():
-            raise UserError(f"{root}: has no file {name}; expected {', '.join(wanted)} (InsightFace's RecordIO layout)")
+            raise UserError(f"{root}: has no file {name}; expected {', '.join(FILES)} (InsightFace's RecordIO layout)")
         if not (root / name).stat().st_size:
             raise UserError(f"{root / name}: is empty; copy it again")
 

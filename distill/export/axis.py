@@ -12,12 +12,16 @@ MOST_DECADES = 8
 
 @dataclass(frozen=True)
 class Axis:
-    """From ``low`` to ``high``, linear or in powers of ten; ``percent`` writes fractions as per cent."""
+    """From ``low`` to ``high``, linear or in powers of ten; ``percent`` writes fractions as per cent.
+
+    ``whole`` has ticks at whole numbers alone, for what is counted.
+    """
 
     low: float
     high: float
     log: bool = False
     percent: bool = False
+    whole: bool = False
 
     def __post_init__(self) -> None:
         assert self.low < self.high, (self.low, self.high)
@@ -42,7 +46,8 @@ class Axis:
         if value == 0:
             return "0"
         if abs(value) >= 1e4:
-            return f"{value / 1e6:.3g}M" if abs(value) >= 1e6 else f"{value / 1e3:.3g}k"
+            size, prefix = next((s, p) for s, p in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if abs(value) >= s)
+            return f"{value / size:.3g}{prefix}"
         return f"{value:.0e}".replace("e-0", "e-") if abs(value) < 1e-3 else f"{value:.4g}"
 
     def _decades(self) -> list[float]:
@@ -52,7 +57,8 @@ class Axis:
         return decades if len(decades) >= 2 else [self.low, self.high]
 
     def _steps(self) -> list[float]:
-        step = _round_step((self.high - self.low) / 4)
+        step = _round_step((self.high - self.low) / 4, (1, 2, 5, 10) if self.whole else (1, 2, 2.5, 5, 10))
+        step = max(1.0, step) if self.whole else step
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [i * step for i in range(first, last + 1)]
 
@@ -65,10 +71,11 @@ def axis_for(values: Sequence[float], log: bool = False, percent: bool = False, 
         return Axis(low / 1.15, high * 1.15, log=True, percent=percent)
     room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
     floor = 0.0 if 0 <= low < 0.4 * high else low - room
+    floor = max(0.0, floor) if percent and low >= 0 else floor
     return Axis(floor, min(1.0, high + room) if percent and floor < 1 else high + room, percent=percent)
 
 
-def _round_step(rough: float) -> float:
-    """The smallest of 1, 2, 2.5, 5, 10 times a power of ten that is no smaller than ``rough``."""
+def _round_step(rough: float, factors: Sequence[float]) -> float:
+    """The smallest of the factors times a power of ten that is no smaller than ``rough``."""
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    return next(factor * power for factor in factors if factor * power >= rough * (1 - 1e-9))

@@ -11,10 +11,10 @@ from distill.atomic import write_atomic
 from distill.export.axis import Axis, axis_for
 from distill.export.figures import Figure, Line, histogram, rates
 from distill.export.panels import GENUINE, IMPOSTOR
-from distill.export.redact import redact_text
 from distill.export.report import ExamplePair, html_templates
 from distill.metrics.allpairs.result import Point
 from distill.metrics.roc import Histogram
+from distill.redact import redact_text
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from distill.atomic import write_atomic
 from distill.export.model_card import markdown_templates
-from distill.export.redact import redact_text
+from distill.redact import redact_text
 
 
 @dataclass(frozen=True)

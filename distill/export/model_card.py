@@ -10,9 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from distill.atomic import write_atomic
 from distill.export.parity import Parity
-from distill.export.redact import redact_text
 from distill.export.report import Cost
 from distill.export.scores import Scores
+from distill.redact import redact_text
 from distill.types import Preprocessing
 
 

@@ -13,8 +13,8 @@ from markupsafe import Markup
 from distill.atomic import write_atomic
 from distill.export.panels import Series, training_figures, verification_figures
 from distill.export.parity import Parity
-from distill.export.redact import flatten, redact_text
 from distill.export.scores import Score, Scores
+from distill.redact import flatten, redact_text
 
 
 @dataclass(frozen=True)

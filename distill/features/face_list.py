@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.data.inside import Inside
 from distill.types import UNLABELLED, UserError
 
 Kind = Literal["image", "video"]
@@ -105,29 +106,33 @@ def read_lines(path: Path, kind: Kind) -> Lines:
     return Lines(path, f"the path of {_A[kind]}")
 
 
-def find_faces(lines: Lines, root: Path, kind: Kind, progress: Callable[[int], None] | None = None) -> FaceList:
+def find_faces(
+    lines: Lines, root: Path, kind: Kind, progress: Callable[[int], None] | None = None, links: bool = False
+) -> FaceList:
     """Look for every entry of a list below ``root``, without opening any.
 
     ``UserError`` names the first line with an entry that is absolute or leaves ``root`` by ``..``, is not there, is of
     the wrong sort, is a folder without frames, or has come before; and how many such lines there are. Symbolic links
-    are followed. ``progress`` is called now and then with the lines looked at since.
+    are followed below ``root``; with ``links`` also out of it. ``progress`` is called now and then with the lines
+    looked at since.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; expected the one that the paths in {lines.path} start from")
     faces = FaceList(lines, root, kind)
     digests = np.empty(len(faces), np.uint64)
     wrong = np.zeros(len(faces), bool)
+    look = _Look(root, kind, None if links else Inside(root))
     for row in range(len(faces)):
         entry = faces.entry(row)
         digests[row] = _digest(entry)
-        wrong[row] = _problem(entry, root, kind) is not None
+        wrong[row] = look.problem(entry) is not None
         if progress is not None and (row + 1) % _TOLD_LINES == 0:
             progress(_TOLD_LINES)
     earlier = _earlier(faces, digests)
     wrong |= earlier >= 0
     if wrong.any():
         row = int(np.argmax(wrong))
-        problem = _problem(faces.entry(row), root, kind) or (
+        problem = look.problem(faces.entry(row)) or (
             f"{faces.entry(row)} stands in line {earlier[row] + 1} already; expected every line once"
         )
         others = f" ({wrong.sum():,} of {len(faces):,} lines are wrong)" if wrong.sum() > 1 else ""
@@ -163,30 +168,46 @@ def _people(path: Path, rows: int, owner: str, numbers: dict[str, int]) -> NDArr
 _A = {"image": "an image", "video": "a video"}
 
 
-def _problem(entry: str, root: Path, kind: Kind) -> str | None:
-    """What is wrong with an entry, as far as can be seen without opening it."""
-    if "\0" in entry or entry.startswith("/") or ".." in entry.split("/"):
-        return f"{entry!r} leaves the root; expected a path below {root}, without '..'"
-    path = root / entry
-    try:
-        if path.is_dir():
-            return _problem_of_folder(path, kind)
-        if not path.is_file():
-            return f"{path}: no such file; expected {_A[kind]}"
-    except OSError as error:
-        return f"{path}: {error.strerror}; expected {_A[kind]} that can be read"
-    if kind == "video" and path.suffix.lower() not in VIDEO_SUFFIXES:
-        return f"{path}: is no video; expected a folder of frames, or a file that ends in {', '.join(VIDEO_SUFFIXES)}"
-    return None
+@dataclass(frozen=True)
+class _Look:
+    """What can be seen of the entries of a list without opening any; ``inside`` None lets links lead anywhere."""
 
+    root: Path
+    kind: Kind
+    inside: Inside | None
 
-def _problem_of_folder(path: Path, kind: Kind) -> str | None:
-    if kind == "image":
-        return f"{path}: is a folder; expected an image (kind=video takes folders of frames)"
-    with os.scandir(path) as entries:
-        if any(is_frame(entry.name) for entry in entries):
+    def problem(self, entry: str) -> str | None:
+        """What is wrong with an entry."""
+        if "\0" in entry or entry.startswith("/") or ".." in entry.split("/"):
+            return f"{entry!r} leaves the root; expected a path below {self.root}, without '..'"
+        path = self.root / entry
+        try:
+            return self._leads_out(path) or (self._of_folder(path) if path.is_dir() else self._of_file(path))
+        except OSError as error:
+            return f"{path}: {error.strerror}; expected {_A[self.kind]} that can be read"
+
+    def _leads_out(self, path: Path) -> str | None:
+        if self.inside is None or path in self.inside:
             return None
-    return f"{path}: is an empty video; expected at least one frame *{FRAME_SUFFIX}"
+        return f"{path}: is behind a link that leaves the root; expected it below {self.root}, or links=true"
+
+    def _of_file(self, path: Path) -> str | None:
+        if not path.is_file():
+            return f"{path}: no such file; expected {_A[self.kind]}"
+        if self.kind == "video" and path.suffix.lower() not in VIDEO_SUFFIXES:
+            return (
+                f"{path}: is no video; expected a folder of frames, or a file that ends in {', '.join(VIDEO_SUFFIXES)}"
+            )
+        return None
+
+    def _of_folder(self, path: Path) -> str | None:
+        if self.kind == "image":
+            return f"{path}: is a folder; expected an image (kind=video takes folders of frames)"
+        with os.scandir(path) as entries:
+            frames = [Path(entry.path) if entry.is_symlink() else None for entry in entries if is_frame(entry.name)]
+        if not frames:
+            return f"{path}: is an empty video; expected at least one frame *{FRAME_SUFFIX}"
+        return next((told for frame in frames if frame is not None and (told := self._leads_out(frame))), None)
 
 
 def is_frame(name: str) -> bool:

@@ -17,6 +17,8 @@ from distill.types import CROP_PX
 
 _log = logging.getLogger(__name__)
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's own words; what goes wrong is told here, once
+# FFmpeg goes by what is in a file: a text named a.mp4 may be a playlist, which has other files and addresses opened.
+os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "format_whitelist;avi,mov,matroska"
 
 
 def frame_files(folder: Path) -> list[Path]:

@@ -41,6 +41,10 @@ def comparison(conf: DistillConf, faces: str, pairs: str, image_steps: int) -> s
     """
     trainer = {key: value for key, value in asdict(conf.trainer).items() if key not in NOT_COMPARED}
     said = [conf.student.network, conf.student.init, conf.data.augment, trainer, faces, pairs, image_steps, conf.seed]
+    if conf.replay.share is not None:
+        said.append(asdict(conf.replay))
+    if conf.student.centres is not None:
+        said.append(conf.student.centres)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 

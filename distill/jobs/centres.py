@@ -1,4 +1,4 @@
-"""Class centres of a teacher that has no classifier for the data: the means of its embeddings."""
+"""Class centres of a network that has no classifier for the data: the means of its embeddings."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from distill.waiting import waiting
 BATCH = 64
 
 
-def mean_centres(teacher: Embedder, faces: FaceSet) -> Tensor:
+def mean_centres(teacher: Embedder, faces: FaceSet, classes: np.ndarray | None = None) -> Tensor:
     """Mean of the unit embeddings of each class [n t]; zero for a class without a readable image.
 
-    Image and mirror image count alike, as they do in training.
+    Image and mirror image count alike, as they do in training. Of ``classes``, by default all, images are looked at.
     """
-    rows = np.flatnonzero(faces.labels != UNLABELLED)
+    wanted = faces.labels != UNLABELLED if classes is None else np.isin(faces.labels, classes)
+    rows = np.flatnonzero(wanted)
     sums = torch.zeros(faces.classes, teacher.embedding_dim)
-    with waiting("teacher's class centres", len(rows), "images") as progress:
+    with waiting("mean embeddings", len(rows), "images") as progress:
         for batch in np.array_split(rows, max(1, -(-len(rows) // BATCH))):
             kept, images = _decoded(faces, batch)
             for view in (images, images.flip(3)) if len(kept) else ():

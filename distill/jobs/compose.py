@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 import distill
 from distill.jobs.build import check_targets
+from distill.jobs.judge_schema import JudgeJobConf
+from distill.jobs.nightly_schema import NightlyConf
+from distill.jobs.nights_schema import NightsConf
+from distill.jobs.registry_schema import RegistryConf, RollbackConf
 from distill.jobs.schema import (
     CheckConf,
     ContactSheetConf,
@@ -37,6 +41,7 @@ from distill.jobs.scoring_schema import (
     VerifyConf,
 )
 from distill.jobs.suggest import explain
+from distill.redact import secret_in
 from distill.types import UserError
 
 Conf = TypeVar("Conf")
@@ -62,6 +67,11 @@ JOBS = {
     "score": Job(ScoreConf, "exact TPR at FPR over all pairs of features"),
     "ijb": Job(IjbConf, "score an ONNX file on IJB-B or IJB-C, 1:1 or 1:N"),
     "curves": Job(CurvesConf, "compare models: ROC, DET, thresholds and hardest pairs, as one page"),
+    "judge": Job(JudgeJobConf, "would a challenger replace the champion: every slice, with reasons"),
+    "nightly": Job(NightlyConf, "retrain on what arrived, and promote the student if it is fit and no worse"),
+    "nights": Job(NightsConf, "what every night came to: scores, champions, cost, data, as one page"),
+    "registry": Job(RegistryConf, "list and check the versions of a nightly service"),
+    "rollback": Job(RollbackConf, "put the previous version of a service into service again"),
     "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 
@@ -82,8 +92,8 @@ def register() -> None:
 def typed(cfg: DictConfig) -> Any:
     """The composed configuration as plain dataclasses, dicts and lists; every ``_target_`` in it checked.
 
-    Raises UserError for an unknown key, a value that is missing or cannot be resolved, and an option that its target
-    does not have.
+    Raises UserError for an unknown key, a value that is missing or cannot be resolved, an option that its target does
+    not have, and a secret in a value.
     """
     kind = OmegaConf.get_type(cfg)
     assert kind is not None
@@ -96,8 +106,22 @@ def typed(cfg: DictConfig) -> Any:
         conf = OmegaConf.to_object(strict)
     except OmegaConfBaseException as error:
         raise UserError(explain(error, kind)) from error
-    check_targets(dataclasses.asdict(cast(Any, conf)))
+    plain = dataclasses.asdict(cast(Any, conf))
+    check_targets(plain)
+    _refuse_secrets(plain)
     return conf
+
+
+def _refuse_secrets(tree: Any, where: str = "") -> None:
+    """What is configured is written into run folders, tracked and shown, so no secret may be in it."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            _refuse_secrets(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(tree, list | tuple):
+        for index, value in enumerate(tree):
+            _refuse_secrets(value, f"{where}[{index}]")
+    elif isinstance(tree, str) and (what := secret_in(tree)) is not None:
+        raise UserError(f"{where} holds {what}; expected no secret in a configuration, which every result repeats")
 
 
 def load(job: str, overrides: Sequence[str] = ()) -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from distill.export.curves import CurvesPage, SetCurves, write_curves
 from distill.export.panels import COLOURS
+from distill.jobs.command import command_line
 from distill.jobs.curve_pairs import verification_sets
 from distill.jobs.curve_sets import evaluated_sets, feature_sets
 from distill.jobs.scoring_schema import CurvesConf
@@ -29,7 +28,7 @@ def run(conf: CurvesConf) -> int:
     page = CurvesPage(
         title=_title(sets),
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]]),
+        command=command_line(),
         sets=sets,
         faces=conf.show_faces,
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import platform
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -19,6 +17,7 @@ from distill.export.onnx_file import state_sha256
 from distill.export.parity import Parity
 from distill.jobs.alone import find_alone
 from distill.jobs.check import check
+from distill.jobs.command import command_line
 from distill.jobs.onnx_student import export_student, parity_images
 from distill.jobs.pages import hardest, write_pages
 from distill.jobs.quality import export_frame_quality
@@ -36,26 +35,42 @@ from teachers.onnx_network import OnnxNetwork
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """What a finished training hands over.
+class Trained:
+    """What a finished training says of itself, in plain JSON.
 
     ``learned_from`` is the teacher's name, None where no term asked for one; ``comparison`` is shared by runs that
     differ in nothing else.
     """
 
-    folder: RunFolder
-    conf: DistillConf
-    pairs: Sequence[Pairs]
     images: int
     people: int
-    supervision: Supervision | None
     teacher_tried: bool
     learned_from: str | None
     comparison: str
     machine: Mapping[str, Any]
     training_s: float
     losses: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A run whose student is trained, and what the student is scored on and compared with."""
+
+    folder: RunFolder
+    conf: DistillConf
+    pairs: Sequence[Pairs]
+    supervision: Supervision | None
+    trained: Trained
     wandb: WandbRun
+
+
+@dataclass(frozen=True)
+class Proofs:
+    """What is proven of the exported file: it computes what the network computes, and it fits the protocol or not."""
+
+    weights_sha256: str
+    parity: Parity
+    verdict: Verdict
 
 
 def deliver(delivery: Delivery, network: FaceNetwork) -> int:
@@ -65,18 +80,24 @@ def deliver(delivery: Delivery, network: FaceNetwork) -> int:
     images = parity_images(delivery.pairs[0], conf.export.parity_images)
     parity = export_student(network, path, folder.path.name, conf.export, images)
     export_frame_quality(network, folder.path, folder.path.name, conf.export, images)
-    verdict = check(path, conf.protocol, folder.path)
-    embeddings = [_embeddings(OnnxNetwork(path), pairs, "student") for pairs in delivery.pairs]
+    conclude(delivery, Proofs(state_sha256(network), parity, check(path, conf.protocol, folder.path)))
+    return show(folder)
+
+
+def conclude(delivery: Delivery, proofs: Proofs) -> list[np.ndarray]:
+    """Score the exported student, write both pages, track, and finish the run; its embeddings [2p d] of each set."""
+    folder, conf = delivery.folder, delivery.conf
+    student_file = OnnxNetwork(folder.file(STUDENT_ONNX))
+    embeddings = [_embeddings(student_file, pairs, "student") for pairs in delivery.pairs]
     student = [_verified(e, pairs) for e, pairs in zip(embeddings, delivery.pairs, strict=True)]
-    teacher = _teacher_scores(delivery)
-    metrics = _metrics(delivery, parity, verdict, student, teacher) | {"weights_sha256": state_sha256(network)}
+    metrics = _metrics(delivery, proofs, student, _teacher_scores(delivery))
     shown = []
     if conf.data.pictures:
         shown = hardest(delivery.pairs[0], embeddings[0], 1 - student[0].threshold / 2)
     write_pages(folder, conf, metrics, delivery.supervision and delivery.supervision.card, shown)
     _track(delivery, metrics, student[0])
     folder.finish(metrics)
-    return show(folder)
+    return embeddings
 
 
 def show(folder: RunFolder) -> int:
@@ -130,14 +151,10 @@ def _teacher_scores(delivery: Delivery) -> list[Verification]:
 
 
 def _metrics(
-    delivery: Delivery,
-    parity: Parity,
-    verdict: Verdict,
-    student: Sequence[Verification],
-    teacher: Sequence[Verification],
+    delivery: Delivery, proofs: Proofs, student: Sequence[Verification], teacher: Sequence[Verification]
 ) -> dict[str, Any]:
     """All of ``metrics.json``; ``student`` and ``teacher`` are the main set's, ``sets`` holds every set."""
-    names = [pairs.name for pairs in delivery.pairs]
+    names, verdict = [pairs.name for pairs in delivery.pairs], proofs.verdict
     return {
         "verdict": "pass" if verdict.passed else "fail",
         "reasons": list(verdict.reasons),
@@ -145,24 +162,18 @@ def _metrics(
         "set": names[0],
         "student": student[0].to_json(),
         "teacher": teacher[0].to_json() if teacher else None,
-        "teacher_tried": delivery.teacher_tried,
-        "learned_from": delivery.learned_from,
-        "comparison": delivery.comparison,
-        "images": delivery.images,
-        "people": delivery.people,
+        **asdict(delivery.trained),
         "sets": {
             "student": {n: v.to_json() for n, v in zip(names, student, strict=True)},
             "teacher": {n: v.to_json() for n, v in zip(names, teacher, strict=False)},
         },
-        "losses": dict(delivery.losses),
         "cost": verdict.rows(),
         "check": verdict.to_json(),
-        "parity": asdict(parity),
-        "machine": dict(delivery.machine),
-        "training_s": delivery.training_s,
+        "parity": asdict(proofs.parity),
+        "weights_sha256": proofs.weights_sha256,
         "versions": {p: version(p) for p in ("face-distill", "torch", "pytorch-lightning", "onnx", "onnxruntime")},
         "python": platform.python_version(),
-        "command": shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]]),
+        "command": command_line(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 

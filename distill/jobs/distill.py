@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews
 from distill.jobs.alone import comparison
 from distill.jobs.build import build
+from distill.jobs.champion import leave_centres, take_centres
 from distill.jobs.compose import config_hash
-from distill.jobs.delivery import Delivery, deliver, show
-from distill.jobs.faces import augmentation, labelled_faces, verification_pairs, with_transfer
+from distill.jobs.delivery import Delivery, Trained, deliver, show
+from distill.jobs.faces import augmentation, labelled_faces, shown_rows, verification_pairs, with_transfer
 from distill.jobs.onnx_student import rehearse
 from distill.jobs.open_teacher import try_out
 from distill.jobs.quality import fill, require_trained
@@ -24,18 +27,27 @@ from distill.jobs.schema import DistillConf, TeacherConf
 from distill.jobs.supervision import Showing, Supervision, require_teacher, supervise
 from distill.jobs.tracking import tracked
 from distill.jobs.training import Faces, Training, fit
-from distill.tracking.wandb_run import WandbRun
+from distill.tracking.series import Sink
 from distill.types import FaceNetwork, UserError
 from teachers.weights import read_weights, save_weights
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The inputs of a run: every file that it reads is open, and whole as far as that can be seen."""
+    """The inputs of a run: every file that it reads is open, and whole as far as that can be seen.
+
+    ``rows`` are those of the faces that are shown; None is all.
+    """
 
     shown: Showing
     pairs: Sequence[Pairs]
     supervision: Supervision | None
+    rows: np.ndarray | None
+
+    @property
+    def images(self) -> int:
+        """How many are shown."""
+        return len(self.shown.faces) if self.rows is None else len(self.rows)
 
 
 def run(conf: DistillConf) -> int:
@@ -43,59 +55,64 @@ def run(conf: DistillConf) -> int:
     require_teacher(conf.teacher, conf.signals)
     labelled = labelled_faces(conf.data)
     faces, pairs = with_transfer(labelled, conf.data), verification_pairs(conf.data)
+    rows = shown_rows(conf.replay, labelled, faces, conf.seed)
     shown = Showing(labelled, faces, augmentation(conf.data), conf.seed)
     root = Path(conf.run.root)
-    opened = Opened(shown, pairs, supervise(conf.teacher, conf.signals, shown, root / ".cache"))
-    name = conf.run.name or f"{conf.student.name}-{conf.teacher.name}-{_identity(conf, opened)}"
+    opened = Opened(shown, pairs, supervise(conf.teacher, conf.signals, shown, root / ".cache"), rows)
+    name = conf.run.name or f"{conf.student.name}-{conf.teacher.name}-{identity(conf, opened)}"
     with open_run(root, name, conf.run.fresh, conf) as folder:
         if folder.finished:
             print(f"this run is finished; run.fresh=true trains another one: {folder.path}")
             return show(folder)
         with tracked(folder, conf.tracking, conf) as wandb:
-            return deliver(*_train(conf, opened, folder, wandb))
+            network, trained = train(conf, opened, folder, [wandb])
+            return deliver(Delivery(folder, conf, opened.pairs, opened.supervision, trained, wandb), network)
 
 
-def _train(conf: DistillConf, opened: Opened, folder: RunFolder, wandb: WandbRun) -> tuple[Delivery, FaceNetwork]:
-    """From untried teacher and untrained student to the student's weights in the run folder."""
+def train(
+    conf: DistillConf, opened: Opened, folder: RunFolder, sinks: Sequence[Sink], rehearsal: bool = True
+) -> tuple[FaceNetwork, Trained]:
+    """From untried teacher and untrained student to the student's weights in the run folder.
+
+    ``rehearsal`` False is for a student whose network has passed an export and a check before.
+    """
     seed_everything(conf.seed)
     shown, supervision = opened.shown, opened.supervision
     student = open_student(conf)
     objective = build_objective(conf.objective, sizes_of(student, supervision, shown.faces.classes))
     supervision = supervision and supervision.serving(objective)
-    run_length = length(conf.trainer, len(shown.faces), conf.seed)
+    take_centres(objective, conf.student, student, shown.labelled, conf.seed)
+    run_length = length(conf.trainer, opened.images, conf.seed)
     machine = machine_for(conf.trainer, run_length)
     data = _faces(conf, opened, supervision)
-    training = Training(folder, conf.trainer, run_length, machine, data, [wandb])
+    training = Training(folder, conf.trainer, run_length, machine, data, sinks)
     tried = _try_out(supervision, conf.teacher, opened.pairs[0])
-    _warn_of_limits(student, conf)
+    if rehearsal:
+        _warn_of_limits(student, conf)
     centres = supervision.centres(shown.labelled) if supervision and objective.needs_teacher_centres else None
     module, recorder = fit(training, student, objective, supervision and supervision.outputs(), centres)
     training_s = module.trained_s
     network = module.trained.cpu().eval()
     save_weights(network, folder.file(STUDENT_WEIGHTS), {"run": folder.path.name})
-    delivery = Delivery(
-        folder=folder,
-        conf=conf,
-        pairs=opened.pairs,
-        images=len(shown.faces),
+    leave_centres(module, shown.labelled, folder)
+    return network, Trained(
+        images=opened.images,
         people=shown.faces.classes,
-        supervision=supervision,
         teacher_tried=tried,
         learned_from=conf.teacher.name if objective.needs_teacher else None,
         comparison=comparison(conf, shown.faces.fingerprint(), opened.pairs[0].fingerprint(), run_length.images),
         machine={**asdict(machine), "steps": run_length.steps, "image_steps": run_length.images},
         training_s=round(training_s, 1),
         losses={k: v for k, v in recorder.last.items() if k.startswith(("raw/", "loss"))},
-        wandb=wandb,
     )
-    return delivery, network
 
 
 def _faces(conf: DistillConf, opened: Opened, supervision: Supervision | None) -> Faces:
     """What is trained on: with a store, the views that it holds and its rows beside them."""
     shown = opened.shown
     views = supervision.views(shown.augment, shown.seed) if supervision else NewViews(shown.augment, shown.seed)
-    return Faces(shown.faces, views, opened.pairs, conf.data.max_damaged, supervision.store if supervision else None)
+    store = supervision.store if supervision else None
+    return Faces(shown.faces, views, opened.pairs, conf.data.max_damaged, store, opened.rows)
 
 
 def _try_out(supervision: Supervision | None, conf: TeacherConf, pairs: Pairs) -> bool:
@@ -111,7 +128,7 @@ def _warn_of_limits(student: FaceNetwork, conf: DistillConf) -> None:
         print(f"warning: this student will not pass {conf.protocol.name}: {reason}", file=sys.stderr)
 
 
-def _identity(conf: DistillConf, opened: Opened) -> str:
+def identity(conf: DistillConf, opened: Opened) -> str:
     """Eight digits that change with whatever changes the student; where it is written and tracked does not."""
     learned_from = opened.supervision.identity if opened.supervision else "no teacher"
     named = f"{config_hash(conf, *NOT_COMPARED, 'signals')} {opened.shown.faces.fingerprint()} {learned_from}"

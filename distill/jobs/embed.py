@@ -31,7 +31,7 @@ def run(conf: EmbedConf) -> int:
     makers = Makers(OnnxNetwork(model_file(conf.model)), frame_quality(conf.frame_quality, rule))
     network = makers.network
     path = Path(conf.list)
-    faces = open_list(path, Path(conf.root) if conf.root else path.parent, kind)
+    faces = open_list(path, Path(conf.root) if conf.root else path.parent, kind, conf.links)
     out = Path(conf.out)
     write_features(makers, faces, rule, conf.batch_size, out, conf.fresh)
     print_facts(
@@ -48,11 +48,11 @@ def run(conf: EmbedConf) -> int:
     return 0
 
 
-def open_list(path: Path, root: Path, kind: Kind) -> FaceList:
+def open_list(path: Path, root: Path, kind: Kind, links: bool) -> FaceList:
     """The list with every entry looked for, so that a wrong one stops the job before its first embedding."""
     lines = read_lines(path, kind)
     with waiting(f"looking for what {path.name} lists", len(lines), f"{kind}s") as progress:
-        return find_faces(lines, root, kind, progress)
+        return find_faces(lines, root, kind, progress, links)
 
 
 def frame_quality(path: str | None, rule: RowRule) -> OnnxNetwork | None:

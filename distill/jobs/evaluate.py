@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import shlex
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -19,6 +17,7 @@ from distill.features.face_list import DISTRACTOR, FaceList, read_labels
 from distill.features.feature_file import open_features
 from distill.features.rule import RowRule
 from distill.jobs.check import check, describe
+from distill.jobs.command import command_line
 from distill.jobs.embed import Makers, frame_quality, open_list, write_features
 from distill.jobs.model_file import model_file, model_sha256
 from distill.jobs.run_folder import write_json
@@ -65,7 +64,7 @@ def row_rule(protocol: ProtocolConf, consensus: bool) -> RowRule:
 def _labelled(conf: LabelledListConf, rule: RowRule) -> tuple[FaceList, NDArray[np.int64]]:
     """The list, every entry of it looked for, and the person [n] of each; all of it before the first embedding."""
     root = Path(conf.root)
-    faces = open_list(root / conf.list, root, rule.kind)
+    faces = open_list(root / conf.list, root, rule.kind, conf.links)
     path = root / conf.labels
     people = read_labels(path, faces)
     rows = np.bincount(people[people != UNLABELLED])
@@ -117,7 +116,7 @@ def _deliver(
     protocol = verdict.protocol
     rows, told = table(verdict, scores, board), notes(protocol, scores, board)
     finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    command = shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]])
+    command = command_line()
     write_json(
         out / FILE,
         {

@@ -6,13 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet, Joined
 from distill.data.pairs import Pairs, read_pairs
 from distill.data.synth.recipe import identity_of
 from distill.jobs.build import build
-from distill.jobs.schema import DataConf
+from distill.jobs.schema import DataConf, ReplayConf
 from distill.metrics.folds import FOLDS
+from distill.nightly.replay import replayed
 from distill.types import UserError
 
 
@@ -29,6 +32,24 @@ def with_transfer(labelled: FaceSet, conf: DataConf) -> FaceSet:
     return Joined(labelled, transfer) if transfer else labelled
 
 
+def shown_rows(conf: ReplayConf, labelled: FaceSet, faces: FaceSet, seed: int) -> np.ndarray | None:
+    """Rows int64 [k] of ``faces`` that are shown: all new ones and a share of the old. None is all of them."""
+    if conf.share is None:
+        return None
+    if not 0 <= conf.share <= 1:
+        raise UserError(f"replay.share is {conf.share}; expected 0 (no old images) to 1 (all of them)")
+    if conf.old_images is None or not 0 <= conf.old_images <= len(labelled):
+        raise UserError(
+            f"replay.old_images is {conf.old_images} beside replay.share={conf.share}; expected how many of the set's "
+            f"{len(labelled)} labelled images, from the first on, are old"
+        )
+    old = replayed(labelled.labels[: conf.old_images], conf.share, seed, conf.night)
+    rows = np.concatenate([old, np.arange(conf.old_images, len(faces))])
+    if len(rows) == 0:
+        raise UserError(f"replay.share is {conf.share} and no image is new; expected one image to show at least")
+    return rows
+
+
 def augmentation(conf: DataConf) -> Augmentation:
     return build(conf.augment, "data.augment")
 
@@ -36,14 +57,16 @@ def augmentation(conf: DataConf) -> Augmentation:
 def verification_pairs(conf: DataConf) -> list[Pairs]:
     """The sets that students and teachers are scored on, the main one first.
 
-    ``data.pairs`` names one; otherwise every ``*.bin`` of the root, sorted by name with those called lfw first.
+    ``data.pairs`` names one, or a folder of them; otherwise they lie in the root. Every ``*.bin`` of a folder counts,
+    sorted by name with those called lfw first.
     """
-    if conf.pairs is not None:
-        return [_enough(_inside(conf, conf.pairs))]
-    found = sorted(Path(conf.root).glob("*.bin"), key=lambda p: (not p.name.startswith("lfw"), p.name))
+    if conf.pairs is not None and (named := _inside(conf, conf.pairs)).is_file():
+        return [_enough(named)]
+    folder = Path(conf.root) if conf.pairs is None else _inside(conf, conf.pairs)
+    found = sorted(folder.glob("*.bin"), key=lambda p: (not p.name.startswith("lfw"), p.name))
     if not found:
         raise UserError(
-            f"no verification pairs: {conf.root} holds no *.bin; put lfw.bin there or name one with data.pairs=FILE.bin"
+            f"no verification pairs: {folder} holds no *.bin; put lfw.bin there or name one with data.pairs=FILE.bin"
         )
     return [_enough(path) for path in found]
 

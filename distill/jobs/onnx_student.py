@@ -13,13 +13,23 @@ from torch import Tensor, nn
 from distill.data.pairs import Pairs
 from distill.export.onnx_file import describe, export_onnx
 from distill.export.parity import BATCHES, Parity, parity, random_images
+from distill.jobs.build import build
 from distill.jobs.check import limits
 from distill.jobs.recipe import STUDENT_INPUT
-from distill.jobs.schema import ExportConf, ProtocolConf
+from distill.jobs.run_folder import STUDENT_WEIGHTS, RunFolder
+from distill.jobs.schema import ExportConf, ProtocolConf, StudentConf
 from distill.protocol.verdict import judge
 from distill.students.quality import QualityEstimate, WithQuality
 from distill.types import FaceNetwork
 from teachers.onnx_network import CONCENTRATION
+from teachers.weights import load_into, read_weights
+
+
+def trained_student(folder: RunFolder, conf: StudentConf) -> FaceNetwork:
+    """The student of a run whose training is done, in eval mode."""
+    student = build(conf.network, "student.network")
+    load_into(student, read_weights(folder.file(STUDENT_WEIGHTS)))
+    return student.eval()
 
 
 def parity_images(pairs: Pairs, count: int) -> Tensor:
@@ -31,7 +41,17 @@ def parity_images(pairs: Pairs, count: int) -> Tensor:
 
 def export_student(network: FaceNetwork, path: Path, run: str, conf: ExportConf, images: Tensor) -> Parity:
     """Write the file and compare it with PyTorch; UserError where they differ by more than the configuration allows."""
+    write_student(network, path, run, conf)
+    return compare_student(network, path, conf, images)
+
+
+def write_student(network: FaceNetwork, path: Path, run: str, conf: ExportConf) -> None:
+    """Write the file, which says what it expects of an image and which run it is of."""
     export_onnx(network, path, described(network, network.embedding_dim, run), conf.opset)
+
+
+def compare_student(network: FaceNetwork, path: Path, conf: ExportConf, images: Tensor) -> Parity:
+    """Compare the file with PyTorch on normalised images [n 3 h w]; UserError beyond the configured difference."""
     found = parity(network, path, images)
     found.require(conf.max_relative_difference, conf.max_cosine_difference)
     return found

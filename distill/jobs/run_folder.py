@@ -47,9 +47,8 @@ class RunFolder:
         return read_json(self.path / METRICS)
 
     def finish(self, metrics: dict[str, Any]) -> None:
-        """Write the metrics, which marks the run as finished, and point ``latest`` at it."""
+        """Write the metrics, which marks the run as finished."""
         write_json(self.path / METRICS, metrics)
-        self.point_latest()
 
     def point_latest(self) -> None:
         """Make ``latest`` beside this folder a link to it, in one rename."""

@@ -77,6 +77,8 @@ class StudentConf:
     network: dict[str, Any] = MISSING
     init: str | None = None
     """A run folder or a weights file to start from (recursive distillation)."""
+    centres: str | None = None
+    """A run folder or its centres.safetensors: class centres to start from beside ``init`` (continual training)."""
 
 
 @dataclass
@@ -89,7 +91,7 @@ class DataConf:
     image_steps: int = 120_000
     """Length of a run that suits the set, for trainers that do not say otherwise."""
     pairs: str | None = None
-    """A verification .bin; null: every .bin in the root."""
+    """A verification .bin, or a folder of them; null: every .bin in the root."""
     max_damaged: int = 10
     """Damaged records that are skipped before the run stops."""
     pictures: bool = False
@@ -205,6 +207,18 @@ class TrainerConf:
 
 
 @dataclass
+class ReplayConf:
+    """Which images of a set that has grown are shown. ``share`` null: all, as of any other set."""
+
+    share: float | None = None
+    """Of the old images, those that are shown again, from 0 to 1; all new ones are shown."""
+    old_images: int | None = None
+    """How many of the set's images, from its first on, are old."""
+    night: int = 0
+    """Each draws others of the old images."""
+
+
+@dataclass
 class TrackingConf:
     mode: TrackingMode = TrackingMode.offline
     project: str = "face-distill"
@@ -246,6 +260,7 @@ class DistillConf:
     tracking: TrackingConf = field(default_factory=TrackingConf)
     export: ExportConf = field(default_factory=ExportConf)
     run: RunConf = field(default_factory=RunConf)
+    replay: ReplayConf = field(default_factory=ReplayConf)
     signals: str = "auto"
     """``auto``: the teacher's stored outputs where they match, else the live teacher; ``live``; or a folder."""
     seed: int = 1

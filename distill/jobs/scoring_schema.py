@@ -68,6 +68,8 @@ class EmbedConf:
     list: str = needed("the file with one image or video a line, e.g. list=filelist.txt")
     root: str | None = None
     """Folder that the paths in the list start from; null: that of the list."""
+    links: bool = False
+    """Whether links may lead out of ``root``."""
     out: str = needed("the feature file to write, e.g. out=features.bin")
     kind: FaceKind = FaceKind.image
     flip: bool | None = None
@@ -91,6 +93,8 @@ class LabelledListConf:
     root: str = needed("the folder with filelist.txt and labels.txt, e.g. data.root=DIR (docs/features.md)")
     list: str = "filelist.txt"
     labels: str = "labels.txt"
+    links: bool = False
+    """Whether links may lead out of ``root``."""
 
 
 @dataclass

@@ -25,8 +25,9 @@ from distill.losses.objective import Objective
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import distances
 from distill.module import LiveTeacher, StoredTeacher, TeacherOutputs
+from distill.nightly.joined import open_store
 from distill.signals.extras import CARD, read_centres, read_distances
-from distill.signals.store import Store, views_of
+from distill.signals.store import SignalStore
 from distill.types import UserError
 from distill.waiting import waiting
 from teachers.card import Card, read_card
@@ -43,7 +44,7 @@ class Supervision:
     """
 
     teacher: Teacher | None
-    store: Store | None
+    store: SignalStore | None
     live_id: str
     cache: Path
 
@@ -79,7 +80,7 @@ class Supervision:
 
     def views(self, augment: Augmentation, seed: int) -> Views:
         """What training shows."""
-        return NewViews(augment, seed) if self.store is None else views_of(self.store.manifest, augment, seed)
+        return NewViews(augment, seed) if self.store is None else self.store.views(augment, seed)
 
     def serving(self, objective: Objective) -> Supervision:
         """The same, or without the store where the objective reads what it does not hold.
@@ -106,7 +107,8 @@ class Supervision:
 
     def distances(self, pairs: Pairs) -> np.ndarray | None:
         """The teacher's squared distances [p] of pairs: stored, kept by an earlier run or computed; None without it."""
-        stored = self.store and read_distances(self.store.folder, self.store.manifest, pairs.fingerprint())
+        store = self.store
+        stored = None if store is None else read_distances(store.folder, store.manifest, pairs.fingerprint())
         if stored is not None or self.teacher is None:
             return stored
         teacher, made_from = self.teacher, (self.live_id, pairs.fingerprint())
@@ -153,7 +155,7 @@ def supervise(conf: TeacherConf, signals: str, shown: Showing, cache: Path) -> S
         if teacher is None:
             open_teacher(conf, "")  # says what is missing
         return Supervision(teacher, None, _live_id(teacher, known), cache)
-    store = Store(folder, shown.faces)
+    store = open_store(folder, shown.faces)
     with waiting(f"checking {folder}", store.manifest.images, "images") as progress:
         store.verify(progress)
     _log.info("signals   %s: stored outputs of %s in place of its passes", folder, conf.name)
@@ -165,7 +167,7 @@ def _live_id(teacher: Teacher | None, known: Mapping[str, Any]) -> str:
     return "no teacher" if teacher is None else f"{teacher.name} {known['sha256']} {teacher.preprocessing}"
 
 
-def _lack(objective: Objective, store: Store) -> str | None:
+def _lack(objective: Objective, store: SignalStore) -> str | None:
     """What the objective reads that a store does not hold, in words."""
     for term, maps in objective.full_maps().items():
         return f"term {term} reads all channels of {', '.join(maps)}, of which {store.folder} holds attention at most"

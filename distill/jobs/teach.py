@@ -194,3 +194,4 @@ def _finish(
             "weights_sha256": sha256(_place(conf)),
         }
     )
+    folder.point_latest()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -37,13 +38,17 @@ from distill.verification import VerificationDuringTraining
 
 @dataclass(frozen=True)
 class Faces:
-    """What is trained on, how it is varied, what it is scored on meanwhile, and the teacher's stored rows."""
+    """What is trained on, how it is varied, what it is scored on meanwhile, and the teacher's stored rows.
+
+    ``shown`` are the rows [n] of ``train`` that are shown; None is all.
+    """
 
     train: FaceSet
     views: Views
     pairs: Sequence[Pairs]
     max_damaged: int
     store: StoredRows | None = None
+    shown: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def fit(
     )
     trainer = _trainer(training, [meter, bar, verification, Checkpoints(checkpoint)])
     data = training.data
-    faces = FacesModule(data.train, data.views, run.plan(), machine.workers, data.max_damaged, data.store)
+    faces = FacesModule(data.train, data.views, run.plan(), machine.workers, data.max_damaged, data.store, data.shown)
     if machine.compile:
         print("the first step compiles the network, which takes some minutes the first time", flush=True)
     try:
@@ -167,5 +172,5 @@ def _quiet() -> Iterator[None]:
     """Without Lightning's advice on loggers, workers and validation loops, none of which applies here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
         yield

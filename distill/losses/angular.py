@@ -165,6 +165,7 @@ class AdaDistill(Loss):
 
     needs_labels = True
     needs_teacher = True
+    class_rows = ("centres",)
     centres: Tensor
 
     def __init__(

@@ -27,6 +27,8 @@ class Loss(nn.Module, ABC):
     """Reads the teacher's frozen class centres."""
     student_maps: tuple[str, ...] = ()
     teacher_maps: tuple[str, ...] = ()
+    class_rows: tuple[str, ...] = ()
+    """Parameters and buffers of the term's own that have a row for each class."""
     attention_alone: bool = False
     """Reads no more of the teacher's maps than the mean square over channels, at each place."""
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.losses.base import Loss
+from distill.losses.centres import Moments
 from distill.losses.schedule import Schedule
 from distill.types import Sizes, Step, UserError
 
@@ -46,6 +47,7 @@ class Objective(nn.Module):
     counts 0 in a term that needs labels, so every image weighs the same whatever mixture its batch is. A term whose
     weight is 0 is not part of the objective: it is not computed, asks for nothing and leaves no parameters behind.
     Centres are a parameter, N(0, 0.01), only if a term reads them, and otherwise empty. Nothing here is exported.
+    ``moments`` are what an optimiser begins with where the centres are those of a run before.
     """
 
     centres: Tensor
@@ -59,6 +61,7 @@ class Objective(nn.Module):
             self.centres = nn.Parameter(0.01 * torch.randn(sizes.classes, sizes.student_dim))
         else:
             self.register_buffer("centres", torch.empty(0, sizes.student_dim), persistent=False)
+        self.moments: Moments | None = None
 
     @property
     def needs_teacher(self) -> bool:
@@ -72,6 +75,12 @@ class Objective(nn.Module):
     def needs_labels(self) -> bool:
         """Whether some term learns from labels; unlabelled rows are welcome all the same."""
         return any(loss.needs_labels for loss in self._losses())
+
+    @property
+    def class_rows(self) -> tuple[str, ...]:
+        """Names, in the state dict, of all that has a row for each class: the centres and what terms keep."""
+        own = ("centres",) if isinstance(self.centres, nn.Parameter) else ()
+        return own + tuple(f"losses.{name}.{row}" for name, term in self.terms.items() for row in term.loss.class_rows)
 
     @property
     def student_maps(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from distill.atomic import write_atomic
 from distill.signals.manifest import Manifest
 from distill.signals.sealed import open_sealed, sealed, verify_sealed
-from distill.signals.store import Store
+from distill.signals.store import SignalStore
 
 CENTRES = "centres.safetensors"
 CARD = "card.yaml"
@@ -34,7 +34,7 @@ def read_centres(folder: Path, manifest: Manifest) -> Tensor:
     return torch.from_numpy(arrays["centres"].astype(np.float32))
 
 
-def mean_centres(store: Store, labels: np.ndarray, classes: int) -> Tensor:
+def mean_centres(store: SignalStore, labels: np.ndarray, classes: int) -> Tensor:
     """Unit means [n t], float16, of the unit embeddings of each class over all stored views; 0 for a class without any.
 
     ``labels`` int64 [images], negative where unknown. Memory is that of the result, 8 bytes an image and one piece.

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,13 +14,28 @@ from torch import Tensor
 
 from distill.data.augment import Augmentation
 from distill.data.faceset import DamagedImage, FaceSet
-from distill.data.views import FixedViews, MirrorViews, StoredViews
+from distill.data.views import FixedViews, MirrorViews, StoredViews, Views
 from distill.signals.manifest import Manifest, read_manifest
 from distill.signals.sealed import Damaged
 from distill.signals.shard import DIGEST, open_shard, verify_shard
 from distill.types import UserError
 
 _REPAIR = "run `make signals` again with the options that made the store: it writes what is damaged or missing anew"
+
+
+class SignalStore(Protocol):
+    """What training asks of stored signals, wherever they lie."""
+
+    folder: Path
+    manifest: Manifest
+
+    def verify(self, progress: Callable[[int], None]) -> None: ...
+
+    def check(self, index: int, encoded: bytes) -> None: ...
+
+    def rows(self, index: np.ndarray, column: np.ndarray) -> dict[str, Tensor]: ...
+
+    def views(self, augment: Augmentation, seed: int) -> Views: ...
 
 
 class Store:
@@ -69,6 +85,10 @@ class Store:
             )
             for name in self.manifest.arrays
         }
+
+    def views(self, augment: Augmentation, seed: int) -> Views:
+        """What training shows with this store."""
+        return views_of(self.manifest, augment, seed)
 
 
 def damaged_shards(folder: Path, manifest: Manifest, shards: Sequence[int]) -> Iterator[tuple[int, Damaged | None]]:

@@ -1,7 +1,8 @@
 """``make dashboard``: the runs of this machine at a glance, and the ways to see more of them.
 
 Works offline and without W&B; ``--push entity/project`` makes the panels of ``distill.tracking.panels`` a workspace
-on the W&B server, ``--panels`` prints them.
+on the W&B server, ``--push-nights`` those of ``distill.tracking.night_panels`` a workspace and a report, ``--panels``
+prints them. ``--deliver nightly`` sends what waits in the outbox of the nights.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from distill.tracking.panels import as_markdown
-from distill.tracking.workspace import push
+from distill.tracking import night_panels
+from distill.tracking.outbox import Outbox, deliver
+from distill.tracking.panels import SECTIONS, as_markdown
+from distill.tracking.wandb_run import WandbSettings
+from distill.tracking.workspace import push, push_nights
 from distill.types import UserError
 
 METRICS_FILE = "metrics.json"
+DELIVER_S = 600.0
 _MARKER = "config.yaml"  # what makes a folder a run
 _SKIPPED = {"wandb", "checkpoints"}
 
@@ -52,11 +57,26 @@ def main(argv: Sequence[str]) -> int:
     if options.push:
         console.print(f"workspace: {push(options.push)}", markup=False, soft_wrap=True)
         return 0
-    if options.panels:
-        console.print(as_markdown(), markup=False, soft_wrap=True)
+    if options.push_nights:
+        for what, address in zip(("workspace", "report"), push_nights(options.push_nights), strict=True):
+            console.print(f"{what}: {address}", markup=False, soft_wrap=True)
         return 0
+    if options.panels:
+        console.print(as_markdown((*SECTIONS, *night_panels.SECTIONS)), markup=False, soft_wrap=True)
+        return 0
+    if options.deliver:
+        return _deliver(options.deliver, options.project, console)
     show(options.runs, console)
     return 0
+
+
+def _deliver(root: Path, project: str, console: Console) -> int:
+    """Send what waits in the outbox below ``root``, online; 1 where some of it still waits."""
+    entity, _, name = project.rpartition("/")
+    waiting = len(Outbox(root).pending())
+    done = deliver(root, WandbSettings(mode="online", project=name, entity=entity or None), DELIVER_S)
+    console.print(f"{waiting - len(Outbox(root).pending())} of {waiting} events delivered", markup=False)
+    return 0 if done else 1
 
 
 def show(root: Path, console: Console) -> None:
@@ -119,6 +139,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="distill dashboard", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=_folder, default="runs", metavar="DIR", help="where the run folders are")
     parser.add_argument("--push", metavar="ENTITY/PROJECT", help="save the panels as a W&B workspace")
+    parser.add_argument(
+        "--push-nights", metavar="ENTITY/PROJECT", help="save the nights' panels as workspace and report"
+    )
+    parser.add_argument("--deliver", type=_folder, metavar="DIR", help="send what waits in the outbox of these nights")
+    parser.add_argument(
+        "--project", default="face-distill", metavar="[ENTITY/]PROJECT", help="where --deliver sends it"
+    )
     parser.add_argument("--panels", action="store_true", help="print the panels as a Markdown table")
     return parser
 
@@ -126,5 +153,5 @@ def _parser() -> argparse.ArgumentParser:
 def _folder(text: str) -> Path:
     path = Path(text)
     if path.exists() and not path.is_dir():
-        raise UserError(f"--runs {path}: this is a file; expected the folder that holds the runs")
+        raise UserError(f"{path}: this is a file; expected the folder that holds the runs, or the nights")
     return path

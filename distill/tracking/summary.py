@@ -95,6 +95,21 @@ def print_evaluation(
         _say(console, f"note      {note}")
 
 
+def print_judgement(
+    tables: Mapping[str, Sequence[Sequence[str]]],
+    promoted: bool,
+    against: Sequence[str],
+    console: Console | None = None,
+) -> None:
+    """A challenger beside its champion: a table of demands for each set, the verdict, and what speaks against it."""
+    console = console or Console(highlight=False)
+    for title, rows in tables.items():
+        _table(console, (title, "figures", "interval", "margin", ""), rows)
+    _say(console, f"verdict   {'PROMOTE' if promoted else 'REJECT'}", "bold green" if promoted else "bold red")
+    for reason in against:
+        _say(console, f"  - {reason}")
+
+
 def print_figures(columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console | None = None) -> None:
     """A table of figures, the names in its first column."""
     _table(console or Console(highlight=False), columns, rows)

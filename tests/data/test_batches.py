@@ -52,6 +52,14 @@ def test_longer_intervals_and_a_longer_run_change_nothing_before() -> None:
     assert np.array_equal(run(StepOrder(10, PLAN)), run(StepOrder(10, other), 1)[:17])
 
 
+def test_rows_that_are_shown_take_the_places_of_all() -> None:
+    shown = np.array([3, 4, 8, 11, 12, 30])
+    rows = np.concatenate(run(StepOrder(shown, PLAN)))
+    for visit in range(11):
+        assert sorted(rows[rows[:, 1] == visit, 0]) == shown.tolist()
+    assert np.array_equal(run(StepOrder(np.arange(10), PLAN)), run(StepOrder(10, PLAN)))
+
+
 def test_seeds_differ() -> None:
     assert not np.array_equal(run(StepOrder(10, PLAN)), run(StepOrder(10, Plan(4, 17, 5, 4))))
 

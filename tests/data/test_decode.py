@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -53,3 +55,20 @@ def test_only_crops(jpeg) -> None:
     assert decode_any(jpeg(0, 128)).shape == (128, 128, 3)
     with pytest.raises(DamagedImage, match="is 128x128; expected an aligned 112x112 crop"):
         decode(jpeg(0, 128))
+
+
+def test_a_header_that_promises_gigabytes_costs_none(jpeg, picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """60,000 x 60,000 pixels are 10.8 GB; no decoder is asked for them."""
+    png, small = bytearray(cv2.imencode(".png", picture(1))[1].tobytes()), bytearray(jpeg(1))
+    png[16:24] = struct.pack(">II", 60_000, 60_000)
+    frame = small.find(b"\xff\xc0")
+    small[frame + 5 : frame + 9] = struct.pack(">HH", 60_000, 60_000)
+
+    def decoder(*_: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", decoder)
+    monkeypatch.setattr(cv2, "imdecode", decoder)
+    for encoded in (bytes(png), bytes(small)):
+        with pytest.raises(DamagedImage, match="is 60000x60000"):
+            decode(encoded)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from distill.data.decode import decode
-from distill.data.faceset import DamagedImage
+from distill.data.faceset import DamagedImage, person_numbers
 from distill.data.folder import ImageFolderSet
 from distill.types import UserError
 
@@ -65,3 +65,28 @@ def test_missing_empty_and_unaligned_are_refused_in_one_line(tmp_path: Path, peo
     (people / "zoe/a.JPEG").write_bytes(jpeg(0, 248))
     with pytest.raises(UserError, match=r"zoe/a.JPEG: is 248x248; expected an aligned 112x112 crop"):
         ImageFolderSet(people)
+
+
+def test_people_are_known_again_when_others_come(people: Path, jpeg) -> None:
+    before = dict(zip(ImageFolderSet(people).people(), person_numbers(ImageFolderSet(people)).tolist(), strict=True))
+    (people / "adam").mkdir()
+    (people / "adam/1.jpg").write_bytes(jpeg(7))
+    faces = ImageFolderSet(people)
+    after = dict(zip(faces.people(), person_numbers(faces).tolist(), strict=True))
+    assert list(after) == ["adam", *before]
+    assert {name: after[name] for name in before} == before
+    assert len(set(after.values())) == 3
+
+
+@pytest.mark.parametrize("link", ["zoe/d.jpg", "bo"])
+def test_links_may_not_leave_the_root_unless_that_is_said(tmp_path: Path, people: Path, jpeg, link: str) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/1.jpg").write_bytes(jpeg(5))
+    (people / "zoe/same.jpg").symlink_to("b.jpg")
+    assert len(ImageFolderSet(people)) == 5
+    (people / link).symlink_to(tmp_path / "other" / ("1.jpg" if link.endswith("jpg") else ""))
+    with pytest.raises(
+        UserError, match=rf"{link}: is a link that leaves {people}; expected faces there, or links=true"
+    ):
+        ImageFolderSet(people)
+    assert len(ImageFolderSet(people, links=True)) == 6

@@ -134,6 +134,25 @@ def test_a_mistake_is_told_with_file_and_line(root: Path, name: str, number: int
     assert str(caught.value) == f"{path}, line {number}: {told}"
 
 
+@pytest.mark.parametrize("name", ["../../other/4.jpg", "/etc/passwd", "../meta/../../other/4.jpg", "link.jpg"])
+def test_an_image_outside_of_its_folder_is_refused(root: Path, name: str):
+    (root.parent / "other").mkdir()
+    shutil.copy(root / "loose_crop" / "4.jpg", root.parent / "other")
+    (root / "loose_crop" / "link.jpg").symlink_to(root.parent / "other" / "4.jpg")
+    edited(root, FACES, 4, f"{name} 101 1")
+    path = edited(root, POINTS, 4, f"{name} {TEN} 0.9")
+    with pytest.raises(UserError) as caught:
+        read_all(root)
+    crops = root / "loose_crop"
+    assert str(caught.value) == f"{path}, line 4: names {name!r}, which leaves {crops}; expected an image below it"
+
+
+def test_the_folder_of_images_itself_may_be_a_link(root: Path):
+    (root / "loose_crop").rename(root.parent / "elsewhere")
+    (root / "loose_crop").symlink_to(root.parent / "elsewhere")
+    read_all(root)
+
+
 def test_what_is_missing_is_named(root: Path):
     os.remove(root / "loose_crop" / "4.jpg")
     with pytest.raises(UserError) as caught:

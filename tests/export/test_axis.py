@@ -41,11 +41,12 @@ def test_axis_holds_the_values(values: list[float]) -> None:
 
 def test_percent_ends_at_a_hundred() -> None:
     assert axis_for([0.5, 1.0], percent=True).high == 1
+    assert axis_for([0.0, 0.0], percent=True).low == 0
     assert Axis(0, 1, percent=True).text(0.25) == "25 %"
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (1000, "1000"), (72_000, "72k"), (2.5e6, "2.5M"), (2e-4, "2e-4")]
+    ("value", "text"), [(0, "0"), (1000, "1000"), (72_000, "72k"), (2.5e6, "2.5M"), (1e9, "1G"), (2e-4, "2e-4")]
 )
 def test_texts(value: float, text: str) -> None:
     assert Axis(0, 1).text(value) == text

@@ -12,6 +12,7 @@ from distill.features.face_list import FaceList, Kind, find_faces, read_labels, 
 from distill.types import UNLABELLED, UserError
 
 Read = Callable[..., FaceList]
+Refused = Callable[..., str]
 
 
 @pytest.fixture
@@ -85,15 +86,15 @@ def test_the_hash_is_that_of_the_file(read: Read):
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "\ufeff\n"])
-def test_an_empty_list(refused: Callable[..., str], content: str):
+def test_an_empty_list(refused: Refused, content: str):
     assert refused(content) == ": is empty; expected the path of an image on each line"
 
 
-def test_an_empty_line_between_others(refused: Callable[..., str]):
+def test_an_empty_line_between_others(refused: Refused):
     assert refused("a.jpg\n\nb c.jpg\n") == ", line 2: is empty; expected the path of an image"
 
 
-def test_a_list_in_latin_1(refused: Callable[..., str]):
+def test_a_list_in_latin_1(refused: Refused):
     content = "a.jpg\nd/é.jpg\n".encode("latin-1")
     assert refused(content) == ", line 2: is not UTF-8 (byte 0xe9); expected UTF-8 text"
     assert refused(b"\xef\xbb\xbf" + content).startswith(", line 2: is not UTF-8 (byte 0xe9)")
@@ -112,9 +113,30 @@ def test_a_root_that_is_not_there(read: Read, tmp_path: Path):
 
 @pytest.mark.parametrize("entry", ["../root/a.jpg", "d/../../root/a.jpg", "/etc/passwd", "a\0.jpg", ".."])
 @pytest.mark.parametrize("kind", ["image", "video"])
-def test_a_path_that_leaves_the_root(refused: Callable[..., str], root: Path, entry: str, kind: Kind):
+def test_a_path_that_leaves_the_root(refused: Refused, root: Path, entry: str, kind: Kind):
     said = refused(f"{'a.jpg' if kind == 'image' else 'v1'}\n{entry}\n", kind)
     assert said == f", line 2: {entry!r} leaves the root; expected a path below {root}, without '..'"
+
+
+def test_links_lead_out_of_the_root_only_where_that_is_said(root: Path, tmp_path: Path, read: Read, refused: Refused):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "0.jpg").write_bytes(b"x")
+    (root / "same.jpg").symlink_to("a.jpg")
+    (root / "out.jpg").symlink_to(tmp_path / "other" / "0.jpg")
+    (root / "away").symlink_to(tmp_path / "other")
+    (root / "v1" / "1.jpg").symlink_to(tmp_path / "other" / "0.jpg")
+    assert len(read("same.jpg\n")) == 1
+    cases: list[tuple[str, Kind, str]] = [
+        ("out.jpg", "image", "out.jpg"),
+        ("away/0.jpg", "image", "away/0.jpg"),
+        ("away", "video", "away"),
+        ("v1", "video", "v1/1.jpg"),
+    ]
+    for entry, kind, place in cases:
+        assert refused(f"{entry}\n", kind) == (
+            f", line 1: {root / place}: is behind a link that leaves the root; expected it below {root}, or links=true"
+        )
+        assert len(find_faces(read_lines(tmp_path / "list.txt", kind), root, kind, links=True)) == 1
 
 
 def test_two_dots_in_a_name_leave_nothing(read: Read, root: Path):
@@ -134,21 +156,21 @@ def test_two_dots_in_a_name_leave_nothing(read: Read, root: Path):
         ("video", "notes.txt", "notes.txt: is no video; expected a folder of frames, or a file that ends in .avi"),
     ],
 )
-def test_an_entry_that_cannot_be_a_row(refused: Callable[..., str], kind: Kind, entry: str, expected: str):
+def test_an_entry_that_cannot_be_a_row(refused: Refused, kind: Kind, entry: str, expected: str):
     said = refused(f"{'a.jpg' if kind == 'image' else 'v1'}\n{entry}\n", kind)
     assert said.startswith(", line 2: ")
     assert expected in said
 
 
 @pytest.mark.parametrize("again", ["a.jpg", "./a.jpg", "d/./é.jpg", "d//é.jpg"])
-def test_a_row_that_comes_twice(refused: Callable[..., str], again: str):
+def test_a_row_that_comes_twice(refused: Refused, again: str):
     earlier = 1 if again.endswith("a.jpg") else 2
     said = refused(f"a.jpg\nd/é.jpg\n{again}\n")
     assert said == f", line 3: {again} stands in line {earlier} already; expected every line once"
     assert refused("v1 x\nv2\nv1 y\n", "video").startswith(", line 3: v1 stands in line 1 already")
 
 
-def test_the_first_of_many_mistakes_and_their_number(refused: Callable[..., str]):
+def test_the_first_of_many_mistakes_and_their_number(refused: Refused):
     said = refused("a.jpg\nnone.jpg\na.jpg\n../x\na.jpg\n")
     assert said.startswith(", line 2: ")
     assert said.endswith("no such file; expected an image (4 of 5 lines are wrong)")

@@ -45,6 +45,19 @@ def test_what_is_no_video(tmp_path: Path, content: bytes, capfd: pytest.CaptureF
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize(("written", "named"), [(s, s) for s in (".avi", ".mp4", ".mov", ".mkv")] + [(".mp4", ".m4v")])
+def test_every_container_that_lists_may_name_is_read(tmp_path: Path, written: str, named: str):
+    path = write_video(tmp_path / f"a{written}", [face(1), face(2)]).rename(tmp_path / f"b{named}")
+    assert len(list(read_video(path))) == 2
+
+
+def test_a_playlist_under_the_name_of_a_video_opens_no_other_file(tmp_path: Path):
+    write_video(tmp_path / "other.avi", [face(1)])
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile 'other.avi'\n")
+    with pytest.raises(DamagedImage, match="cannot be decoded by OpenCV; expected a whole video file"):
+        list(read_video(tmp_path / "a.mp4"))
+
+
 def test_a_video_that_breaks_off_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     path = write_video(tmp_path / "a.avi", [face(seed) for seed in range(20)])
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -44,6 +44,9 @@ def test_all_that_decides_what_is_learned_is_part_of_the_comparison():
     others = [
         digits("student.network.last_channels=16"),
         digits("student.init=runs/first"),
+        digits("student.init=runs/first", "student.centres=runs/first"),
+        digits("replay.share=0", "replay.old_images=9"),
+        digits("replay.share=0.5", "replay.old_images=9"),
         digits("trainer.optimizer.lr=0.5"),
         digits("trainer.small_fraction=0"),
         digits("data.augment.gray=0.5"),

@@ -207,13 +207,14 @@ def test_a_run_in_use_and_an_interrupted_one(teach: Options, refused: Refused, t
 
 
 @pytest.mark.slow
-def test_wandb_without_network_stops_nothing(teach: Options, tmp_path: Path):
+def test_wandb_without_network_stops_nothing_and_keeps_no_key(teach: Options, tmp_path: Path):
+    key = "5ec4e70f1edace" * 3
     (tmp_path / "home").mkdir()
     job = started(
         *teach("tracking=online"),
         until=tmp_path / "runs" / "taught" / "config.yaml",
         WANDB_BASE_URL="http://127.0.0.1:9",
-        WANDB_API_KEY="a" * 40,
+        WANDB_API_KEY=key,
         HOME=str(tmp_path / "home"),
     )
     _, told = job.communicate()
@@ -222,3 +223,5 @@ def test_wandb_without_network_stops_nothing(teach: Options, tmp_path: Path):
     assert "Traceback" not in told
     assert (tmp_path / "runs" / "taught" / "metrics.json").exists()
     assert list((tmp_path / "runs" / "taught" / "wandb").glob("offline-run-*"))
+    assert key not in told
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and key.encode() in path.read_bytes()] == []

@@ -92,3 +92,9 @@ def test_transfer_images_belong_to_nobody(faces, embedder):
     joined = Joined(faces, [faces])
     assert (joined.labels == UNLABELLED).sum() == len(faces)
     torch.testing.assert_close(mean_centres(embedder, joined), mean_centres(embedder, faces))
+
+
+def test_only_the_classes_that_are_asked_for(faces, embedder):
+    found, all_of_them = mean_centres(embedder, faces, np.array([1, 4])), mean_centres(embedder, faces)
+    torch.testing.assert_close(found[[1, 4]], all_of_them[[1, 4]])
+    assert found[[0, 2, 3, 5]].abs().sum() == 0

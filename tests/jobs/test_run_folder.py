@@ -25,6 +25,7 @@ def test_the_same_name_is_the_same_folder(tmp_path: Path):
         assert (first.path / "config.yaml").read_text() == "seed: 1\nprotocol: null\n"
         assert not first.finished
         first.finish({"verdict": "pass"})
+        first.point_latest()
     with open_run(tmp_path, "a", False, Conf()) as again:
         assert again.finished
         assert again.metrics() == {"verdict": "pass"}
@@ -68,6 +69,7 @@ def test_latest_moves_to_the_run_that_finished_last(tmp_path: Path):
     for name in ("a", "b"):
         with open_run(tmp_path, name, False, Conf()) as folder:
             folder.finish({})
+            folder.point_latest()
     assert (tmp_path / "latest").readlink() == Path("b")
 
 

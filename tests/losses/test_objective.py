@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill.losses.angular import FrozenCentreMargin, UnitGap
+from distill.losses.angular import AdaDistill, FrozenCentreMargin, UnitGap
 from distill.losses.base import Loss
 from distill.losses.feature import EmbeddingCosine, MapHint
 from distill.losses.logit import ClassCentreKL
@@ -156,6 +156,14 @@ def test_state_travels_under_the_names_of_the_terms(sizes: Sizes) -> None:
         "losses.hint.projector.weight",
         "losses.hint.projector.bias",
     }
+
+
+def test_what_has_a_row_for_each_class_is_named(sizes: Sizes) -> None:
+    terms = {"margin": Term(ArcFace(sizes=sizes)), "follow": Term(AdaDistill(sizes=sizes))}
+    objective = Objective(terms, sizes)
+    assert objective.class_rows == ("centres", "losses.follow.centres")
+    assert all(len(objective.state_dict()[name]) == sizes.classes for name in objective.class_rows)
+    assert Objective({"e": Term(EmbeddingCosine(sizes=sizes))}, sizes).class_rows == ()
 
 
 @pytest.mark.parametrize("name", ["a.b", "", "2nd", "keys", "train", "half"])

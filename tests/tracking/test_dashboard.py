@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from distill.tracking import night_panels
 from distill.tracking.dashboard import RunLine, main, read_run, run_folders
-from distill.tracking.panels import as_markdown
+from distill.tracking.panels import SECTIONS, as_markdown
 from distill.types import UserError
 
 
@@ -65,7 +66,7 @@ def test_without_runs_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_prints_the_panels(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--panels"]) == 0
-    assert capsys.readouterr().out.strip() == as_markdown()
+    assert capsys.readouterr().out.strip() == as_markdown((*SECTIONS, *night_panels.SECTIONS))
 
 
 def test_pushing_without_the_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,10 +76,16 @@ def test_pushing_without_the_package_is_one_line(monkeypatch: pytest.MonkeyPatch
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("option", ["--push", "--push-nights"])
 @pytest.mark.parametrize("target", ["faces", "team/", "/faces", "a/b/c"])
-def test_pushing_needs_entity_and_project(target: str) -> None:
-    with pytest.raises(UserError, match="expected entity/project"):
-        main(["--push", target])
+def test_pushing_needs_entity_and_project(option: str, target: str) -> None:
+    with pytest.raises(UserError, match=f"^{option} {target}: expected entity/project"):
+        main([option, target])
+
+
+def test_delivering_an_empty_outbox_is_done_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--deliver", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "0 of 0 events delivered\n"
 
 
 def test_a_file_instead_of_the_runs_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import wandb
 
-from distill.tracking.wandb_run import ID_FILE, Shield, WandbRun, WandbSettings, logged_in, without_secrets
+from distill.tracking.wandb_run import ID_FILE, WandbRun, WandbSettings, without_secrets
+from distill.tracking.wandb_start import Shield, logged_in
 from distill.types import UserError
 
 KEY = "a" * 40

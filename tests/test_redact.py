@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distill.export.redact import HIDDEN, flatten, redact_text
+from distill.redact import HIDDEN, flatten, redact_text, secret_in
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,25 @@ def test_the_rest_is_kept() -> None:
 )
 def test_command_lines(text: str, hidden: str) -> None:
     assert redact_text(text) == hidden
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("s3://KEY:PLANTED@bucket/faces", "a login or a signature in an address"),
+        ("https://host/x?sig=PLANTED&a=1", "a login or a signature in an address"),
+        ("https://host/x?a=1&X-Amz-Signature=PLANTED", "a login or a signature in an address"),
+        ("runs/PLANTED-VALUE/x", "the value of MY_TOKEN"),
+        ("https://host/a@b", None),
+        ("file:///data/me@home", None),
+        ("me@host:/faces", None),
+        ("/srv/keys/token.pem", None),
+        ("true", None),
+    ],
+)
+def test_which_secret_a_value_holds(monkeypatch: pytest.MonkeyPatch, text: str, what: str | None) -> None:
+    monkeypatch.setenv("MY_TOKEN", "PLANTED-VALUE")
+    monkeypatch.setenv("MY_TOKEN_FILE", "/srv/keys/token.pem")
+    monkeypatch.setenv("USE_TOKENS", "true")
+    assert secret_in(text) == what
+    assert ("PLANTED" in redact_text(text)) is False

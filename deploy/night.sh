@@ -1,0 +1,27 @@
+#!/bin/sh
+# Runs a night for a scheduler that knows success and failure alone (Kubernetes, Slurm, cron):
+#   night.sh .venv/bin/python -m distill nightly drops=DIR root=DIR ...
+# Promoted (10) and rejected (20) are nights that did their work, so they become 0. Failed (1), a mistake (2) and another
+# night at work (75) stay what they are. systemd needs no such translation: SuccessExitStatus= in its unit.
+set -u
+
+PROMOTED=10
+REJECTED=20
+
+# In the background, because a shell that waits in the foreground answers no signal before its child has ended.
+"$@" &
+night=$!
+trap 'kill -TERM "$night"' HUP INT TERM
+
+# A signal ends the wait, not the night: wait again until it has really ended.
+wait "$night"
+status=$?
+while kill -0 "$night" 2>/dev/null; do
+    wait "$night"
+    status=$?
+done
+
+case $status in
+    "$PROMOTED" | "$REJECTED") exit 0 ;;
+    *) exit "$status" ;;
+esac

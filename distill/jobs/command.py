@@ -1,0 +1,13 @@
+"""The command that runs, as pages and results show it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from distill.redact import redact_text
+
+
+def command_line() -> str:
+    """This process's command, without the secrets that it may hold by mistake."""
+    return redact_text(shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]]))

@@ -1,0 +1,51 @@
+"""``make judge champion=A.onnx|RUN challenger=B.onnx|RUN pairs=FILE.bin``: would it be promoted, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distill.jobs.check import limits
+from distill.jobs.judge_schema import JudgeJobConf
+from distill.jobs.judging import judge_models
+from distill.jobs.model_file import model_file
+from distill.jobs.run_folder import METRICS, read_json, write_json
+from distill.jobs.schema import ProtocolConf
+from distill.jobs.verify import pair_files
+from distill.nightly.judge import Facts, Requirement
+from distill.protocol.verdict import judge as judge_file
+from distill.tracking.summary import print_judgement
+from distill.types import UserError
+
+FILE = "judge.json"
+
+
+def run(conf: JudgeJobConf) -> int:
+    """Print the reasons, write ``judge.json``; 0 for promote, 1 for reject."""
+    if conf.batch_size < 1:
+        raise UserError(f"batch_size is {conf.batch_size}; expected 1 or more")
+    challenger = model_file(conf.challenger)
+    champion = None if conf.champion is None else model_file(conf.champion)
+    facts = Facts(checked(challenger, conf.protocol), recorded_parity(challenger), conf.newer_data)
+    found = judge_models(challenger, champion, pair_files(conf.pairs), conf.judge, facts, conf.batch_size)
+    print_judgement(found.tables(), found.promoted, [reason.text for reason in found.against])
+    about = {"challenger": str(challenger), "champion": None if champion is None else str(champion)}
+    write_json((Path(conf.out) if conf.out else challenger.parent) / FILE, {**about, **found.to_json()})
+    return 0 if found.promoted else 1
+
+
+def checked(model: Path, protocol: ProtocolConf) -> Requirement:
+    """Whether the file keeps the limits of the protocol."""
+    verdict = judge_file(model, limits(protocol))
+    return Requirement(verdict.passed, "; ".join(verdict.reasons) or f"within the limits of {protocol.name}")
+
+
+def recorded_parity(model: Path) -> Requirement:
+    """What the run that made the file found; a run whose file differs from its network does not finish."""
+    path = model.parent / METRICS
+    if not path.is_file():
+        return Requirement(True, f"not known, {model.parent} is no finished run; `make export` measures it")
+    metrics = read_json(path)
+    parity = metrics.get("parity") if isinstance(metrics, dict) else None
+    if not isinstance(parity, dict) or "max_relative" not in parity:
+        return Requirement(True, f"not known, {path} does not say; `make export` measures it")
+    return Requirement(True, f"largest relative difference from the network {parity['max_relative']:.2g}")

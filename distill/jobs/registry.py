@@ -1,0 +1,94 @@
+"""``make registry``: the versions of a service, each checked to the last byte, and what happened last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distill.jobs.registry_schema import RegistryConf, SigningConf
+from distill.registry.history import Event
+from distill.registry.pointers import CHAMPION, PREVIOUS
+from distill.registry.prune import Policy
+from distill.registry.registry import Registry
+from distill.registry.signing import read_signing
+from distill.registry.version import Version
+from distill.tracking.summary import print_figures
+from distill.types import UserError
+
+FOLDER = "registry"
+
+_COLUMNS = ("version", "service", "files", "MB", "added", "facts")
+_MOST_LETTERS = 16
+
+
+def open_registry(root: Path, signing: SigningConf) -> Registry:
+    """The registry of the service at ``root``, with the keys of the configuration."""
+    keys = read_signing(Path(signing.key) if signing.key else None, [Path(path) for path in signing.trusted])
+    return Registry(root / FOLDER, keys)
+
+
+def run(conf: RegistryConf) -> int:
+    """Sign and prune where that is asked for, then show; 1 where champion or previous version is damaged."""
+    _check(conf)
+    registry = open_registry(Path(conf.root), conf.signing)
+    if not registry.root.is_dir():
+        raise UserError(f"{registry.root} does not exist; expected a registry, which the first night makes in its root")
+    if conf.sign:
+        print(f"signed    {_listed(registry.sign())}")
+    if conf.prune:
+        print(f"pruned    {_listed(registry.prune(Policy(conf.newest, conf.champions)))}")
+    sound = _show(registry)
+    for event in registry.history()[-conf.events :] if conf.events else []:
+        print(told(event))
+    return 0 if sound else 1
+
+
+def told(event: Event) -> str:
+    """An event in a line."""
+    after = f" after {event.before}" if event.before else ""
+    why = f": {_plain(event.why)}" if event.why else ""
+    return f"{event.at}  {event.kind:8}  {event.version}{after}{why}"
+
+
+def _plain(facts: Mapping[str, Any], most: int | None = None) -> str:
+    """Those of the facts that are words or numbers, in a line, each cut after ``most`` letters."""
+    plain = {name: str(value) for name, value in facts.items() if isinstance(value, str | int | float)}
+    return ", ".join(f"{name} {value[:most]}" for name, value in plain.items())
+
+
+def _check(conf: RegistryConf) -> None:
+    if conf.events < 0:
+        raise UserError(f"events is {conf.events}; expected 0 or more")
+    if conf.sign and conf.signing.key is None:
+        raise UserError("signing.key is missing; expected the private key that sign=true signs with")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _show(registry: Registry) -> bool:
+    """Print the table and what is wrong; whether everything that a consumer may read is whole."""
+    pointed = {CHAMPION: registry.champion(), PREVIOUS: registry.previous()}
+    service = {version.name: which for which, version in pointed.items() if version is not None}
+    service |= {name: f"{service.get(name, '')} withdrawn".strip() for name in registry.withdrawn()}
+    wrong = {version.name: found for version in registry.versions() if (found := _wrong(version)) is not None}
+    print_figures(_COLUMNS, [_row(v, service.get(v.name, "-"), v.name in wrong) for v in registry.versions()])
+    for line in [*wrong.values(), *(f"{name}: is no version" for name in registry.strangers())]:
+        print(f"note      {line}")
+    return not any(version is not None and version.name in wrong for version in pointed.values())
+
+
+def _wrong(version: Version) -> str | None:
+    try:
+        version.verified()
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _row(version: Version, service: str, damaged: bool) -> tuple[str, ...]:
+    size = f"{version.size_bytes() / 1e6:.1f}"
+    files = "DAMAGED" if damaged else "whole"
+    return version.name, service, files, size, version.added_at[:16], _plain(version.facts, _MOST_LETTERS)

@@ -1,0 +1,96 @@
+"""What the folder of the service tells of its nights: the whole ones, the failed, the unfinished, the damaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from distill.nightly.nights import REGISTRY, Night, nights
+from distill.nightly.records import FAILED, FOLDER, STAGES, Damaged, Record, read_record
+
+REPORT = "report.html"
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Told:
+    """One night: its whole records by stage, the stages whose records are damaged, and why it failed where it did."""
+
+    night: Night
+    records: Mapping[str, Record]
+    damaged: Sequence[str]
+    failure: str | None
+
+    @property
+    def state(self) -> Literal["promoted", "rejected", "failed", "unfinished"]:
+        """What the night came to; without a whole verdict it failed if it says so, and else is unfinished."""
+        promote = self.records.get("promote")
+        if promote is not None:
+            return "promoted" if promote.result.get("outcome") == "promoted" else "rejected"
+        return "unfinished" if self.failure is None else "failed"
+
+    @property
+    def note(self) -> str:
+        """Where a night without a verdict stands, and which records cannot be read."""
+        parts = []
+        if self.state == "failed":
+            parts.append(self.failure or "")
+        elif self.state == "unfinished":
+            parts.append(f"done up to {self._last}" if self._last else "nothing is done yet")
+        if self.damaged:
+            parts.append(f"damaged: {', '.join(self.damaged)}")
+        return "; ".join(parts)
+
+    @property
+    def report(self) -> Path | None:
+        path = self.night.folder / REPORT
+        return path if path.is_file() else None
+
+    @property
+    def started_at(self) -> str:
+        """When its first stage began, as that one's record tells it."""
+        return next((record.started_at for record in self.records.values()), "")
+
+    @property
+    def _last(self) -> str | None:
+        return list(self.records)[-1] if self.records else None
+
+
+def told(root: Path) -> list[Told]:
+    """Every night below ``root``, the first one first; nothing of them is changed or waited for."""
+    return [_told(night) for night in nights(root)]
+
+
+def in_service(root: Path) -> str | None:
+    """The version that the registry's champion leads to, whoever put it there; None where there is none."""
+    champion = root / REGISTRY / CHAMPION
+    return champion.resolve().name if champion.exists() else None
+
+
+def _told(night: Night) -> Told:
+    records: dict[str, Record] = {}
+    damaged: list[str] = []
+    for stage in STAGES:
+        try:
+            record = read_record(night.folder, stage)
+        except Damaged:
+            damaged.append(stage)
+            continue
+        if record is not None:
+            records[stage] = record
+    return Told(night, records, damaged, _failure(night.folder))
+
+
+def _failure(night: Path) -> str | None:
+    """Stage and reason of the note that a failed attempt left; a torn note is a failure as well."""
+    path = night / FOLDER / FAILED
+    try:
+        said = json.loads(path.read_bytes())
+        return f"{said['stage']}: {said['error']}"
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return f"{FAILED} is damaged"

@@ -1,0 +1,161 @@
+"""What W&B has to be told yet: one JSON file for each event, in order, until a delivery has told it.
+
+Appending needs no network and no W&B; a delivery is another process with a limit to its time. An event is removed
+after W&B has taken it, so one that a crash cut off is told again: ``distill.tracking.delivery`` tells every event in a
+way that makes no difference the second time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import distill
+from distill.atomic import write_atomic
+from distill.tracking.wandb_run import WandbSettings, without_secrets
+
+FOLDER, REFUSED = "outbox", "refused"
+Kind = Literal["figures", "artifact", "alert"]
+_NAME = re.compile(r"(\d{8})-[0-9a-f]{16}\.json")
+_SECRET_VARIABLE = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+_SHORTEST_SECRET = 8  # shorter values are words that may stand anywhere
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing to tell W&B, as plain JSON without secrets; ``make`` makes one.
+
+    ``run`` names the W&B run that it belongs to, ``night`` its group; what each kind's ``body`` holds is said in
+    ``distill.tracking.night``. An event that may come again and mean something new has to hold a number that counts.
+    """
+
+    kind: Kind
+    run: str
+    night: int | None
+    body: Mapping[str, Any]
+
+    @classmethod
+    def make(cls, kind: Kind, run: str, night: int | None, body: Mapping[str, Any]) -> Event:
+        """An event whose body has no value under a secret's name, and none that the environment keeps under one."""
+        return cls(kind, run, night, _without_known_secrets(without_secrets(body)))
+
+    def hash(self) -> str:
+        """Hex sha256 of its canonical JSON."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Damaged(Exception):
+    """A file in the outbox that is not the event that was written."""
+
+
+class Outbox:
+    """The events below ``root``, the folder of the service."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / FOLDER
+
+    def append(self, event: Event) -> Path:
+        """Keep the event behind all others; one that still waits is kept once. Raises UserError on a full disk."""
+        digest = event.hash()
+        waiting = self.pending()
+        for path in waiting:
+            if path.stem.endswith(digest[:16]):
+                return path
+        number = int(waiting[-1].name[:8]) + 1 if waiting else 1
+        path = self.folder / f"{number:08d}-{digest[:16]}.json"
+        write_atomic(path, (json.dumps({**asdict(event), "sha256": digest}, indent=1) + "\n").encode())
+        return path
+
+    def pending(self) -> list[Path]:
+        """The files of events that wait, in order."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(path for path in found if _NAME.fullmatch(path.name))
+
+    def refuse(self, path: Path) -> None:
+        """Put aside what can never be told, so that it holds up nothing."""
+        aside = self.folder / REFUSED
+        aside.mkdir(exist_ok=True)
+        os.replace(path, aside / path.name)
+
+
+def read_event(path: Path) -> Event:
+    """The event in a file of the outbox. Raises ``Damaged``."""
+    try:
+        content = json.loads(path.read_bytes())
+        said = content.pop("sha256")
+        event = Event(**content)
+        whole = event.kind in get_args(Kind) and isinstance(event.body, dict) and event.hash() == said
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"{path} is torn") from error
+    if not whole:
+        raise Damaged(f"{path} is not the event that was written")
+    return event
+
+
+def deliver(root: Path, settings: WandbSettings, timeout_s: float = 120.0) -> bool:
+    """Tell W&B all that waits below ``root``, in another process and within ``timeout_s``; whether nothing waits now.
+
+    W&B absent, away, slow or full costs one warning line and leaves the events where they are. Nothing is raised.
+    """
+    outbox = Outbox(root)
+    if settings.mode == "disabled" or not outbox.pending():
+        return not outbox.pending()
+    failure = _deliver_apart(root, settings, timeout_s)
+    left = len(outbox.pending())
+    if failure or left:
+        _log.warning("W&B: %d events wait in %s (%s); the next delivery sends them", left, outbox.folder, failure)
+    return not left
+
+
+def _deliver_apart(root: Path, settings: WandbSettings, timeout_s: float) -> str:
+    """Run ``distill.tracking.delivery``; its last line, which says why it stopped, or "" where it came to the end."""
+    command = [
+        sys.executable,
+        "-m",
+        "distill.tracking.delivery",
+        str(root),
+        json.dumps(asdict(replace(settings, finish_raises=True))),
+    ]
+    here = str(Path(distill.__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done within {timeout_s:g} s"
+    except OSError as error:
+        return f"no process for it: {error.strerror}"
+    last = (done.stdout.strip().splitlines() or [""])[-1]
+    return last or ("" if done.returncode == 0 else f"its process ended with status {done.returncode}")
+
+
+def _without_known_secrets(value: Any) -> Any:
+    """The same with what the environment holds under a secret's name replaced wherever it stands in a text."""
+    if isinstance(value, Mapping):
+        return {key: _without_known_secrets(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_known_secrets(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    for name, secret in os.environ.items():
+        if len(secret) >= _SHORTEST_SECRET and _SECRET_VARIABLE.search(name):
+            value = value.replace(secret, "***")
+    return value
