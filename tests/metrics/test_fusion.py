@@ -124,7 +124,7 @@ def test_bad_input_is_named():
     with pytest.raises(UserError, match=r"v7: weights have shape \[2\]; expected one for each of 3 frames"):
         weighted_template(frames, np.ones(2), "v7")
     with pytest.raises(UserError, match=r"v7: the weight of frame 1 is -1\.0"):
-        consensus_template(frames, np.array([1.0, -1.0, 1.0]), "v7")
+        consensus_template(frames, np.array([1.0, -1.0, 1.0]), name="v7")
     with pytest.raises(UserError, match="the weight of frame 2 is nan"):
         weighted_template(frames, np.array([1.0, 1.0, np.nan]))
     with pytest.raises(UserError, match="v7: 1 of 3 rows are zero, NaN or infinite, first row 1"):
