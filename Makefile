@@ -85,10 +85,10 @@ dashboard: $(READY) ## how to see the tracked runs offline, and how to sync them
 .PHONY: test test-fast test-gpu lint audit fmt wheel setup clean help
 
 test: $(READY) ## all tests that need neither a GPU nor a network
-	@$(QUIETLY) $(BIN)/pytest -n 2 $(ARGS)
+	@$(QUIETLY) $(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 test-fast: $(READY) ## the same without the slow ones
-	@$(QUIETLY) $(BIN)/pytest -n 2 -m "not slow and not gpu and not network" $(ARGS)
+	@$(QUIETLY) $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu and not network" $(ARGS)
 
 test-gpu: $(READY) ## the tests that need a GPU
 	@$(BIN)/pytest -m gpu $(ARGS)

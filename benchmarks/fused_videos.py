@@ -40,6 +40,8 @@ CONDITIONS: dict[str, Mapping[str, int]] = {
 }
 """Frames of a video by kind. A stranger is a person who is in no other video, a companion one who has videos too; both
 are seen clean."""
+ANY = "any of these"
+"""Every video of another condition, as chance will have it."""
 
 
 class Embedded(NamedTuple):
@@ -85,9 +87,15 @@ def judge(pool: Embedded, seed: int) -> dict[str, dict[str, Any]]:
     The last of the people are the strangers, and have no videos of their own.
     """
     starring = len(pool.frames) - min(STRANGERS, len(pool.frames) // 3)
+    rng = np.random.default_rng(seed)
+    cast = [(person, half) for half in (0, 1) for person in range(starring)]
     found = {}
-    for condition, kinds in CONDITIONS.items():
-        videos = [cut(pool, person, half, kinds, starring, seed) for half in (0, 1) for person in range(starring)]
+    for condition in (*CONDITIONS, ANY):
+        names = rng.choice(list(CONDITIONS), len(cast)) if condition == ANY else [condition] * len(cast)
+        videos = [
+            cut(pool, person, half, CONDITIONS[name], starring, seed)
+            for (person, half), name in zip(cast, names, strict=True)
+        ]
         found[condition] = _compared(videos, rules(pool.kappa is not None))
     return found
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from distilling import distilled, machine
-from fused_videos import CONDITIONS, METHODS, Embedded, judge
+from fused_videos import ANY, CONDITIONS, METHODS, Embedded, judge
 from held_out import Album, albums, embedded, hold_out, synthetic_albums
 
 RESULT = Path(__file__).parent / "results" / "fusion.json"
@@ -95,7 +95,7 @@ def _networks(name: str, people: list[Album], arguments: argparse.Namespace) -> 
 def table(rows: dict[str, Any], fpr: str = "0.0001") -> str:
     """TPR at one FPR, and in brackets the interval of what a rule gains over the mean, as Markdown."""
     lines = [f"| TPR at FPR {fpr}, % | " + " | ".join(METHODS.values()) + " |", "|---|" + "---|" * len(METHODS)]
-    for condition in CONDITIONS:
+    for condition in (*CONDITIONS, ANY):
         cells = []
         for method in METHODS:
             found = rows[condition].get(method)
