@@ -47,11 +47,11 @@ ANY = "any of these"
 class Embedded(NamedTuple):
     """What is known of the pool: embeddings [n 2 POOL d], and concentrations [n 2 POOL] in parts of d of two makes.
 
-    ``kappa`` is None for a recogniser that does not say its own.
+    None where there is no such network, or the recogniser does not say its own.
     """
 
     frames: np.ndarray
-    separate: np.ndarray
+    separate: np.ndarray | None
     kappa: np.ndarray | None
 
 
@@ -59,23 +59,24 @@ class Video(NamedTuple):
     """Embeddings [f d] and qualities [f]."""
 
     frames: np.ndarray
-    separate: np.ndarray
+    separate: np.ndarray | None
     kappa: np.ndarray | None
 
 
 Rule = Callable[[Video], np.ndarray]
 
 
-def rules(known: bool) -> dict[str, Rule]:
-    """Each method; without those that need a quality of the recogniser's own where there is none."""
+def rules(pool: Embedded) -> dict[str, Rule]:
+    """Each method; without those that need a quality that nobody says."""
     found: dict[str, Rule] = {
         "mean": lambda v: mean_of_normalised(v.frames),
         "norm": lambda v: norm_weighted(v.frames),
-        "separate": lambda v: weighted_template(v.frames, v.separate),
         "consensus": lambda v: consensus_template(v.frames),
-        "separate_consensus": lambda v: consensus_template(v.frames, v.separate, v.separate),
     }
-    if known:
+    if pool.separate is not None:
+        found["separate"] = lambda v: weighted_template(v.frames, _given(v.separate))
+        found["separate_consensus"] = lambda v: consensus_template(v.frames, _given(v.separate), _given(v.separate))
+    if pool.kappa is not None:
         found["learned"] = lambda v: weighted_template(v.frames, _given(v.kappa))
         found["learned_consensus"] = lambda v: consensus_template(v.frames, _given(v.kappa), _given(v.kappa))
     return found
@@ -96,7 +97,7 @@ def judge(pool: Embedded, seed: int) -> dict[str, dict[str, Any]]:
             cut(pool, person, half, CONDITIONS[name], starring, seed)
             for (person, half), name in zip(cast, names, strict=True)
         ]
-        found[condition] = _compared(videos, rules(pool.kappa is not None))
+        found[condition] = _compared(videos, rules(pool))
     return found
 
 
@@ -113,7 +114,8 @@ def cut(pool: Embedded, person: int, half: int, kinds: Mapping[str, int], starri
         slots = [slot for slot, (k, _) in enumerate(POOL) if k == seen]
         places += [(whose, half, slot) for slot in rng.permutation(slots)[:count]]
     index = tuple(np.array(places).T)
-    return Video(pool.frames[index], pool.separate[index], None if pool.kappa is None else pool.kappa[index])
+    separate, kappa = (None if said is None else said[index] for said in (pool.separate, pool.kappa))
+    return Video(pool.frames[index], separate, kappa)
 
 
 def _compared(videos: list[Video], methods: Mapping[str, Rule]) -> dict[str, Any]:
@@ -153,6 +155,6 @@ def _figures(values: np.ndarray, drawn: np.ndarray, mean: np.ndarray, bootstrap:
     }
 
 
-def _given(kappa: np.ndarray | None) -> np.ndarray:
-    assert kappa is not None
-    return kappa
+def _given(quality: np.ndarray | None) -> np.ndarray:
+    assert quality is not None
+    return quality

@@ -40,12 +40,22 @@ def comparison(conf: DistillConf, faces: str, pairs: str, image_steps: int) -> s
     the machine is made to go, and how often it is looked at, counts nothing.
     """
     trainer = {key: value for key, value in asdict(conf.trainer).items() if key not in NOT_COMPARED}
-    said = [conf.student.network, conf.student.init, conf.data.augment, trainer, faces, pairs, image_steps, conf.seed]
+    augment = switched_on(conf.data.augment)
+    said = [conf.student.network, conf.student.init, augment, trainer, faces, pairs, image_steps, conf.seed]
     if conf.replay.share is not None:
         said.append(asdict(conf.replay))
     if conf.student.centres is not None:
         said.append(conf.student.centres)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def switched_on(augment: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an augmentation without those of operations that are off, which change nothing.
+
+    ``erase_max_share`` belongs to ``erase``, by its name; so an operation that is new leaves older figures comparable.
+    """
+    off = tuple(name for name, value in augment.items() if value == 0)
+    return {name: value for name, value in augment.items() if not name.startswith(off)}
 
 
 def find_alone(runs: Path, metrics: Mapping[str, Any]) -> Alone | None:

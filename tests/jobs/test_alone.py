@@ -50,6 +50,8 @@ def test_all_that_decides_what_is_learned_is_part_of_the_comparison():
         digits("trainer.optimizer.lr=0.5"),
         digits("trainer.small_fraction=0"),
         digits("data.augment.gray=0.5"),
+        digits("data.augment.cover=0.5"),
+        digits("data.augment.cover=0.5", "data.augment.cover_max_share=0.3"),
         digits("seed=2"),
         digits(faces="others"),
         digits(pairs="others"),
@@ -58,6 +60,7 @@ def test_all_that_decides_what_is_learned_is_part_of_the_comparison():
     assert len({base, *others}) == 1 + len(others)
     same = ["teacher=none", "objective=margin", "trainer.compile=true", "trainer.workers=0", "signals=live"]
     assert base == digits(*same, "trainer.images=9000", "trainer.validate_every_steps=7")
+    assert base == digits("data.augment.cover_max_share=0.3", "data.augment.blur_sigma_px=9")  # both are off
 
 
 def test_kept_figures_are_used_where_no_run_is_and_a_broken_run_is_no_hindrance(
