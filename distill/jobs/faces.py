@@ -63,6 +63,8 @@ def verification_pairs(conf: DataConf) -> list[Pairs]:
     if conf.pairs is not None and (named := _inside(conf, conf.pairs)).is_file():
         return [_enough(named)]
     folder = Path(conf.root) if conf.pairs is None else _inside(conf, conf.pairs)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such file; expected a verification set (.bin), or a folder of them")
     found = sorted(folder.glob("*.bin"), key=lambda p: (not p.name.startswith("lfw"), p.name))
     if not found:
         raise UserError(
