@@ -17,6 +17,9 @@ from distill.jobs.judging import to_settings
 from distill.jobs.recipe import build_objective, length, machine_for, recipe
 from distill.jobs.schema import DistillConf, OptimizerConf, ScheduleConf
 from distill.nightly.comparison import Settings
+from distill.nightly.freeze import freeze
+from distill.nightly.manifest import MANIFEST
+from distill.nightly.verdicts import Verdicts, write_verdicts
 from distill.nightly.vetting import Limits
 from distill.optimise import LearningRate, OptimizerSettings, build_optimizer
 from distill.registry.prune import Policy
@@ -116,7 +119,19 @@ def test_every_trainer_builds(choice: str):
     assert 0 <= settings.schedule.factor(run.steps - 1, run.steps) < settings.schedule.factor(run.steps // 2, run.steps)
 
 
-def test_every_reader_and_its_augmentation_build(tmp_path: Path):
+def _frozen_night(folder: Path, picture: bytes) -> None:
+    """``folder/night``, of one drop of two people with different pictures."""
+    for person, more in (("a", b""), ("b", b"\0")):
+        drop = folder / "drops" / "first" / person
+        drop.mkdir(parents=True)
+        (drop / "0.png").write_bytes(picture + more)
+    manifest = freeze(folder / "drops", None)
+    (folder / "night").mkdir()
+    (folder / "night" / MANIFEST).write_text(manifest.to_json())
+    write_verdicts(folder / "night", Verdicts(manifest.data_sha256(), {}, []))
+
+
+def test_every_reader_and_its_augmentation_build(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory):
     picture = cv2.imencode(".png", np.zeros((112, 112, 3), np.uint8))[1].tobytes()
     write_set(tmp_path, {k: payload(picture, float(k)) for k in range(2)}, classes=2)
     for person in ("a", "b"):
@@ -126,8 +141,12 @@ def test_every_reader_and_its_augmentation_build(tmp_path: Path):
         f"data.root={tmp_path}/synthetic",
         *(f"data.reader.{o}" for o in ("identities=1", "pictures=2", "pairs=40")),
     ]
+    service = tmp_path_factory.mktemp("service")
+    _frozen_night(service, picture)
     for choice in (choice for group, choice in CHOICES if group == "data"):
         where = small if choice.startswith("synthfaces") else [f"data.root={tmp_path}"]
+        if choice == "frozen":
+            where = [f"data.root={service}/night"]
         data = load("distill", [f"data={choice}", *where]).data
         assert len(labelled_faces(data)) == 2, choice
         assert augmentation(data).mirror == 0.5, choice
