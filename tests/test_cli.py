@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distill.cli import main
-from distill.jobs.schema import CheckConf
+from distill.jobs.side_schema import CheckConf
 from distill.types import UserError
 
 Refused = Callable[..., str]

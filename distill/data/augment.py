@@ -45,14 +45,14 @@ class Augmentation:
     gray: float = 0.0
     blur: float = 0.0
     blur_sigma_px: float = 1.5
+    cover: float = 0.0  # by what is there upside down
+    cover_max_share: float = 0.6  # of the image's area
     low_resolution: float = 0.0  # shrunk and enlarged again
     low_resolution_min_px: int = 28
     jpeg: float = 0.0
     jpeg_min_quality: int = 30
     erase: float = 0.0
     erase_max_share: float = 0.2  # of the image's area
-    cover: float = 0.0  # by what is there upside down
-    cover_max_share: float = 0.6
 
     def __post_init__(self) -> None:
         often = ("mirror", "colour", "gray", "blur", "low_resolution", "jpeg", "erase", "cover")

@@ -84,5 +84,7 @@ def _images(folder: Path, inside: Inside | None) -> list[tuple[str, int]]:
     if inside is not None:
         for path in (folder, *(Path(e.path) for e in wanted if e.is_symlink())):
             if path not in inside:
-                raise UserError(f"{path}: is a link that leaves {inside.root}; expected faces there, or links=true")
+                raise UserError(
+                    f"{path}: is a link that leaves {inside.root}; expected faces there, or data.reader.links=true"
+                )
     return sorted((e.name, e.stat().st_size) for e in wanted if e.is_file())

@@ -189,7 +189,10 @@ class _Look:
     def _leads_out(self, path: Path) -> str | None:
         if self.inside is None or path in self.inside:
             return None
-        return f"{path}: is behind a link that leaves the root; expected it below {self.root}, or links=true"
+        return (
+            f"{path}: is behind a link that leaves the root; expected it below {self.root}, or links=true "
+            "(make evaluate: data.links=true)"
+        )
 
     def _of_file(self, path: Path) -> str | None:
         if not path.is_file():

@@ -6,7 +6,8 @@ import dataclasses
 from pathlib import Path
 
 from distill.jobs.run_folder import write_json
-from distill.jobs.schema import CheckConf, ProtocolConf
+from distill.jobs.schema import ProtocolConf
+from distill.jobs.side_schema import CheckConf
 from distill.protocol.graph import read_model
 from distill.protocol.limits import Protocol
 from distill.protocol.verdict import Verdict, judge

@@ -23,15 +23,7 @@ from distill.jobs.judge_schema import JudgeJobConf
 from distill.jobs.nightly_schema import NightlyConf
 from distill.jobs.nights_schema import NightsConf
 from distill.jobs.registry_schema import RegistryConf, RollbackConf
-from distill.jobs.schema import (
-    CheckConf,
-    ContactSheetConf,
-    DataConf,
-    DistillConf,
-    ExportJobConf,
-    SignalsConf,
-    TeachConf,
-)
+from distill.jobs.schema import DataConf, DistillConf
 from distill.jobs.scoring_schema import (
     CurvesConf,
     EmbedConf,
@@ -40,6 +32,7 @@ from distill.jobs.scoring_schema import (
     ScoreConf,
     VerifyConf,
 )
+from distill.jobs.side_schema import CheckConf, ContactSheetConf, ExportJobConf, SignalsConf, TeachConf
 from distill.jobs.suggest import explain
 from distill.redact import secret_in
 from distill.types import UserError

@@ -11,7 +11,7 @@ from distill.atomic import write_atomic
 from distill.data.synth.circumstances import EVERYDAY
 from distill.data.synth.picture import Sitter
 from distill.data.synth.streams import Key, Split
-from distill.jobs.schema import ContactSheetConf
+from distill.jobs.side_schema import ContactSheetConf
 from distill.types import UserError
 from distill.waiting import waiting
 

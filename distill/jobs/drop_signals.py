@@ -17,7 +17,7 @@ from distill.data.pairs import Pairs
 from distill.jobs.cache import kept
 from distill.jobs.faces import augmentation, verification_pairs
 from distill.jobs.open_teacher import open_teacher, try_out
-from distill.jobs.schema import SignalsConf
+from distill.jobs.side_schema import SignalsConf
 from distill.jobs.stored import described_data, described_teacher
 from distill.jobs.storing import (
     Storing,

@@ -11,7 +11,8 @@ from distill.jobs.faces import verification_pairs
 from distill.jobs.onnx_student import export_student, parity_images, trained_student
 from distill.jobs.quality import export_frame_quality
 from distill.jobs.run_folder import CONFIG, STUDENT_ONNX, STUDENT_WEIGHTS, RunFolder, write_json
-from distill.jobs.schema import DistillConf, ExportJobConf
+from distill.jobs.schema import DistillConf
+from distill.jobs.side_schema import ExportJobConf
 from distill.tracking.summary import print_check
 from distill.types import UserError
 

@@ -8,7 +8,7 @@ from distill.atomic import write_atomic
 from distill.jobs.drop_signals import DropSignals
 from distill.jobs.night_student import data_conf
 from distill.jobs.night_task import Task
-from distill.jobs.schema import SignalsConf
+from distill.jobs.side_schema import SignalsConf
 from distill.jobs.vet_drops import vet
 from distill.nightly.frozen import parts_of
 from distill.nightly.manifest import MANIFEST, read_manifest

@@ -12,7 +12,7 @@ from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs, with_transfer
 from distill.jobs.open_teacher import open_teacher, try_out
-from distill.jobs.schema import SignalsConf
+from distill.jobs.side_schema import SignalsConf
 from distill.jobs.stored import ROOT
 from distill.jobs.storing import (
     Storing,

@@ -21,7 +21,7 @@ from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import FixedViews, MirrorViews, StoredViews
-from distill.jobs.schema import SignalsConf
+from distill.jobs.side_schema import SignalsConf
 from distill.jobs.stored import described_data, described_teacher
 from distill.jobs.supervision import pair_embeddings
 from distill.machine import loader_workers

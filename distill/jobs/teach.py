@@ -19,7 +19,7 @@ from distill.jobs.compose import config_hash, load
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
 from distill.jobs.recipe import STUDENT_INPUT, build_objective, length, machine_for, seed_everything, sizes_of
 from distill.jobs.run_folder import RunFolder, open_run
-from distill.jobs.schema import TeachConf
+from distill.jobs.side_schema import TeachConf
 from distill.jobs.tracking import tracked
 from distill.jobs.training import Faces, Training, fit
 from distill.losses.centres import described_centres

@@ -86,7 +86,7 @@ def test_links_may_not_leave_the_root_unless_that_is_said(tmp_path: Path, people
     assert len(ImageFolderSet(people)) == 5
     (people / link).symlink_to(tmp_path / "other" / ("1.jpg" if link.endswith("jpg") else ""))
     with pytest.raises(
-        UserError, match=rf"{link}: is a link that leaves {people}; expected faces there, or links=true"
+        UserError, match=rf"{link}: is a link that leaves {people}; expected faces there, or data.reader.links=true"
     ):
         ImageFolderSet(people)
     assert len(ImageFolderSet(people, links=True)) == 6

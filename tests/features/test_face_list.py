@@ -134,7 +134,8 @@ def test_links_lead_out_of_the_root_only_where_that_is_said(root: Path, tmp_path
     ]
     for entry, kind, place in cases:
         assert refused(f"{entry}\n", kind) == (
-            f", line 1: {root / place}: is behind a link that leaves the root; expected it below {root}, or links=true"
+            f", line 1: {root / place}: is behind a link that leaves the root; expected it below {root}, or links=true "
+            "(make evaluate: data.links=true)"
         )
         assert len(find_faces(read_lines(tmp_path / "list.txt", kind), root, kind, links=True)) == 1
 

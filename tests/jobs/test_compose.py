@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from distill.jobs.compose import conf_dir, config_hash, config_yaml, load, read_config
-from distill.jobs.schema import CheckConf, TrackingMode
+from distill.jobs.schema import TrackingMode
 from distill.jobs.scoring_schema import VerifyConf
+from distill.jobs.side_schema import CheckConf
 from distill.types import UserError
 
 VERIFY = ("verify", ("model=a.onnx", "pairs=b.bin"))

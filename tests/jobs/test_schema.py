@@ -8,10 +8,18 @@ import inspect
 import re
 from pathlib import Path
 
-from distill.jobs import judge_schema, nightly_schema, nights_schema, registry_schema, schema, scoring_schema
+from distill.jobs import (
+    judge_schema,
+    nightly_schema,
+    nights_schema,
+    registry_schema,
+    schema,
+    scoring_schema,
+    side_schema,
+)
 from distill.jobs.compose import JOBS
 
-SCHEMAS = (judge_schema, nightly_schema, nights_schema, registry_schema, schema, scoring_schema)
+SCHEMAS = (judge_schema, nightly_schema, nights_schema, registry_schema, schema, scoring_schema, side_schema)
 
 
 def conf_classes() -> list[type]:
