@@ -13,8 +13,8 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
+from distill.digest import sha256
 from distill.types import Preprocessing, UserError
-from teachers.weights import sha256
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright: ignore[reportAttributeAccessIssue]
 from torch import Tensor
 
+from distill.digest import sha256
 from distill.types import CROP_PX, FaceNetwork, Output, Preprocessing, UserError
 from teachers.card import card_beside, check_hash, parse_preprocessing, read_card
-from teachers.weights import sha256
 
 METADATA_KEY = "preprocessing"
 """Key of ``metadata_props`` under which our exporter writes the preprocessing as JSON."""

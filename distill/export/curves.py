@@ -13,6 +13,7 @@ from distill.export.figures import Figure, Line, histogram, rates
 from distill.export.panels import GENUINE, IMPOSTOR
 from distill.export.report import ExamplePair, html_templates
 from distill.metrics.allpairs.result import Point
+from distill.metrics.cells import percent_cell
 from distill.metrics.roc import Histogram
 from distill.redact import redact_text
 
@@ -55,7 +56,7 @@ class ModelCurves:
     def rate(self, fpr: float) -> tuple[str, str]:
         """TPR and interval at one of the FPRs of ``points``."""
         found = [point for point in self.points if point.fpr == fpr and point.tpr is not None]
-        return (_percent(found[0].tpr), _range(found[0])) if found else ("-", "")
+        return (percent_cell(found[0].tpr), _range(found[0])) if found else ("-", "")
 
     @property
     def strictest(self) -> Point | None:
@@ -72,7 +73,7 @@ class ModelCurves:
             f"{upwards:.6f}",
             reached,
             f"{point.impostor_accepted:,}",
-            _percent(point.tpr),
+            percent_cell(point.tpr),
             _range(point),
         )
 
@@ -191,10 +192,6 @@ def _decade_below(value: float) -> float:
 def _similarities(name: str, found: Histogram, point: Point | None) -> Figure:
     groups = [("genuine", found.genuine, GENUINE), ("impostor", found.impostor, IMPOSTOR)]
     return histogram(name, found.edges, groups, mark=point.threshold if point else None)
-
-
-def _percent(rate: float | None) -> str:
-    return "-" if rate is None else f"{100 * rate:.2f} %"
 
 
 def _range(point: Point) -> str:

@@ -147,10 +147,6 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
-
-
 def _comparisons(reasons: Iterable[Mapping[str, Any]], verify: Mapping[str, Any]) -> list[Comparison]:
     """The judge's on whole sets, the main one first; where it judged none, the mean accuracy of the folds."""
     whole = sorted(filter(_whole, reasons), key=lambda reason: _WEIGHT.get(reason.get("kind", ""), len(_WEIGHT)))

@@ -10,6 +10,7 @@ from typing import Any
 from distill.atomic import write_atomic
 from distill.export.night_lines import NightLine, line_of, points
 from distill.export.report import html_templates
+from distill.metrics.cells import percent_cell
 from distill.waiting import duration
 
 MOST_FINDINGS = 50
@@ -83,8 +84,11 @@ def _figures(reason: Mapping[str, Any]) -> tuple[str, str, str, str, str, bool]:
     if gap is not None and between is not None:
         told += f" ({points(between[0])} to {points(between[1])})"
     margin = "-" if reason["margin"] is None else f"{100 * reason['margin']:g}"
-    return where, _percent(reason["champion"]), _percent(reason["challenger"]), told, margin, reason["passed"]
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
+    return (
+        where,
+        percent_cell(reason["champion"], ""),
+        percent_cell(reason["challenger"], ""),
+        told,
+        margin,
+        reason["passed"],
+    )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from distill.atomic import write_atomic
 from distill.export.night_figures import cost_figures, data_figures, duration_figures, score_figures
-from distill.export.night_lines import NightLine, percent
+from distill.export.night_lines import NightLine
 from distill.export.report import html_templates
+from distill.metrics.cells import percent_cell
 from distill.redact import redact_text
 
 
@@ -62,7 +63,7 @@ class NightsPage:
             return "no student was promoted yet" if self.champion is None else "from before these nights"
         score = since.score(self.keys[0]) if self.keys else None
         told = f"from night {since.number}" + (", rolled back to" if self.rolled_back else "")
-        return told if score is None else f"{told}; {score.metric} {percent(score.challenger)} on {score.set}"
+        return told if score is None else f"{told}; {score.metric} {percent_cell(score.challenger)} on {score.set}"
 
 
 def write_nights(path: Path, page: NightsPage) -> None:

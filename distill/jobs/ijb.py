@@ -20,6 +20,7 @@ from distill.data.ijb import (
     read_faces,
     read_template_pairs,
 )
+from distill.digest import sha256
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
 from distill.jobs.pooling import Pooling, pool_images
@@ -32,7 +33,6 @@ from distill.tracking.summary import print_figures
 from distill.types import UserError
 from distill.waiting import waiting
 from teachers.onnx_network import OnnxNetwork
-from teachers.weights import sha256
 
 COLUMNS = ("exact", "published rule", "interval")
 

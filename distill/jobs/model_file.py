@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from distill.digest import sha256
 from distill.jobs.run_folder import STUDENT_ONNX
 from distill.protocol.graph import read_model
 from distill.protocol.weights import external_files
 from distill.types import UserError
-from teachers.weights import sha256
 
 
 def model_file(model: str) -> Path:

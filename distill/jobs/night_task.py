@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from distill.digest import sha256
 from distill.jobs.compose import config_hash
 from distill.jobs.model_file import model_file
 from distill.jobs.nightly_schema import NightlyConf
@@ -12,7 +13,6 @@ from distill.nightly.manifest import Manifest
 from distill.nightly.nights import Night
 from distill.nightly.records import sha256_of
 from distill.types import UserError
-from teachers.weights import sha256
 
 NOT_DECIDING = (
     *("root", "drops", "benchmarks", "data.root", "data.pairs", "teacher.weights", "teacher.card", "judge.anchor"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from distill.export.night_lines import NightLine, line_of, percent
+from distill.export.night_lines import NightLine, line_of
+from distill.metrics.cells import percent_cell
 from distill.nightly.nights import Night
 from distill.nightly.stages import Records
 from distill.tracking.summary import print_facts
@@ -43,7 +44,7 @@ def _rows(line: NightLine, results: Mapping[str, Mapping[str, Any]]) -> Iterator
 
 
 def _auc(score: Mapping[str, Any]) -> str:
-    return "-" if score["auc"] is None else percent(score["auc"])
+    return "-" if score["auc"] is None else percent_cell(score["auc"])
 
 
 def _reasons(line: NightLine, judge: Mapping[str, Any]) -> Iterator[str]:

@@ -12,12 +12,12 @@ from typing import Any
 
 from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet
+from distill.digest import sha256
 from distill.jobs.schema import TeacherConf
 from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
 from distill.signals.store import views_of
 from distill.types import UserError
 from teachers.teacher import Teacher
-from teachers.weights import sha256
 
 AUTO, LIVE = "auto", "live"
 ROOT = Path("signals")

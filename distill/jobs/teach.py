@@ -14,6 +14,7 @@ from torch import Tensor
 from distill.data.faceset import Described, FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews
+from distill.digest import sha256
 from distill.jobs.build import build
 from distill.jobs.compose import config_hash, load
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
@@ -33,7 +34,7 @@ from teachers.card import Card, Cost, Score, shipped_card, write_card
 from teachers.growth import grow_into
 from teachers.iresnet import IResNet
 from teachers.teacher import FINGERPRINT_KEY
-from teachers.weights import CLASSIFIER, read_weights, save_weights, sha256
+from teachers.weights import CLASSIFIER, read_weights, save_weights
 
 
 def run(conf: TeachConf) -> int:

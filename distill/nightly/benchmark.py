@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from distill.data.pairs import Pairs, read_pairs
 from distill.data.text_table import Line
+from distill.digest import sha256
 from distill.metrics.paired import Persons
 from distill.metrics.roc import Bools
 from distill.metrics.sharpness import sharpness, thirds
 from distill.types import UserError
-from teachers.weights import sha256
 
 PERSONS = ["left", "right"]
 SHARPNESS = "sharpness"

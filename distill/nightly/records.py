@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from distill.atomic import write_atomic
+from distill.digest import sha256
 from distill.types import UserError
-from teachers.weights import sha256
 
 STAGES = (
     "freeze",

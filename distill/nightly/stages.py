@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from distill.digest import sha256
 from distill.nightly.records import (
     STAGES,
     Damaged,
@@ -20,7 +21,6 @@ from distill.nightly.records import (
     read_record,
     write_record,
 )
-from teachers.weights import sha256
 
 Records = Mapping[str, Record]
 """The finished stages of a night so far."""

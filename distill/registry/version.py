@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distill.digest import sha256
 from distill.registry.signing import Signing
 from distill.types import UserError
 
@@ -103,8 +104,7 @@ class Version:
 def file_sha256(path: Path) -> str:
     """Hex sha256 of a file; UserError where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(path)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected a file that can be read") from error
 

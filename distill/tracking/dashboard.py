@@ -19,6 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from distill.metrics.cells import percent_cell
 from distill.tracking import night_panels
 from distill.tracking.outbox import Outbox, deliver
 from distill.tracking.panels import SECTIONS, as_markdown
@@ -127,12 +128,8 @@ def _table(lines: Sequence[RunLine], console: Console) -> Table:
     for column in ("verdict", "student", "teacher"):
         table.add_column(column, justify="right")
     for line in lines:
-        table.add_row(line.name, line.state, _percent(line.student), _percent(line.teacher))
+        table.add_row(line.name, line.state, percent_cell(line.student), percent_cell(line.teacher))
     return table
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,10 +17,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from distill.digest import sha256
 from distill.tracking.outbox import Damaged, Event, Outbox, read_event
 from distill.tracking.wandb_run import WandbSettings, environment, run_id, writable
 from distill.tracking.wandb_start import Shield, end_service, start
-from teachers.weights import sha256
 
 if TYPE_CHECKING:
     import wandb

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distill.digest import sha256
 from distill.tracking.outbox import Event, Outbox, deliver
 from distill.tracking.wandb_run import WandbSettings
 from distill.types import UserError
-from teachers.weights import sha256
 
 CHAMPION, PREVIOUS, REJECTED = "champion", "previous", "rejected"
 NIGHTS, REGISTRY, VERDICT = "nights", "registry", "verdict"

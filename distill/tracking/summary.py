@@ -11,6 +11,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from distill.metrics.cells import percent_cell
+
 WIDTH = 80
 
 Rows = Sequence[tuple[str, str, str]]
@@ -139,13 +141,9 @@ def _metrics(score: Score) -> list[tuple[str, str, float | None]]:
     accuracy = f"{100 * score.accuracy_mean:.2f} ± {100 * score.accuracy_std:.2f}"
     return [
         ("accuracy", accuracy, score.accuracy_mean),
-        ("ROC AUC", _percent(score.auc), score.auc),
-        *((f"TPR at FPR {fpr}", _percent(tpr), tpr) for fpr, tpr in score.tpr_at_fpr.items()),
+        ("ROC AUC", percent_cell(score.auc, ""), score.auc),
+        *((f"TPR at FPR {fpr}", percent_cell(tpr, ""), tpr) for fpr, tpr in score.tpr_at_fpr.items()),
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
 
 
 def _verdict(console: Console, passed: bool, reasons: Sequence[str]) -> None:

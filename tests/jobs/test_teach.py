@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 from distill.cli import main
 from distill.data.recordio import RecordIOSet
 from distill.data.synth.dataset import SynthFaces
+from distill.digest import sha256
 from distill.jobs.compose import load
 from distill.losses.centres import described_centres
 from reference.recordio import payload, write_set
 from teachers.card import card_beside, read_card
 from teachers.iresnet import IResNet
 from teachers.teacher import load_teacher
-from teachers.weights import sha256
 
 Options = Callable[..., list[str]]
 NETWORK = ["teacher=r50", "teacher.network.units=[1,1,1,1]", "teacher.network.embedding_dim=16"]

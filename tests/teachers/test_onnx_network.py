@@ -10,11 +10,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from distill.digest import sha256
 from distill.types import Preprocessing, UserError
 from reference.tiny_onnx import TinyOnnx
 from teachers.card import Card, write_card
 from teachers.onnx_network import METADATA_KEY, OnnxNetwork, preprocessing_from_json, preprocessing_to_json
-from teachers.weights import sha256
 
 BGR = Preprocessing("bgr", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from distill.digest import sha256
 from distill.types import Preprocessing, UserError
 from reference.tiny_network import TinyNetwork
 from reference.tiny_onnx import TinyOnnx
@@ -19,7 +20,7 @@ from teachers.card import Card, write_card
 from teachers.iresnet import IResNet
 from teachers.onnx_network import METADATA_KEY, preprocessing_to_json
 from teachers.teacher import FINGERPRINT_KEY, Teacher, load_teacher
-from teachers.weights import save_weights, sha256
+from teachers.weights import save_weights
 
 BGR = Preprocessing("bgr", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
 CENTRES = torch.arange(40.0).reshape(5, 8)

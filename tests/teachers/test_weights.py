@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from distill.digest import sha256
 from distill.types import UserError
 from reference.tiny_network import TinyNetwork
 from teachers.iresnet import IResNet
-from teachers.weights import CLASSIFIER, Weights, load_into, read_weights, save_weights, sha256
+from teachers.weights import CLASSIFIER, Weights, load_into, read_weights, save_weights
 
 
 def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from distill.digest import sha256
 from distill.types import UserError
 
 MANIFEST = "synthfaces.json"
@@ -56,14 +56,14 @@ def identity_of(path: Path) -> str | None:
     if not path.with_name(MANIFEST).is_file():
         return None
     made, digests = _read_manifest(path.parent)
-    if digests.get(path.name) != _digest(path):
+    if digests.get(path.name) != sha256(path):
         return None
     return f"synthfaces {json.dumps(made, sort_keys=True)} {path.name}"
 
 
 def write_manifest(folder: Path, recipe: Recipe) -> None:
     """Write the recipe and the sha256 of every other file into ``folder``."""
-    digests = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    digests = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     content = json.dumps({"recipe": asdict(recipe), "sha256": digests}, indent=1)
     (folder / MANIFEST).write_text(content + "\n")
 
@@ -84,7 +84,7 @@ def is_made(folder: Path, recipe: Recipe) -> bool:
             f"{folder}: holds synthetic faces of another recipe ({'; '.join(differs)}); "
             "expected the same: choose another data.root or remove the folder"
         )
-    return all((folder / name).is_file() and _digest(folder / name) == digest for name, digest in digests.items())
+    return all((folder / name).is_file() and sha256(folder / name) == digest for name, digest in digests.items())
 
 
 def _read_manifest(folder: Path) -> tuple[dict, dict[str, str]]:
@@ -101,8 +101,3 @@ def _read_manifest(folder: Path) -> tuple[dict, dict[str, str]]:
         raise UserError(
             f"{path}: is damaged or no manifest of synthetic faces; remove {folder} to make it again"
         ) from error
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
