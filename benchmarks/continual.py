@@ -31,7 +31,7 @@ from distill.data.record_writer import RecordWriter
 from distill.data.recordio import RecordIOSet
 
 RESULT = Path(__file__).parent / "results" / "continual.json"
-RUNS = Path("runs") / "continual"
+FOLDER = Path("runs") / "continual"
 SEED, NEW_EVERY, HELD_OUT, IMPOSTORS = 2019, 5, 2, 2
 OLD_PAIRS_PEOPLE, LFW_PAIRS = 200, 300
 NIGHT = 0.25
@@ -62,16 +62,17 @@ SETS = ("old", "new", "lfw_dev")
 def compare() -> int:
     arguments = _arguments()
     data: Path = arguments.data
-    old_images = prepare(data, RUNS / "data", arguments.people)
+    runs = FOLDER / f"{arguments.people}-people-{arguments.images}-images"  # another size has other data and runs
+    old_images = prepare(data, runs / "data", arguments.people)
     teacher = ["teacher=onnx", f"teacher.weights={data / 'reference_teacher.onnx'}", "data.augment.shift_px=0"]
     for part in ("base", "all"):
-        _store([*teacher, f"data.root={RUNS}/data/{part}", f"out={RUNS}/signals-{part}"])
+        _store([*teacher, f"data.root={runs}/data/{part}", f"out={runs}/signals-{part}"])
     found: dict[str, dict[str, Any]] = {}
     for seed in range(1, arguments.seeds + 1):
         for way in WAYS:
             name = _name(way, seed)
-            _distil(name, [*teacher, *_options(way, seed, old_images, arguments.images)])
-            found[name] = _row(RUNS / name)
+            _distil(runs, name, [*teacher, *_options(runs, way, seed, old_images, arguments.images)])
+            found[name] = _row(runs / name)
             print(f"{name}: {found[name]}", flush=True)
             _write(arguments, old_images, found)
     print(table(found))
@@ -131,20 +132,20 @@ def _thin(source: Path, target: Path) -> None:
     write_pairs(target, encoded, pairs.same.tolist())
 
 
-def _options(way: str, seed: int, old_images: int, images: int) -> list[str]:
+def _options(runs: Path, way: str, seed: int, old_images: int, images: int) -> list[str]:
     part, more = WAYS[way]
     where = WHERE.get(way, "all")
     options = [
         *STUDENT,
         *(
             "objective=default_margin",
-            f"data.root={RUNS}/data/{where}",
-            f"signals={RUNS}/signals-{where}",
+            f"data.root={runs}/data/{where}",
+            f"signals={runs}/signals-{where}",
             f"seed={seed}",
         ),
     ]
     if way.startswith("on"):
-        champion = RUNS / _name("champion", seed)
+        champion = runs / _name("champion", seed)
         options += [f"student.init={champion}", f"student.centres={champion}", "trainer=continue", "replay.night=1"]
         options += [f"replay.old_images={old_images}"]
     return [*options, *SHORT, f"trainer.images={round(part * images)}", "trainer.epochs=null", *more]
@@ -164,9 +165,9 @@ def _store(options: list[str]) -> None:
         sys.exit("the signals were not stored")
 
 
-def _distil(name: str, options: list[str]) -> None:
+def _distil(runs: Path, name: str, options: list[str]) -> None:
     """One run, or its figures if it has finished before; its student need not pass any protocol (status 1)."""
-    if main(["distill", *options, f"run.root={RUNS}", f"run.name={name}"]) not in (0, 1):
+    if main(["distill", *options, f"run.root={runs}", f"run.name={name}"]) not in (0, 1):
         sys.exit(f"{name} did not finish")
 
 

@@ -22,7 +22,7 @@ from distill.jobs.build import build
 from distill.jobs.compose import load
 from distill.jobs.onnx_student import write_student
 
-PEOPLE, PICTURES, PAIRS = 8, 5, 40
+PEOPLE, PICTURES, PAIRS = 12, 5, 40
 MARGINS = [f"judge.margin.{figure}=0.99" for figure in ("accuracy", "auc", "tpr_at_fpr")]
 """As wide as they go: the drill is about what survives, and forty pairs tell nothing of a student of four steps."""
 UNCAUGHT = 99

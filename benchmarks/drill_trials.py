@@ -125,9 +125,7 @@ class Drill:
             (not equal or sorted(events) == ["v0001", "v0001", "v0002", "v0002"], f"the history tells of {events}"),
         ]
         tally.wrong += [text for good, text in checks if not good]
-        print(
-            f"{tally.fault}: {tally.trials} trials, {tally.hit} ended, {tally.equal} equal, {tally.wrong}", flush=True
-        )
+        self._tell(tally)
 
     def tally(self, fault: str) -> Tally:
         self.tallies.append(Tally(fault))

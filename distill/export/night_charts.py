@@ -55,16 +55,19 @@ class Part:
     colour: int
 
 
-def trials(title: str, note: str, found: Sequence[Trial], scale: Scale, span: tuple[int, int]) -> Figure:
+def trials(
+    title: str, note: str, found: Sequence[Trial], scale: Scale, span: tuple[int, int], back_to: float | None = None
+) -> Figure:
     """Each night's student as a dot, the champion as stairs, champion changes as uprights; ``span`` are first and last.
 
-    A dot is filled where its student was promoted.
+    A dot is filled where its student was promoted. ``back_to`` is the score of what was put back into service since.
     """
     ends = [end for trial in found for end in (trial.between or ())]
     served = [trial.service for trial in found if trial.service is not None]
+    served += [] if back_to is None else [back_to]
     x, y = _nights(span), scale.axis([*(trial.score for trial in found), *ends, *served])
     body = frame(x, y, "night") + Markup("").join(_changes(found, x))
-    body += _stairs(found, x, y) + Markup("").join(_trial(trial, x, y, span) for trial in found)
+    body += _stairs(found, back_to, x, y) + Markup("").join(_trial(trial, x, y, span) for trial in found)
     legend = [(CHALLENGER, "trained that night", y.text(found[-1].score))]
     if served:
         legend.append((CHAMPION, "in service", y.text(served[-1])))
@@ -120,8 +123,8 @@ def _changes(found: Sequence[Trial], x: Axis) -> Iterator[Markup]:
             yield text.format("end" if left else "start", at + (-4 if left else 4), foot - 5, version)
 
 
-def _stairs(found: Sequence[Trial], x: Axis, y: Axis) -> Markup:
-    """The champion's score: it changes on the night of a promotion and holds until the next one."""
+def _stairs(found: Sequence[Trial], back_to: float | None, x: Axis, y: Axis) -> Markup:
+    """The champion's score: it changes on the night of a promotion and holds until the next one, or a rollback."""
     corners: list[tuple[float, float]] = []
     for trial in found:
         if trial.service is None:
@@ -131,6 +134,9 @@ def _stairs(found: Sequence[Trial], x: Axis, y: Axis) -> Markup:
         corners.append((trial.night, trial.service))
     if not corners:
         return Markup("")
+    if back_to is not None:
+        since = found[-1].night + 0.25
+        corners += [(since, corners[-1][1]), (since, back_to)]
     return _line([*corners, (found[-1].night + 0.5, corners[-1][1])], CHAMPION, x, y)
 
 

@@ -25,15 +25,22 @@ TIMES = {
 _UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 
-def score_figures(nights: Sequence[NightLine], keys: Sequence[tuple[str, str]]) -> list[Figure]:
-    """One chart for each set and metric: the night's student with its interval, and the champion."""
+def score_figures(
+    nights: Sequence[NightLine], keys: Sequence[tuple[str, str]], back_to: NightLine | None = None
+) -> list[Figure]:
+    """One chart for each set and metric: the night's student with its interval, and the champion.
+
+    ``back_to`` is the night whose student was put back into service after the last one.
+    """
     shown = nights[-SHOWN:]
     figures = []
     for key in keys[:MOST]:
         found = [_trial(night, score) for night in shown if (score := night.score(key)) is not None]
         if found:
             name, metric = key
-            figures.append(trials(name, metric, found, Scale(percent=True), _span(shown)))
+            back = None if back_to is None else back_to.score(key)
+            now = None if back is None else back.challenger
+            figures.append(trials(name, metric, found, Scale(percent=True), _span(shown), now))
     return figures
 
 

@@ -13,6 +13,8 @@ from distill.export.report import html_templates
 from distill.metrics.cells import percent_cell
 from distill.waiting import duration
 
+FOUND = {"holds": "passed", "fails": "failed", "too few pairs to tell": "too few"}
+"""What the page says of the judge's findings."""
 MOST_FINDINGS = 50
 """Findings on the page; ``vetting.json`` beside it has all of them."""
 
@@ -53,8 +55,8 @@ class NightReport:
         return [text for finding, text in self.line.reasons if finding == "fails"]
 
     @property
-    def figures(self) -> list[tuple[str, str, str, str, str, bool]]:
-        """Of each of the judge's reasons that has figures: where, champion, student, difference, margin, passed."""
+    def figures(self) -> list[tuple[str, str, str, str, str, str]]:
+        """Of each of the judge's reasons that has figures: where, champion, student, difference, margin, finding."""
         return [_figures(reason) for reason in self.results["judge"]["reasons"] if reason["challenger"] is not None]
 
     @property
@@ -77,7 +79,7 @@ def write_night_report(path: Path, report: NightReport) -> None:
     write_atomic(path, page.encode())
 
 
-def _figures(reason: Mapping[str, Any]) -> tuple[str, str, str, str, str, bool]:
+def _figures(reason: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
     where = " ".join(filter(None, (reason["set"], reason["slice"], reason["metric"])))
     gap, between = reason["difference"], reason["interval"]
     told = "-" if gap is None else points(gap)
@@ -90,5 +92,5 @@ def _figures(reason: Mapping[str, Any]) -> tuple[str, str, str, str, str, bool]:
         percent_cell(reason["challenger"], ""),
         told,
         margin,
-        reason["passed"],
+        FOUND[reason["finding"]],
     )

@@ -41,6 +41,11 @@ class NightsPage:
         return bool(self.champion and self.changes) and self.champion != self.changes[-1].version
 
     @property
+    def back_to(self) -> NightLine | None:
+        """The night whose student a rollback put back into service, if it is one of these."""
+        return self._source() if self.rolled_back else None
+
+    @property
     def tiles(self) -> list[tuple[str, str, str]]:
         """(name, value, remark) of the few figures that one looks for first."""
         if not self.nights:
@@ -57,8 +62,12 @@ class NightsPage:
             tiles.append(("Images", f"{frozen.images:,}", remark))
         return tiles
 
+    def _source(self) -> NightLine | None:
+        """The night that made what is in service."""
+        return next((night for night in reversed(self.nights) if night.version == self.champion), None)
+
     def _served(self) -> str:
-        since = next((night for night in reversed(self.nights) if night.version == self.champion), None)
+        since = self._source()
         if self.champion is None or since is None:
             return "no student was promoted yet" if self.champion is None else "from before these nights"
         score = since.score(self.keys[0]) if self.keys else None
@@ -72,7 +81,7 @@ def write_nights(path: Path, page: NightsPage) -> None:
     shown = template.render(
         page=page,
         command=redact_text(page.command),
-        scores=score_figures(page.nights, page.keys),
+        scores=score_figures(page.nights, page.keys, page.back_to),
         data=data_figures(page.nights),
         cost=cost_figures(page.nights),
         durations=duration_figures(page.nights),

@@ -6,6 +6,7 @@ night with nothing to do is over at once; ``night_stages`` is imported where the
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from contextlib import suppress
@@ -27,6 +28,8 @@ from distill.types import UserError
 
 MOST_NIGHTS = 2
 """In one start: the night that an earlier one began, and what has arrived since."""
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Errors of the machine, which another start may find mended; every other OSError is about a name that was given."""
 
 
 def run(conf: NightlyConf) -> int:
@@ -149,21 +152,28 @@ def _failed(task: Task, failed: Failed) -> Outcome:
     """Note why a stage did not end and tell it in one line; the next start goes on there."""
     cause = failed.__cause__
     assert isinstance(cause, Exception)
-    mistake = isinstance(cause, UserError | OSError)
+    mistake = isinstance(cause, UserError | OSError) and not _passing(cause)
     line = redact_text(" ".join(str(cause).split()) or type(cause).__name__)
-    trace = "" if mistake else redact_text("".join(traceback.format_exception(cause)))
+    trace = "" if mistake or isinstance(cause, UserError) else redact_text("".join(traceback.format_exception(cause)))
     with suppress(UserError):  # where the disk is full, this line on the terminal has to be enough
         note_failure(task.night.folder, failed.stage, line, mistake, trace)
     import_module("distill.jobs.night_end").told_failure(task, failed.stage)
     if mistake:
         raise cause
     note = task.night.folder / FOLDER / FAILED
+    told = line if isinstance(cause, UserError) else f"{type(cause).__name__}: {line}"
     print(
-        f"failed: night {task.night.number}, stage {failed.stage}: {type(cause).__name__}: {line} ({note}); the next "
-        "start goes on there",
+        f"failed: night {task.night.number}, stage {failed.stage}: {told} ({note}); the next start goes on there",
         file=sys.stderr,
     )
     return Outcome.FAILED
+
+
+def _passing(cause: BaseException | None) -> bool:
+    """Whether the machine was in the way, a full disk for one, so that the same start may succeed later."""
+    while cause is not None and not (isinstance(cause, OSError) and cause.errno in _PASSING):
+        cause = cause.__cause__
+    return cause is not None
 
 
 def _say(line: str) -> None:

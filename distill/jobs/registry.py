@@ -18,8 +18,9 @@ from distill.types import UserError
 
 FOLDER = "registry"
 
-_COLUMNS = ("version", "service", "files", "MB", "added", "facts")
-_MOST_LETTERS = 16
+_FACTS = ("night", "images", "from")
+"""What the table shows of what a night says of its version; ``version.json`` has all."""
+_COLUMNS = ("version", "service", "files", "MB", "added", *_FACTS)
 
 
 def open_registry(root: Path, signing: SigningConf) -> Registry:
@@ -51,10 +52,9 @@ def told(event: Event) -> str:
     return f"{event.at}  {event.kind:8}  {event.version}{after}{why}"
 
 
-def _plain(facts: Mapping[str, Any], most: int | None = None) -> str:
-    """Those of the facts that are words or numbers, in a line, each cut after ``most`` letters."""
-    plain = {name: str(value) for name, value in facts.items() if isinstance(value, str | int | float)}
-    return ", ".join(f"{name} {value[:most]}" for name, value in plain.items())
+def _plain(facts: Mapping[str, Any]) -> str:
+    """Those of the facts that are words or numbers, in a line."""
+    return ", ".join(f"{name} {value}" for name, value in facts.items() if isinstance(value, str | int | float))
 
 
 def _check(conf: RegistryConf) -> None:
@@ -91,4 +91,9 @@ def _wrong(version: Version) -> str | None:
 def _row(version: Version, service: str, damaged: bool) -> tuple[str, ...]:
     size = f"{version.size_bytes() / 1e6:.1f}"
     files = "DAMAGED" if damaged else "whole"
-    return version.name, service, files, size, version.added_at[:16], _plain(version.facts, _MOST_LETTERS)
+    facts = [_cell(version.facts.get(name)) for name in _FACTS]
+    return version.name, service, files, size, version.added_at[:10], *facts
+
+
+def _cell(fact: Any) -> str:
+    return "-" if fact is None else f"{fact:,}" if isinstance(fact, int) else str(fact)

@@ -54,6 +54,14 @@ def test_a_dot_is_filled_where_its_student_was_promoted_and_its_interval_goes_th
         assert float(line["y2"]) < float(dot["cy"]) < float(line["y1"])
 
 
+def test_after_a_rollback_the_stairs_end_at_what_is_in_service() -> None:
+    before, after = (trials("lfw", "accuracy", FOUND, PERCENT, (1, 4), back) for back in (None, 0.90))
+    ends = [elements(figure, "polyline", "line")[0]["points"].split()[-1].split(",")[1] for figure in (before, after)]
+    first = elements(after, "circle", "dot")[0]["cy"]
+    assert ends[1] == first != ends[0]
+    assert after.legend[-1][-1] == "90 %"
+
+
 def test_every_champion_change_is_marked_and_named() -> None:
     figure = trials("lfw", "accuracy", FOUND, PERCENT, (1, 4))
     dots = elements(figure, "circle", "dot")

@@ -67,11 +67,24 @@ def test_a_version_that_was_withdrawn_says_so():
     assert refused.against == ["v0007 was taken out of service"]
 
 
+def test_what_too_few_pairs_cannot_tell_did_not_pass(tmp_path: Path):
+    told = Reason("guard", "auc", "too few pairs to tell", "lfw: 20 pairs", "lfw", "age=old", 0.9, 0.8)
+    shown = report()
+    shown.results["judge"]["reasons"].append(told.to_json())
+    assert shown.figures[-1][-1] == "too few"
+    assert 'class="found too-few">too few<' in page(tmp_path, shown)
+
+
+def test_a_finding_names_its_picture(tmp_path: Path):
+    assert "a.jpg" in page(tmp_path, report())
+
+
 def test_figures_are_in_per_cent_and_points():
     (main, floor) = report().figures
     assert main[0] == "lfw all auc"
-    assert main[1:] == ("90.00", "80.00", "\N{MINUS SIGN}10.00 (\N{MINUS SIGN}12.00 to \N{MINUS SIGN}8.00)", "1", True)
-    assert floor[1:] == ("-", "80.00", "-", "-", True)
+    gap = "-10.00 (-12.00 to -8.00)".replace("-", "\N{MINUS SIGN}")
+    assert main[1:] == ("90.00", "80.00", gap, "1", "passed")
+    assert floor[1:] == ("-", "80.00", "-", "-", "passed")
     assert report().demands == [(True, "check: within the limits")]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,6 +153,22 @@ def test_a_mistake_is_noted_beside_the_records_and_mended_by_the_next_start(
     assert "Traceback" not in capsys.readouterr().err
     assert nightly() == 10
     assert not (service / "nights/0001/records/failed.json").exists()
+
+
+def test_a_full_disk_is_a_failure_that_the_scheduler_tries_again(
+    nightly: Nightly, service: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", full_disk)
+        assert nightly() == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("failed: night 1, stage freeze: cannot write ")
+    assert "No space left on device" in told
+    assert nightly() == 10
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_bug_is_one_line_and_its_trace_is_beside_the_records(
