@@ -127,10 +127,10 @@ def clock(drill: Drill, arguments: argparse.Namespace) -> None:
         "clock jumps back thirteen years, killed in between" + ("" if library else ", left out: no libfaketime")
     )
     if library:
-        drill.trial(tally, lambda: _through_time(drill, "train", library))
+        drill.trial(tally, lambda: _through_time(drill, tally, "train", library))
 
 
-def _through_time(drill: Drill, stage: str, library: str) -> Ended:
+def _through_time(drill: Drill, tally: Tally, stage: str, library: str) -> Ended:
     """Both starts are processes of their own from the beginning, which the library is loaded into."""
     hook = f"import drill_faults; drill_faults.at_record({stage!r}, True)()"
     for when, before in (("+2y", hook), ("-11y", "")):
@@ -147,6 +147,7 @@ def _through_time(drill: Drill, stage: str, library: str) -> Ended:
             capture_output=True,
             text=True,
         )
+        tally.hit += done.returncode == KILLED
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
