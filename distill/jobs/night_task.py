@@ -38,6 +38,9 @@ class Task:
 def benchmark_files(conf: NightlyConf) -> list[Path]:
     """The frozen verification sets, the main one first. ``UserError`` where there is none."""
     folder = Path(conf.benchmarks or conf.drops)
+    if not folder.is_dir():
+        option = "benchmarks" if conf.benchmarks else "drops"
+        raise UserError(f"{folder}: no such folder; expected one that is there: {option}=DIR")
     found = sorted(folder.glob("*.bin"), key=lambda path: (not path.name.startswith("lfw"), path.name))
     if not found:
         raise UserError(f"{folder}: holds no *.bin; expected frozen verification sets to judge by: benchmarks=DIR")

@@ -204,6 +204,15 @@ def test_a_drop_that_comes_while_a_night_is_killed_waits_for_the_next_one(
     assert result(service, 2, "freeze")["images"] == 32
 
 
+@pytest.mark.parametrize("option", ["drops", "benchmarks"])
+def test_a_folder_that_is_not_there_is_named_with_its_option(nightly: Nightly, tmp_path: Path, capsys, option: str):
+    nowhere = tmp_path / "nowhere"
+    both = ("benchmarks=null",) if option == "drops" else ()
+    assert nightly(f"{option}={nowhere}", *both) == 2
+    told = f"error: {nowhere}: no such folder; expected one that is there: {option}=DIR\n"
+    assert capsys.readouterr().err == told
+
+
 def test_without_pictures_there_is_nothing_to_do(nightly: Nightly, drops: Path, service: Path, capsys):
     for path in sorted(drops.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
