@@ -16,6 +16,7 @@ from pathlib import Path
 from distill.jobs.night_task import Task, decides
 from distill.jobs.night_told import tell
 from distill.jobs.nightly_schema import NightlyConf
+from distill.jobs.registry import open_registry
 from distill.nightly.freeze import freeze
 from distill.nightly.lock import Busy, held
 from distill.nightly.manifest import MANIFEST, Manifest, read_manifest
@@ -47,6 +48,7 @@ def run(conf: NightlyConf) -> int:
 def _nights(conf: NightlyConf) -> Outcome:
     root = Path(conf.root)
     _clear_partial(root)
+    _require_whole_champion(conf)
     outcome, decided_by = _left_to_report(conf), decides(conf)
     for _ in range(MOST_NIGHTS):
         if (task := _task(conf, decided_by)) is None:
@@ -57,6 +59,20 @@ def _nights(conf: NightlyConf) -> Outcome:
         why = f"no pictures in {conf.drops} yet" if last is None else f"nothing has changed since night {last.number}"
         print(f"nothing to do: {why}")
     return outcome
+
+
+def _require_whole_champion(conf: NightlyConf) -> None:
+    """What is in service is looked at every night, also where nothing is new: nobody else may."""
+    champion = open_registry(Path(conf.root), conf.signing).champion()
+    if champion is None:
+        return
+    try:
+        champion.verified()
+    except UserError as error:
+        raise UserError(
+            f"{error}. The champion is not to be trusted: put that file back, or the version before into service: "
+            f"make rollback root={conf.root}"
+        ) from error
 
 
 def _task(conf: NightlyConf, decided_by: str) -> Task | None:

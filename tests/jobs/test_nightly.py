@@ -155,6 +155,21 @@ def test_a_mistake_is_noted_beside_the_records_and_mended_by_the_next_start(
     assert not (service / "nights/0001/records/failed.json").exists()
 
 
+def test_a_damaged_champion_is_told_even_where_nothing_is_new(nightly: Nightly, service: Path, drops: Path, capsys):
+    assert nightly() == 10
+    drop(drops, "2026-01-02", {1: 3}, first=5)
+    assert nightly() == 10
+    model = service / "registry/champion/student.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+    capsys.readouterr()
+    assert nightly() == 2
+    assert f"put that file back, or the version before into service: make rollback root={service}" in (
+        capsys.readouterr().err
+    )
+    assert main(["rollback", f"root={service}"]) == 0
+    assert nightly() == 0
+
+
 def test_a_full_disk_is_a_failure_that_the_scheduler_tries_again(
     nightly: Nightly, service: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
