@@ -70,7 +70,8 @@ def test_prints_the_panels(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pushing_without_the_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
+    for name in ("wandb_workspaces", "wandb_workspaces.workspaces"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UserError, match="pip install wandb-workspaces") as caught:
         main(["--push", "team/faces"])
     assert "\n" not in str(caught.value)

@@ -1,14 +1,10 @@
-"""Builds the real workspace where the optional package is installed; saving it needs a server."""
+"""Builds the real workspaces and the report; saving them needs a server."""
 
 from __future__ import annotations
-
-import pytest
 
 from distill.tracking import night_panels
 from distill.tracking.panels import SECTIONS, STEP
 from distill.tracking.workspace import build, build_nights, build_report
-
-pytest.importorskip("wandb_workspaces", reason="the optional package wandb-workspaces is not installed")
 
 
 def test_every_panel_is_in_the_workspace() -> None:
