@@ -17,7 +17,7 @@ from distill.registry.prune import Policy
 from distill.registry.registry import Registry, Withdrawn
 from distill.registry.version import Version
 from distill.tracking.night import NightFiles, failure_event, mirror, night_events
-from distill.tracking.wandb_run import WandbSettings
+from distill.tracking.wandb_settings import WandbSettings
 from distill.types import UserError
 
 REPORT = "report.html"

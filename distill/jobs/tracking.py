@@ -9,7 +9,8 @@ from typing import Any
 
 from distill.jobs.run_folder import RunFolder
 from distill.jobs.schema import TrackingConf
-from distill.tracking.wandb_run import WandbRun, WandbSettings
+from distill.tracking.wandb_run import WandbRun
+from distill.tracking.wandb_settings import WandbSettings
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from distill.metrics.cells import percent_cell
 from distill.tracking import night_panels
 from distill.tracking.outbox import Outbox, deliver
 from distill.tracking.panels import SECTIONS, as_markdown
-from distill.tracking.wandb_run import WandbSettings
+from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.workspace import push, push_nights
 from distill.types import UserError
 

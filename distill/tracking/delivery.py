@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from distill.digest import sha256
 from distill.tracking.outbox import Damaged, Event, Outbox, read_event
-from distill.tracking.wandb_run import WandbSettings, environment, run_id, writable
+from distill.tracking.wandb_run import environment, run_id, writable
+from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_start import Shield, end_service, start
 
 if TYPE_CHECKING:

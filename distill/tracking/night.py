@@ -23,7 +23,7 @@ from typing import Any
 
 from distill.digest import sha256
 from distill.tracking.outbox import Event, Outbox, deliver
-from distill.tracking.wandb_run import WandbSettings
+from distill.tracking.wandb_settings import WandbSettings
 from distill.types import UserError
 
 CHAMPION, PREVIOUS, REJECTED = "champion", "previous", "rejected"

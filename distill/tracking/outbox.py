@@ -21,7 +21,8 @@ from typing import Any, Literal, get_args
 
 import distill
 from distill.atomic import write_atomic
-from distill.tracking.wandb_run import WandbSettings, without_secrets
+from distill.tracking.wandb_run import without_secrets
+from distill.tracking.wandb_settings import WandbSettings
 
 FOLDER, REFUSED = "outbox", "refused"
 Kind = Literal["figures", "artifact", "alert"]

@@ -13,7 +13,6 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,37 +20,16 @@ import numpy as np
 
 from distill.redact import is_secret
 from distill.tracking.panels import STEP, summary_of
+from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_start import Shield, end_service, start
-from distill.types import UserError
 
 if TYPE_CHECKING:
     import wandb
 
 ID_FILE = "wandb_id.txt"
-MODES = ("offline", "online", "disabled")
 _MAX_BINS = 512  # wandb.Histogram refuses more
 _USER_IN_URL = re.compile(r"://[^/@\s]+@")
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class WandbSettings:
-    """Where the run appears in W&B. ``online`` uploads while training, and only for a user who is logged in."""
-
-    mode: Literal["offline", "online", "disabled"] = "offline"
-    project: str = "face-distill"
-    entity: str | None = None
-    group: str | None = None
-    name: str | None = None
-    tags: tuple[str, ...] = ()
-    init_timeout_s: float = 20.0
-    finish_timeout_s: float = 120.0
-    finish_raises: bool = False
-    """Whether uploads that are not done by then are an error; a training run leaves them on disk instead."""
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise UserError(f"tracking.mode is {self.mode!r}; expected one of {', '.join(MODES)}")
 
 
 class WandbRun:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     import wandb
 
-    from distill.tracking.wandb_run import WandbSettings
+    from distill.tracking.wandb_settings import WandbSettings
 
 
 def start(mode: Literal["offline", "online"], settings: WandbSettings, **run: Any) -> wandb.Run:

@@ -20,7 +20,7 @@ import wandb
 from distill.tracking.delivery import LOCK, Undeliverable, _files, deliver_all
 from distill.tracking.night import NightFiles, failure_event, night_events
 from distill.tracking.outbox import REFUSED, Event, Outbox, deliver, read_event
-from distill.tracking.wandb_run import WandbSettings
+from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_start import Shield
 from tracking.test_night import SECONDS, results
 

@@ -14,7 +14,7 @@ import pytest
 from distill.tracking import night_panels
 from distill.tracking.night import NightFiles, failure_event, figures, mirror, night_events, pointer_events
 from distill.tracking.outbox import Event, Outbox
-from distill.tracking.wandb_run import WandbSettings
+from distill.tracking.wandb_settings import WandbSettings
 
 SECONDS = {"freeze": 1.5, "train": 60.0}
 

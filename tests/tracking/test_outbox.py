@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from distill.tracking.outbox import Damaged, Event, Outbox, deliver, read_event
-from distill.tracking.wandb_run import WandbSettings
+from distill.tracking.wandb_settings import WandbSettings
 
 
 def alert(number: int, **more: Any) -> Event:

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import wandb
 
-from distill.tracking.wandb_run import ID_FILE, WandbRun, WandbSettings, without_secrets
+from distill.tracking.wandb_run import ID_FILE, WandbRun, without_secrets
+from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_start import Shield, logged_in
 from distill.types import UserError
 
@@ -25,7 +26,8 @@ KEY = "a" * 40
 DYING_HELPER = """
 import os, signal, sys, time
 from pathlib import Path
-from distill.tracking.wandb_run import WandbRun, WandbSettings
+from distill.tracking.wandb_run import WandbRun
+from distill.tracking.wandb_settings import WandbSettings
 
 run = WandbRun(Path(sys.argv[1]), WandbSettings(), {})
 run.log(0, {"loss": 1.0})
@@ -236,7 +238,8 @@ def test_the_disk_limit_of_wandb_does_not_reach_training(folder: Path) -> None:
     """A file-size limit for this process and W&B's helper stands for a full disk."""
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from distill.tracking.wandb_run import WandbRun, WandbSettings\n"
+        "from distill.tracking.wandb_run import WandbRun\n"
+        "from distill.tracking.wandb_settings import WandbSettings\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "run = WandbRun(Path(sys.argv[1]), WandbSettings(), {})\n"
         "for step in range(400): run.log(step, {f'loss{i}': float(step) for i in range(9)})\n"
