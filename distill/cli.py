@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from distill.types import UserError
 
 USER_ERROR = 2
 INTERRUPTED = 130
+NOBODY_READS = 141
+"""What a shell says of a command whose reader has left, `head` for one: 128 and the number of SIGPIPE."""
 DASHBOARD = "dashboard"
 
 SWITCHES = ("-h", "--help", "-m", "--multirun", "--resolve")
@@ -35,11 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one job and return the exit status: 0 done, 1 failed its check, 2 the user's mistake, 130 interrupted."""
     os.umask(os.umask(0o022) | 0o022)  # whatever is written, nobody but its owner may change it
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if name in ("-h", "--help", "help"):
-        print(_usage())
-        return 0
     try:
-        return _dispatch(name, rest)
+        status = _dispatch(name, rest)
+        sys.stdout.flush()  # while it can be answered for, not when the interpreter ends
+        return status
     except (UserError, OSError) as error:
         return _refuse(error)
     except KeyboardInterrupt:
@@ -48,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(name: str, arguments: Sequence[str]) -> int:
+    if name in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
     if name == DASHBOARD:
         return import_module("distill.tracking.dashboard").main(arguments)
     if name not in JOBS:
@@ -114,12 +119,23 @@ def _status(name: str, cfg: DictConfig) -> int:
 
 
 def _refuse(error: UserError | OSError) -> int:
-    """Tell a mistake, or what the system refused and where, in one line."""
+    """Tell a mistake, or what the system refused and where, in one line; nothing where the reader has left."""
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        return NOBODY_READS
     line = str(error)
     if isinstance(error, OSError) and error.strerror:
         line = f"{error.filename or 'the system'}: {error.strerror}; expected a place that can be read and written"
     print(f"error: {redact_text(' '.join(line.splitlines()))}", file=sys.stderr)
     return USER_ERROR
+
+
+def _nobody_reads() -> bool:
+    """Whether nobody reads what is printed any more; what is left of it goes nowhere then."""
+    output = select.poll()
+    output.register(sys.stdout, 0)
+    if gone := bool(output.poll(0)):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return gone
 
 
 def _usage() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from distill.cli import main
+from distill.cli import NOBODY_READS, main
 from distill.jobs.side_schema import CheckConf
 from distill.types import UserError
 
@@ -205,3 +207,11 @@ def test_the_dashboard_takes_its_own_arguments(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("distill.tracking.dashboard.main", dashboard)
     assert main(["dashboard", "--panels"]) == 0
     assert seen == ["--panels"]
+
+
+def test_a_reader_that_leaves_is_no_mistake() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "distill", "help"], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (NOBODY_READS, "")

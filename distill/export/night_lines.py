@@ -18,6 +18,7 @@ FINDINGS = {
     "split_people": "split people",
 }
 """What vetting counts, and what it is called."""
+_ONE = {"duplicates": "duplicate", "doubtful labels": "doubtful label", "split people": "split person"}
 ALL = "all"
 """What the judge calls the slice that is the whole set."""
 _WEIGHT = {"main": 0, "floor": 1, "guard": 2}  # of reasons about the same figure, the first of these kinds is shown
@@ -112,7 +113,8 @@ class NightLine:
         if not self.findings:
             return "-"
         found = [(self.findings.get(kind, 0), name) for kind, name in FINDINGS.items()]
-        return ", ".join(f"{number:,} {name}" for number, name in found if number) or "nothing"
+        named = (f"{number:,} {name if number > 1 else _ONE.get(name, name)}" for number, name in found if number)
+        return ", ".join(named) or "nothing"
 
     def score(self, key: tuple[str, str]) -> Comparison | None:
         """How it did on one set by one metric."""

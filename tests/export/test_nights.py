@@ -179,3 +179,11 @@ def test_data_that_are_missing_leave_a_gap() -> None:
     images = data_figures(nights)[0]
     assert images.legend == ((1, "images", "1000"),)
     assert images.svg.count(",") >= 2
+
+
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    found = {"damaged": 1, "duplicates": 1, "doubtful_labels": 1, "split_people": 1}
+    assert NightLine(1, "promoted", findings=found).findings_text == (
+        "1 damaged, 1 duplicate, 1 doubtful label, 1 split person"
+    )
+    assert NightLine(1, "promoted", findings={"split_people": 2}).findings_text == "2 split people"
