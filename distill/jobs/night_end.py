@@ -11,13 +11,13 @@ from distill.jobs.night_student import run_folder, version_files
 from distill.jobs.night_task import Task
 from distill.jobs.registry import open_registry
 from distill.jobs.run_folder import STUDENT_ONNX
+from distill.jobs.tracking import to_settings
 from distill.nightly.records import STAGES
 from distill.nightly.stages import Done, Records
 from distill.registry.prune import Policy
 from distill.registry.registry import Registry, Withdrawn
 from distill.registry.version import Version
 from distill.tracking.night import NightFiles, failure_event, mirror, night_events
-from distill.tracking.wandb_settings import WandbSettings
 from distill.types import UserError
 
 REPORT = "report.html"
@@ -101,7 +101,8 @@ def report_stage(task: Task, done: Records) -> Done:
     )
     results = {stage: record.result for stage, record in done.items()}
     seconds = {stage: record.seconds for stage, record in done.items()}
-    mirror(task.root, night_events(task.root, task.night.number, results, seconds, files), settings_of(task))
+    events = night_events(task.root, task.night.number, results, seconds, files)
+    mirror(task.root, events, to_settings(task.conf.tracking))
     return Done({"pruned": pruned}, [path])
 
 
@@ -117,14 +118,9 @@ def report_of(task: Task, done: Records) -> NightReport:
     )
 
 
-def settings_of(task: Task) -> WandbSettings:
-    tracking = task.conf.tracking
-    return WandbSettings(mode=tracking.mode.value, project=tracking.project, entity=tracking.entity)
-
-
 def told_failure(task: Task, stage: str) -> None:
     """An alert that the night did not come to its end."""
-    mirror(task.root, [failure_event(task.night.number, stage)], settings_of(task))
+    mirror(task.root, [failure_event(task.night.number, stage)], to_settings(task.conf.tracking))
 
 
 def page_of(task: Task) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from distill.jobs.schema import TrackingConf
+
 
 @dataclass
 class SigningConf:
@@ -45,3 +47,5 @@ class RollbackConf:
     why: str | None = None
     """A sentence for the history."""
     signing: SigningConf = field(default_factory=SigningConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf)
+    """Where W&B is told of it; with ``none`` the next night tells it."""

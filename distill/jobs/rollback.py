@@ -6,6 +6,10 @@ from pathlib import Path
 
 from distill.jobs.registry import open_registry
 from distill.jobs.registry_schema import RollbackConf
+from distill.jobs.run_folder import STUDENT_ONNX
+from distill.jobs.tracking import to_settings
+from distill.registry.registry import Registry
+from distill.tracking.night import mirror, pointer_events
 from distill.types import UserError
 
 
@@ -20,4 +24,16 @@ def run(conf: RollbackConf) -> int:
         print(f"champion  {version.name}, as before")
     else:
         print(f"champion  {version.name}, until now {champion.name}")
+    _tell_wandb(conf, registry)
     return 0
+
+
+def _tell_wandb(conf: RollbackConf, registry: Registry) -> None:
+    """Move the aliases there too; where W&B is away, the next night tells it."""
+    champion, previous = registry.champion(), registry.previous()
+    if champion is None:
+        return
+    changes = max(event.state or 0 for event in registry.history())
+    before = None if previous is None else previous.file(STUDENT_ONNX)
+    events = pointer_events(Path(conf.root), f"state {changes}", champion.file(STUDENT_ONNX), before)
+    mirror(Path(conf.root), events, to_settings(conf.tracking))

@@ -16,14 +16,7 @@ from distill.tracking.wandb_settings import WandbSettings
 @contextmanager
 def tracked(folder: RunFolder, tracking: TrackingConf, conf: Any) -> Iterator[WandbRun]:
     """Open the W&B run, and close it with the status that the work inside ended with."""
-    settings = WandbSettings(
-        mode=tracking.mode.value,
-        project=tracking.project,
-        entity=tracking.entity,
-        group=tracking.group,
-        name=folder.path.name,
-        tags=tuple(tracking.tags),
-    )
+    settings = dataclasses.replace(to_settings(tracking), name=folder.path.name)
     run = WandbRun(folder.path, settings, dataclasses.asdict(conf))
     try:
         yield run
@@ -31,3 +24,14 @@ def tracked(folder: RunFolder, tracking: TrackingConf, conf: Any) -> Iterator[Wa
         run.finish(1)
         raise
     run.finish(0)
+
+
+def to_settings(tracking: TrackingConf) -> WandbSettings:
+    """The configuration as ``distill.tracking`` takes it."""
+    return WandbSettings(
+        mode=tracking.mode.value,
+        project=tracking.project,
+        entity=tracking.entity,
+        group=tracking.group,
+        tags=tuple(tracking.tags),
+    )

@@ -76,17 +76,17 @@ def night_events(
         yield _artifact("report", night, "report", _files(root, files.report), {}, uses, [_group(night)])
     champion = files.champion or (files.student if promote["outcome"] == "promoted" else None)
     if champion is not None:
-        yield from pointer_events(root, night, champion, files.previous)
+        yield from pointer_events(root, _group(night), champion, files.previous)
     yield Event.make("figures", NIGHTS, None, {"night": night, "values": figures(results, seconds)})
     if promote["outcome"] != "promoted":
         yield _rejection(night, results)
 
 
-def pointer_events(root: Path, number: int, champion: Path, previous: Path | None) -> Iterator[Event]:
-    """The aliases of the registry after a night or a rollback; ``number`` counts these, so that each is one."""
+def pointer_events(root: Path, change: str, champion: Path, previous: Path | None) -> Iterator[Event]:
+    """The aliases of the registry after a night or a rollback; ``change`` names it: no two are one."""
     for alias, path in ((PREVIOUS, previous), (CHAMPION, champion)):
         if path is not None:
-            yield _artifact(REGISTRY, None, "student", _files(root, path), {"change": number}, [], [alias])
+            yield _artifact(REGISTRY, None, "student", _files(root, path), {"change": change}, [], [alias])
 
 
 def failure_event(night: int, stage: str) -> Event:

@@ -9,6 +9,7 @@ import pytest
 
 from distill.cli import main
 from distill.registry.registry import Registry
+from distill.tracking.outbox import Outbox, read_event
 from registry.service import MODEL, read_as_consumer, serve, snapshot
 from registry.test_signing import write_keys
 
@@ -80,6 +81,17 @@ def test_back_and_to_another_one(
     told = capsys.readouterr().out.splitlines()
     assert told[-2].endswith("rollback  v0003 after v0004: why too many strangers let in")
     assert any("v0004" in line and "withdrawn" in line for line in told)
+
+
+def test_wandb_is_told_of_a_rollback(service: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))  # where nobody is logged in: what is to be told waits
+    assert main(["rollback", f"root={service}", "tracking=online"]) == 0
+    told = [read_event(path) for path in Outbox(service).pending()]
+    assert {event.body["aliases"][0]: event.body["files"]["student.onnx"]["path"] for event in told} == {
+        "champion": "registry/versions/v0003/student.onnx",
+        "previous": "registry/versions/v0004/student.onnx",
+    }
 
 
 def test_signing_from_the_command_line(service: Path, tmp_path: Path, refused: Callable[..., str]):

@@ -127,7 +127,7 @@ def test_a_rollback_there_and_back_is_three_changes(tmp_path: Path, files: Night
     for number, (champion, previous) in enumerate(
         [(files.student, files.previous), (files.previous, files.student)] * 2
     ):
-        for event in pointer_events(tmp_path, number, champion or files.student, previous):
+        for event in pointer_events(tmp_path, f"state {number}", champion or files.student, previous):
             outbox.append(event)
     assert len(outbox.pending()) == 8
 
