@@ -30,10 +30,11 @@ def run(conf: RollbackConf) -> int:
 
 def _tell_wandb(conf: RollbackConf, registry: Registry) -> None:
     """Move the aliases there too; where W&B is away, the next night tells it."""
-    champion, previous = registry.champion(), registry.previous()
-    if champion is None:
+    settings, champion = to_settings(conf.tracking), registry.champion()
+    if settings.mode == "disabled" or champion is None:
         return
-    changes = max(event.state or 0 for event in registry.history())
+    previous = registry.previous()
     before = None if previous is None else previous.file(STUDENT_ONNX)
+    changes = max(event.state or 0 for event in registry.history())
     events = pointer_events(Path(conf.root), f"state {changes}", champion.file(STUDENT_ONNX), before)
-    mirror(Path(conf.root), events, to_settings(conf.tracking))
+    mirror(Path(conf.root), events, settings)
