@@ -51,8 +51,9 @@ def main() -> int:
         drill = Drill(Path(folder), partial(_tell, arguments.out))
         print(f"an undisturbed night takes {drill.night_cpu_s:.1f} s of a processor", flush=True)
         for group in arguments.only:
+            earlier = len(drill.tallies)
             GROUPS[group](drill, arguments)
-            for tally in drill.tallies:
+            for tally in drill.tallies[earlier:]:
                 _tell(arguments.out, tally)  # what was left out, and what was found after the last trial
     print_figures(COLUMNS, [_row(tally) for tally in drill.tallies])
     for tally in drill.tallies:

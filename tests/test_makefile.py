@@ -108,4 +108,4 @@ def test_a_changed_dependency_sets_up_again(project: Path):
     os.utime(project / ".venv/.ready", (0, 0))
     words = make(project, "test")
     assert words[words.index("pip") :][:2] == ["pip", "install"]
-    assert {"-c", "constraints.txt", "-e", ".[dev]"} <= set(words)
+    assert {"-c", "constraints.txt", "-e", ".[dev,dashboard]"} <= set(words)

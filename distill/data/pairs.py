@@ -59,6 +59,11 @@ class Pairs:
         return Pairs(self.name, self.images[both], self.same[rows])
 
 
+def sets_in(folder: Path) -> list[Path]:
+    """The verification sets (``*.bin``) of a folder by name, those called lfw first: the main one leads."""
+    return sorted(folder.glob("*.bin"), key=lambda path: (not path.name.startswith("lfw"), path.name))
+
+
 def _evenly(rows: np.ndarray, count: int) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)] if count else rows[:0]
 

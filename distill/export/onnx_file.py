@@ -17,7 +17,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from distill.atomic import write_atomic
 from distill.export.graph import flush_denormals, foldable_norms, strip
 from distill.export.parity import parity, random_images
 from distill.types import CROP_PX, Preprocessing, UserError
+from teachers.onnx_network import METADATA_KEY, preprocessing_to_json
 
 INPUT, OUTPUT = "images", "embedding"
 TOOLS = ("torch", "onnx", "onnxscript", "onnxsim")
@@ -76,7 +77,7 @@ def describe(
     """The metadata of a file: what it expects, and what it was made from. ``project`` is our name and version."""
     return {
         "producer": project,
-        "preprocessing": json.dumps(asdict(preprocessing)),
+        METADATA_KEY: preprocessing_to_json(preprocessing),
         "embedding_dim": str(embedding_dim),
         "run": run,
         "weights_sha256": state_sha256(network),

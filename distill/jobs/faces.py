@@ -10,7 +10,7 @@ import numpy as np
 
 from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet, Joined
-from distill.data.pairs import Pairs, read_pairs
+from distill.data.pairs import Pairs, read_pairs, sets_in
 from distill.data.synth.recipe import identity_of
 from distill.jobs.build import build
 from distill.jobs.schema import DataConf, ReplayConf
@@ -65,7 +65,7 @@ def verification_pairs(conf: DataConf) -> list[Pairs]:
     folder = Path(conf.root) if conf.pairs is None else _inside(conf, conf.pairs)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such file; expected a verification set (.bin), or a folder of them")
-    found = sorted(folder.glob("*.bin"), key=lambda p: (not p.name.startswith("lfw"), p.name))
+    found = sets_in(folder)
     if not found:
         raise UserError(
             f"no verification pairs: {folder} holds no *.bin; put lfw.bin there or name one with data.pairs=FILE.bin"

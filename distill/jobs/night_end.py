@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import Any
 
 from distill.export.night_report import NightReport, write_night_report
@@ -12,7 +11,7 @@ from distill.jobs.night_task import Task
 from distill.jobs.registry import open_registry
 from distill.jobs.run_folder import STUDENT_ONNX
 from distill.jobs.tracking import to_settings
-from distill.nightly.records import STAGES
+from distill.nightly.records import STAGES, to_the_minute
 from distill.nightly.stages import Done, Records
 from distill.registry.prune import Policy
 from distill.registry.registry import Registry, Withdrawn
@@ -113,7 +112,7 @@ def report_of(task: Task, done: Records) -> NightReport:
         number=task.night.number,
         results={stage: done[stage].result for stage in STAGES if stage in done},
         seconds={stage: done[stage].seconds for stage in STAGES if stage in done},
-        started=done["freeze"].started_at,
+        started=to_the_minute(done["freeze"].started_at),
         student_page=run.relative_to(task.night.folder).as_posix() if run.is_file() else None,
     )
 
@@ -121,7 +120,3 @@ def report_of(task: Task, done: Records) -> NightReport:
 def told_failure(task: Task, stage: str) -> None:
     """An alert that the night did not come to its end."""
     mirror(task.root, [failure_event(task.night.number, stage)], to_settings(task.conf.tracking))
-
-
-def page_of(task: Task) -> Path:
-    return task.night.folder / REPORT

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from distill.data.pairs import sets_in
 from distill.digest import sha256
 from distill.jobs.compose import config_hash
 from distill.jobs.model_file import model_file
@@ -41,7 +42,7 @@ def benchmark_files(conf: NightlyConf) -> list[Path]:
     if not folder.is_dir():
         option = "benchmarks" if conf.benchmarks else "drops"
         raise UserError(f"{folder}: no such folder; expected one that is there: {option}=DIR")
-    found = sorted(folder.glob("*.bin"), key=lambda path: (not path.name.startswith("lfw"), path.name))
+    found = sets_in(folder)
     if not found:
         raise UserError(f"{folder}: holds no *.bin; expected frozen verification sets to judge by: benchmarks=DIR")
     return found

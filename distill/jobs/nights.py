@@ -13,7 +13,7 @@ from distill.export.night_lines import NightLine, line_of
 from distill.export.nights import NightsPage, write_nights
 from distill.jobs.nights_schema import NightsConf
 from distill.nightly.history import Told, in_service, told
-from distill.nightly.records import now
+from distill.nightly.records import now, to_the_minute
 from distill.tracking.summary import print_figures
 from distill.types import UserError
 
@@ -28,7 +28,7 @@ def run(conf: NightsConf) -> int:
     lines = [_line(found, out) for found in told(root)]
     page = NightsPage(
         root=conf.root,
-        made=_readable(now()),
+        made=to_the_minute(now()),
         command=shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]]),
         nights=lines,
         champion=in_service(root),
@@ -52,7 +52,7 @@ def _line(found: Told, out: Path) -> NightLine:
         found.state,
         {stage: record.result for stage, record in found.records.items()},
         {stage: record.seconds for stage, record in found.records.items()},
-        started=_readable(found.started_at),
+        started=to_the_minute(found.started_at),
         note=found.note,
         report=None if found.report is None else _address(found.report, out),
     )
@@ -61,11 +61,6 @@ def _line(found: Told, out: Path) -> NightLine:
 def _address(report: Path, out: Path) -> str:
     """From the page's folder to the report, as an address."""
     return quote(os.path.relpath(report.resolve(), out.resolve().parent))
-
-
-def _readable(time: str) -> str:
-    """A time of a record, to the minute; UTC."""
-    return time[:16].replace("T", " ")
 
 
 def _print(page: NightsPage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from distill.data.pairs import Pairs, read_pairs
+from distill.data.pairs import Pairs, read_pairs, sets_in
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
 from distill.jobs.run_folder import write_json
@@ -54,7 +54,7 @@ def pair_files(given: Any) -> list[Path]:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(path.glob("*.bin"), key=lambda p: (not p.name.startswith("lfw"), p.name))
+    found = sets_in(path)
     if not found:
         raise UserError(f"{path}: holds no *.bin; expected verification sets")
     return found

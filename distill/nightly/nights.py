@@ -8,7 +8,7 @@ from pathlib import Path
 
 from distill.nightly.records import Damaged, Record, read_record
 
-NIGHTS, SIGNALS, REGISTRY, OUTBOX = "nights", "signals", "registry", "outbox"
+NIGHTS, SIGNALS, REGISTRY = "nights", "signals", "registry"
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,11 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
+def to_the_minute(time: str) -> str:
+    """A time of ``now`` as a page or a table shows it; UTC."""
+    return time[:16].replace("T", " ")
+
+
 def sha256_of(content: Any) -> str:
     """Hex sha256 of plain JSON: sorted keys, no spaces, so that the same content has the same hash everywhere."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
