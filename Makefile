@@ -82,7 +82,7 @@ dashboard: $(READY) ## how to see the tracked runs offline, and how to sync them
 	@$(DISTILL) dashboard $(OPTIONS)
 
 ##@ Code
-.PHONY: test test-fast test-gpu lint audit fmt wheel setup clean help
+.PHONY: test test-fast test-gpu golden lint audit fmt wheel setup clean help
 
 test: $(READY) ## all tests that need neither a GPU nor a network
 	@$(QUIETLY) $(BIN)/pytest -n 2 --dist worksteal $(ARGS)
@@ -92,6 +92,9 @@ test-fast: $(READY) ## the same without the slow ones
 
 test-gpu: $(READY) ## the tests that need a GPU
 	@$(BIN)/pytest -m gpu $(ARGS)
+
+golden: $(READY) ## write the golden files of tests/golden again: surface, files of runs, losses
+	@$(QUIETLY) PYTHONPATH=.:tests $(BIN)/python -m golden
 
 lint: $(READY) ## ruff, formatting, pyright, and who may import whom
 	@$(BIN)/ruff check

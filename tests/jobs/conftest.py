@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import simplejpeg
 
 from distill.cli import main
-from distill.data.pairs import write_pairs
-from reference.recordio import payload, write_set
+from reference.small_data import SMALL_STUDENT, write_small_root
 from reference.tiny_onnx import TinyOnnx
-
-PEOPLE, PICTURES = 6, 5
 
 SMALL_TEACHER = (
     "teacher=r50",
@@ -26,24 +21,10 @@ SMALL_TEACHER = (
 """A teacher with weights of 2 MB in place of 170."""
 
 
-def picture(person: int, number: int) -> bytes:
-    """A pattern of seven by seven patches that is the person's own, under noise that is the picture's; as JPEG."""
-    patches = np.random.default_rng(person).integers(40, 216, (7, 7, 3))
-    noise = np.random.default_rng([person, number]).integers(-30, 31, (112, 112, 3))
-    pixels = np.clip(np.kron(patches, np.ones((16, 16, 1), int)) + noise, 0, 255).astype(np.uint8)
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), 90, "RGB", "444")
-
-
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six people, five pictures each, and 24 pairs of four other people."""
-    folder = tmp_path_factory.mktemp("data")
-    images = {p * PICTURES + n: payload(picture(p, n), float(p)) for p in range(PEOPLE) for n in range(PICTURES)}
-    write_set(folder, images, classes=PEOPLE)
-    rows = [(100 + k % 4, 100 + (k % 4 if k % 2 else (k + 1) % 4), k) for k in range(24)]
-    encoded = [image for a, b, k in rows for image in (picture(a, 2 * k), picture(b, 2 * k + 1))]
-    write_pairs(folder / "lfw_small.bin", encoded, [a == b for a, b, _ in rows])
-    return folder
+    return write_small_root(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +37,8 @@ def options(root: Path, teacher: Path, tmp_path: Path) -> Callable[..., list[str
     """Overrides for a small student and a run of a few steps below ``tmp_path``; further ones win."""
 
     def make(*more: str) -> list[str]:
-        small = ["widths=[8,8,8,8]", "units=[1,1,1]", "last_channels=16"]
         return [
-            *(f"student.network.{option}" for option in small),
+            *SMALL_STUDENT,
             "teacher=onnx",
             f"teacher.weights={teacher}",
             f"data.root={root}",

@@ -25,8 +25,8 @@ from distill.losses.margin import CosFace
 from distill.losses.objective import Objective, Term
 from distill.students.vargnet import VarGNet
 from distill.types import FaceNetwork, Output, Sizes, Step, UserError
-from jobs.conftest import PEOPLE, PICTURES, picture
 from reference.recordio import payload, write_set
+from reference.small_data import PEOPLE, PICTURES, picture
 
 Options = Callable[..., list[str]]
 Refused = Callable[..., str]

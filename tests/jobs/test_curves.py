@@ -13,7 +13,7 @@ import simplejpeg
 
 from distill.cli import main
 from export.test_report import Page
-from jobs.conftest import picture
+from reference.small_data import picture
 from reference.tiny_onnx import TinyOnnx
 
 Refused = Callable[..., str]

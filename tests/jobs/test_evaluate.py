@@ -13,9 +13,9 @@ import simplejpeg
 
 from distill.cli import main
 from features.conftest import write_jpeg
-from jobs.conftest import picture
 from reference import roc
 from reference.features import image_row, video_row
+from reference.small_data import picture
 from reference.tiny_onnx import TinyOnnx
 
 Refused = Callable[..., str]

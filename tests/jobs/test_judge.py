@@ -17,7 +17,7 @@ from distill.jobs.compose import load
 from distill.jobs.judge_schema import JudgeConf
 from distill.jobs.judging import to_settings
 from distill.nightly.comparison import Settings
-from jobs.conftest import picture
+from reference.small_data import picture
 from reference.tiny_onnx import TinyOnnx
 
 EASY = ("judge.resamples=100", *(f"judge.{where}.auc=0.2" for where in ("margin", "slice_margin")), "judge.fpr=0.6")

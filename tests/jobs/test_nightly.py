@@ -14,7 +14,7 @@ from distill.cli import main
 from distill.nightly.lock import held
 from distill.nightly.records import STAGES, record_path
 from distill.registry.registry import Registry
-from jobs.conftest import picture
+from reference.small_data import picture
 
 Nightly = Callable[..., int]
 

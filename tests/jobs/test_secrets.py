@@ -17,7 +17,7 @@ from urllib.parse import quote
 import pytest
 
 from distill.cli import main
-from jobs.conftest import picture
+from reference.small_data import picture
 
 Options = Callable[..., list[str]]
 Refused = Callable[..., str]
