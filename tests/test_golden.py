@@ -1,4 +1,4 @@
-"""Surface, files and numbers are those of the golden texts; ``make golden`` writes them again, and the diff says what changed."""
+"""Surface, files and losses are those of the golden texts; ``make golden`` writes them again, for the diff to show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three runs of fixed seeds: the default objective, labels alone, and a night. Their losses and what they leave behind."""
+"""Three runs of fixed seeds: the default objective, labels alone, a night. Their losses and what they leave behind."""
 
 from __future__ import annotations
 
