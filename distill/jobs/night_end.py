@@ -53,7 +53,7 @@ def promote_stage(task: Task, champion: Version | None, done: Records) -> Done:
     registry = registry_of(task)
     version = registry.add(version_files(task.night), _facts(task, done))
     try:
-        registry.promote(version.name, {NIGHT: task.night.number, "main": _main(done)})
+        registry.promote(version.name, {NIGHT: task.night.number, "main": _main(done)}, instead_of=before)
     except Withdrawn as withdrawn:
         return _rejected(before, str(withdrawn))
     return Done({"outcome": "promoted", "version": version.name, "before": before, "reason": ""})

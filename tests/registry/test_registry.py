@@ -89,6 +89,33 @@ def test_only_what_is_there_can_serve(root: Path):
     assert pointed(root) == ("v0004", "v0003")
 
 
+@pytest.mark.parametrize("name", [MODEL, "card.md"])
+def test_a_damaged_version_is_not_put_into_service(root: Path, name: str):
+    (root / "versions/v0005" / name).write_bytes(b"x")
+    with pytest.raises(UserError, match=rf"v0005/{name}: has sha256"):
+        Registry(root).promote("v0005", {})
+    assert pointed(root) == ("v0004", "v0003")
+
+
+def test_a_version_replaces_only_the_one_that_it_was_compared_with(root: Path):
+    for before in ("v0003", None):
+        told = f"the champion is v0004 and was {before} when v0005 was compared with it; .*: start again$"
+        with pytest.raises(UserError, match=told):
+            Registry(root).promote("v0005", {}, instead_of=before)
+        assert pointed(root) == ("v0004", "v0003")
+    Registry(root).promote("v0005", {}, instead_of="v0004")
+    Registry(root).promote("v0005", {}, instead_of="v0004")  # killed after the change and started again
+    assert pointed(root) == ("v0005", "v0004")
+
+
+def test_the_first_champion_replaces_none(tmp_path: Path):
+    add(tmp_path, 1)
+    with pytest.raises(UserError, match="the champion is None and was v0007"):
+        Registry(tmp_path).promote("v0001", {}, instead_of="v0007")
+    Registry(tmp_path).promote("v0001", {}, instead_of=None)
+    assert pointed(tmp_path) == ("v0001", None)
+
+
 def test_back_to_the_previous_one_and_not_forth(root: Path):
     assert Registry(root).rollback({"why": "it fails at night"}).name == "v0003"
     assert pointed(root) == ("v0003", "v0004")
