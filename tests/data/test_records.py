@@ -37,6 +37,35 @@ def test_any_payload_comes_back(tmp_path: Path) -> None:
     assert [file.image(int(o)) for o in offsets] == images
 
 
+@pytest.mark.parametrize("lengths", [(1, 2, 3, 4), (5, 7), (6, 4, 3), (4, 8, 1)])
+def test_every_part_of_a_record_is_padded_to_whole_words(tmp_path: Path, lengths: tuple[int, ...]) -> None:
+    """Of another program, which cuts wherever the magic is: the next part, and the next record, begin at a word."""
+    head = payload(b"", 3.0)
+    parts = [head + b"\x11" * lengths[0], *(bytes([k]) * length for k, length in enumerate(lengths[1:], 2))]
+    flags = [1, *[2] * (len(parts) - 2), 3]
+    content = b""
+    for flag, part in zip(flags, parts, strict=True):
+        content += MAGIC + struct.pack("<I", (flag << 29) + len(part)) + part
+        while len(content) % 4:
+            content += b"\xff"
+    after = len(content)
+    (tmp_path / "train.rec").write_bytes(content + record(payload(b"next", 5.0)))
+    file = RecordFile(tmp_path / "train.rec")
+    assert file.payload(0) == MAGIC.join(parts)
+    assert file.image(0) == MAGIC.join(parts)[24:]
+    assert file.image(after) == b"next"
+    heads = file.heads(np.arange(2), np.array([0, after]))
+    assert (heads.whole.tolist(), heads.label.tolist()) == ([True, True], [3.0, 5.0])
+
+
+def test_a_record_may_end_with_the_file_and_its_padding_be_missing(tmp_path: Path) -> None:
+    for length in range(4):
+        whole = payload(b"x" * length, 1.0)
+        framed = MAGIC + struct.pack("<I", len(whole)) + whole
+        (tmp_path / "train.rec").write_bytes(framed)
+        assert RecordFile(tmp_path / "train.rec").image(0) == b"x" * length
+
+
 def test_a_file_goes_to_another_process_without_its_content(tmp_path: Path) -> None:
     file, _, _ = written(tmp_path, [payload(bytes(100_000), 1.0)])
     packed = pickle.dumps(file)
