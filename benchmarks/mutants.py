@@ -14,6 +14,7 @@ survives that is not said to be equivalent.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -56,7 +57,11 @@ class Mutation:
         return f"{self.module}: {' / '.join(self.old)} -> {' / '.join(self.new) or 'nothing'}"
 
     def applied(self, text: str) -> str:
-        """The module's ``text`` with the new lines, indented as the old; ValueError unless these stand there once."""
+        """The module's ``text`` with the new lines, indented as the first old one.
+
+        ValueError unless the old lines stand there once and Python can read what comes out: what breaks off at its
+        import says nothing of the tests.
+        """
         lines = text.split("\n")
         stripped = [line.strip() for line in lines]
         count = len(self.old)
@@ -65,27 +70,34 @@ class Mutation:
             raise ValueError(f"{self.name}: the old lines stand {len(places)} times in the module; expected once")
         (at,) = places
         indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
-        return "\n".join([*lines[:at], *(indent + line for line in self.new or ("pass",)), *lines[at + count :]])
+        changed = "\n".join([*lines[:at], *(indent + line for line in self.new or ("pass",)), *lines[at + count :]])
+        if changed == text:
+            raise ValueError(f"{self.name}: changes nothing")
+        try:
+            ast.parse(changed)
+        except SyntaxError as error:
+            raise ValueError(f"{self.name}: is no Python ({error.msg})") from error
+        return changed
 
 
 def read_mutations(path: Path) -> list[Mutation]:
     """The list: ``# MODULE: TESTS``, then for each mutation its ``-`` lines, its ``+`` lines and maybe a ``=`` line."""
     found: list[Mutation] = []
-    module, tests = "", ()
+    module, tests = "", tuple[str, ...]()
     for block in re.split(r"\n\s*\n", path.read_text().strip()):
-        old, new, why = [], [], ""
+        old, new, why = [], [], []
         for line in block.split("\n"):
             mark, _, rest = line.partition(" ")
             if mark == "#":
                 module, _, named = rest.partition(": ")
                 tests = tuple(named.split())
-            elif mark in "-+=" and mark:
-                {"-": old.append, "+": new.append, "=": lambda said: None}[mark](rest.strip())
-                why = rest if mark == "=" else why
+            elif mark in ("-", "+", "="):
+                lines = {"-": old, "+": new, "=": why}[mark]
+                lines += [rest.strip()] if rest.strip() else []  # a + alone: the old lines go
             else:
                 raise ValueError(f"{path}: {line!r}; expected a line that begins with #, -, + or =")
         if old:
-            found.append(Mutation(module, tests, tuple(old), tuple(new), why))
+            found.append(Mutation(module, tests, tuple(old), tuple(new), " ".join(why)))
     return found
 
 
@@ -122,11 +134,11 @@ def _planted(mutation: Mutation | None, tree: Path) -> Iterator[None]:
         path.write_text(before)
 
 
-def digest(mutation: Mutation, root: Path = ROOT) -> str:
+def digest(mutation: Mutation) -> str:
     """What a verdict is bound to: the mutation, its module, and its test files."""
     told = hashlib.sha256(json.dumps([mutation.old, mutation.new, mutation.tests]).encode())
     for name in (mutation.module, *mutation.tests):
-        told.update((root / name.partition("::")[0]).read_bytes())
+        told.update((ROOT / name.partition("::")[0]).read_bytes())
     return told.hexdigest()
 
 
