@@ -80,6 +80,12 @@ class Mutation:
         return changed
 
 
+Try = tuple[Mutation | None, tuple[str, ...]]
+"""A mutation, or none, and the tests that look at it."""
+Said = tuple[str, str]
+"""The verdict, and which test noticed."""
+
+
 def read_mutations(path: Path) -> list[Mutation]:
     """The list: ``# MODULE: TESTS``, then for each mutation its ``-`` lines, its ``+`` lines and maybe a ``=`` line."""
     found: list[Mutation] = []
@@ -101,7 +107,7 @@ def read_mutations(path: Path) -> list[Mutation]:
     return found
 
 
-def tried(mutation: Mutation | None, tests: Sequence[str], tree: Path, limit_s: float) -> tuple[str, str]:
+def tried(mutation: Mutation | None, tests: Sequence[str], tree: Path, limit_s: float) -> Said:
     """What the tests say in ``tree``, a copy where the mutation (None: nothing) is planted meanwhile, and which one."""
     with _planted(mutation, tree):
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", FAST, *tests]
@@ -156,12 +162,13 @@ def copied(root: Path, target: Path) -> Path:
 def summary(mutations: Sequence[Mutation], kept: dict[str, Any]) -> dict[str, Any]:
     """Counts and survivors, for all mutations of the list that have a verdict."""
     known = [(m, kept[m.name]) for m in mutations if m.name in kept]
-    judged = [(m, found) for m, found in known if not m.equivalent]
+    excused = {m.name: m.equivalent for m, found in known if m.equivalent and found["verdict"] == SURVIVED}
+    judged = [(m, found) for m, found in known if m.name not in excused]
     noticed = sum(found["verdict"] == NOTICED for _, found in judged)
     return {
         "listed": len(mutations),
         "tried": len(known),
-        "equivalent": {m.name: m.equivalent for m, _ in known if m.equivalent},
+        "equivalent": excused,
         "noticed": noticed,
         "share_noticed": round(noticed / len(judged), 4) if judged else None,
         "survivors": [m.name for m, found in judged if found["verdict"] == SURVIVED],
@@ -176,7 +183,8 @@ def main() -> int:
     for mutation in chosen:
         mutation.applied((ROOT / mutation.module).read_text())
     earlier = json.loads(arguments.out.read_text())["verdicts"] if arguments.out.exists() else {}
-    kept = {m.name: earlier[m.name] for m in mutations if earlier.get(m.name, {}).get("of") == digest(m)}
+    of = {m.name: digest(m) for m in mutations}
+    kept = {name: earlier[name] for name in of if earlier.get(name, {}).get("of") == of[name]}
     left = [m for m in chosen if m.name not in kept]
     print(f"{len(chosen)} mutations, {len(chosen) - len(left)} of them known", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -184,10 +192,10 @@ def main() -> int:
         for job in range(arguments.jobs):
             trees.put(copied(ROOT, Path(folder) / str(job)))
         _require_green(left, trees, arguments)
-        for mutation, (verdict, by) in _each(left, trees, arguments):
-            kept[mutation.name] = {"verdict": verdict, "by": by, "of": digest(mutation)}
-            mark = "equivalent" if mutation.equivalent else verdict
-            print(f"{mark:10} {mutation.name}" + (f"  ({by})" if by else ""), flush=True)
+        for (mutation, _), (verdict, by) in _each([(m, m.tests) for m in left], trees, arguments):
+            assert mutation is not None
+            kept[mutation.name] = {"verdict": verdict, "by": by, "of": of[mutation.name]}
+            print(f"{verdict:8}  {mutation.name}" + (f"  ({by})" if by else ""), flush=True)
             write_atomic(arguments.out, (json.dumps(summary(mutations, kept), indent=1) + "\n").encode())
     result = summary(chosen, kept)
     rows = [(name, str(result[name])) for name in ("tried", "noticed", "share_noticed")]
@@ -199,28 +207,29 @@ def main() -> int:
 
 def _require_green(left: Sequence[Mutation], trees: SimpleQueue[Path], arguments: argparse.Namespace) -> None:
     """Tests that fail without a mutation notice nothing."""
-    for tests in dict.fromkeys(m.tests for m in left):
-        tree = trees.get()
-        verdict, by = tried(None, tests, tree, arguments.limit)
-        trees.put(tree)
+    unchanged = [(None, tests) for tests in dict.fromkeys(m.tests for m in left)]
+    for (_, tests), (verdict, by) in _each(unchanged, trees, arguments):
         if verdict == NOTICED:
             sys.exit(f"{' '.join(tests)} fail in an unchanged copy ({by}); expected tests that pass")
 
 
-def _each(
-    left: Sequence[Mutation], trees: SimpleQueue[Path], arguments: argparse.Namespace
-) -> Iterator[tuple[Mutation, tuple[str, str]]]:
-    def one(mutation: Mutation) -> tuple[str, str]:
+def _each(tries: Sequence[Try], trees: SimpleQueue[Path], arguments: argparse.Namespace) -> Iterator[tuple[Try, Said]]:
+    """Every try with what its tests say, as they end; each has a copy of the tree to itself."""
+
+    def one(mutation: Mutation | None, tests: Sequence[str]) -> Said:
         tree = trees.get()
         try:
-            return tried(mutation, mutation.tests, tree, arguments.limit)
+            return tried(mutation, tests, tree, arguments.limit)
         finally:
             trees.put(tree)
 
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        jobs = {pool.submit(one, mutation): mutation for mutation in left}
+    pool = ThreadPoolExecutor(arguments.jobs)
+    try:
+        jobs = {pool.submit(one, *what): what for what in tries}
         for job in as_completed(jobs):
             yield jobs[job], job.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # who stops the run does not wait for the rest of the list
 
 
 def _arguments() -> argparse.Namespace:
