@@ -32,21 +32,22 @@ def read_text_as_text(jobs: Mapping[str, type], folder: Path) -> None:
                 header = self._get_header_dict(file.read(512))
                 file.seek(0)
                 where = _package(name, header.get("package"))
-                kinds = (jobs[where[1]],) if where[1] in jobs else tuple(dict.fromkeys(jobs.values()))
-                config = load_yaml(file, lambda place: _option(kinds, (*where[0], *place), folder))
+                own = jobs.get(name.removesuffix(".yaml"))
+                kinds = tuple(dict.fromkeys(jobs.values())) if own is None else (own,)
+                config = load_yaml(file, lambda place: _option(kinds, (*where, *place), folder))
             return ConfigResult(config=config, path=f"file://{self.path}", provider=self.provider, header=header)
 
     Plugins.instance()  # registers Hydra's own
     SourcesRegistry.instance().types["file"] = TextFiles
 
 
-def _package(name: str, header: str | None) -> tuple[tuple[str, ...], str | None]:
-    """Where the contents of a file stand in the configuration; and the job, for a file that is a job's own."""
+def _package(name: str, header: str | None) -> tuple[str, ...]:
+    """Where the contents of a file stand in the configuration."""
     *group, file = name.removesuffix(".yaml").split("/")
     if header is None:
-        return tuple(group), None if group else file
+        return tuple(group)
     words = header.replace("_global_", "").replace("_group_", ".".join(group)).replace("_name_", file)
-    return tuple(word for word in words.split(".") if word), None
+    return tuple(word for word in words.split(".") if word)
 
 
 @cache
