@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from distill.jobs.compose import JOBS, conf_dir, readable, register, typed, with_own_faces
 from distill.jobs.suggest import did_you_mean, explain
+from distill.jobs.variables import with_variables
 from distill.redact import redact_text
 from distill.types import UserError
 
@@ -86,7 +87,8 @@ def _run_job(name: str, flags: Sequence[str], overrides: Sequence[str]) -> int:
         logging.getLogger(package).setLevel(logging.INFO)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print some errors itself and exit; here they are explained
     sweep = not {"-m", "--multirun"}.isdisjoint(flags)
-    sys.argv = [f"face-distill {name}", *flags, *readable(name, overrides, sweep)]
+    known = with_variables(name, JOBS[name].conf, readable(name, overrides, sweep), os.environ, sweep)
+    sys.argv = [f"face-distill {name}", *flags, *known]
     statuses = [0]  # Hydra drops what a job returns
 
     def task(cfg: DictConfig) -> None:

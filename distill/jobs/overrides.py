@@ -85,6 +85,11 @@ def _quoted(text: str, option: TextOption) -> str:
     return QuotedString(text=escaped(home), quote=Quote.single).with_quotes()
 
 
+def quoted(text: str) -> str:
+    """A text as a value in Hydra's grammar, in which nothing is an interpolation."""
+    return QuotedString(text=literal(text), quote=Quote.single).with_quotes()
+
+
 def escaped(text: str) -> str:
     """The text as OmegaConf has to be given it: ``${`` that begins no interpolation is no fault of grammar then."""
     if "${" not in text:

@@ -240,7 +240,17 @@ class TrackingConf:
     project: str = "face-distill"
     entity: str | None = None
     group: str | None = None
+    name: str | None = None
+    """What W&B calls the run; null: the name of its folder."""
     tags: list[str] = field(default_factory=list)
+    notes: str | None = None
+    job_type: str | None = None
+    dir: str | None = path()
+    """Where W&B's own files go; null: the run folder."""
+    id: str | None = None
+    """Of a run that W&B knows already; null: made up for the run folder, and kept in it."""
+    resume: str = "allow"
+    """What W&B does where it knows the id, or does not: allow, must, never or auto."""
 
 
 @dataclass

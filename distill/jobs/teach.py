@@ -71,7 +71,7 @@ def _teach_first(conf: TeachConf, weights: str) -> None:
             first,
             teacher=replace(first.teacher, weights=weights),
             data=conf.data,
-            tracking=conf.tracking,
+            tracking=replace(conf.tracking, name=None, id=None),  # another run than this one
             run=replace(conf.run, name=None),
             seed=conf.seed,
         )
