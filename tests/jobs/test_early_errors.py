@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from distill.cli import main
 from distill.data.pairs import write_pairs
 from distill.nightly.records import record_path
 from distill.types import UserError
@@ -91,8 +94,6 @@ def test_a_template_without_any_detector_score_is_named(ijb: Path, model: Path, 
 
 
 def test_one_score_above_zero_is_enough_and_without_scores_none_is(ijb: Path, model: Path):
-    from distill.cli import main
-
     scored(ijb, lambda name, template: "0" if template == "101" else "")
     with pytest.raises(AssertionError, match="a network was run"):
         main(["ijb", f"model={model}", f"data.root={ijb}", "detector_score=false"])
@@ -180,8 +181,6 @@ def test_embed_looks_at_its_file_first(images: Path, model: Path, in_the_way: Pa
 
 @pytest.mark.parametrize("option", ["out", "work"])
 def test_score_tries_its_places_first(option: str, tmp_path: Path, in_the_way: Path, refused: Refused):
-    import numpy as np
-
     np.save(tmp_path / "f.npy", np.eye(4, dtype=np.float32))
     (tmp_path / "l.txt").write_text("a\na\nb\nb\n")
     command = ("score", f"features={tmp_path / 'f.npy'}", f"labels={tmp_path / 'l.txt'}")
@@ -236,3 +235,33 @@ def test_a_place_is_tried_by_writing(tmp_path: Path):
     assert list((tmp_path / "a/b").iterdir()) == []
     with pytest.raises(UserError, match=r"^cannot write .*/proc/x/y: "):
         require_writable(Path("/proc/x/y"))
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("seed=-1", "seed is -1; expected 0 or more"),
+        ("trainer.schedule.warmup_fraction=1", "trainer.schedule.warmup_fraction is 1.0; expected 0 or more, below 1"),
+        ("trainer.optimizer.lr=0", "trainer.optimizer.lr is 0.0; expected a positive number"),
+        ("trainer.ema_decay=1", "trainer.ema_decay is 1.0; expected 0 (off) or more, below 1"),
+        ("trainer.small_px=20", "trainer.small_px is 20; expected a multiple of 16"),
+        ("trainer.batch_size=0", "trainer.batch_size is 0; expected at least 1"),
+        ("trainer.validate_pairs=9", "trainer.validate_pairs is 9; expected at least 10"),
+    ],
+)
+def test_a_recipe_is_judged_before_the_teacher_is_tried(
+    option: str, line: str, options: Callable[..., list[str]], refused: Refused
+):
+    assert line in refused("distill", *options(option))
+
+
+def test_labels_of_one_person_teach_nothing(
+    options: Callable[..., list[str]], root: Path, tmp_path: Path, refused: Refused
+):
+    for number in range(3):
+        place = tmp_path / "set/only" / f"{number}.jpg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(picture(1, number))
+    shutil.copy(root / "lfw_small.bin", tmp_path / "set")
+    line = refused("distill", *options("data=folder", f"data.root={tmp_path / 'set'}", "objective=margin"))
+    assert line.startswith("objective term CosFace needs a labelled set of at least 2 identities; got 1")
