@@ -18,8 +18,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from distill.jobs.compose import JOBS, conf_dir, register, typed, with_own_faces
+from distill.jobs.compose import JOBS, conf_dir, readable, register, typed, with_own_faces
 from distill.jobs.suggest import did_you_mean, explain
+from distill.jobs.variables import with_variables
 from distill.redact import redact_text
 from distill.types import UserError
 
@@ -57,11 +58,11 @@ def _dispatch(name: str, arguments: Sequence[str]) -> int:
         return import_module("distill.tracking.dashboard").main(arguments)
     if name not in JOBS:
         raise UserError(f"there is no job {name!r}{did_you_mean(name, [*JOBS, DASHBOARD])}")
-    return _run_job(name, _flags_first(name, arguments))
+    return _run_job(name, *_parted(name, arguments))
 
 
-def _flags_first(name: str, arguments: Sequence[str]) -> list[str]:
-    """The same arguments with flags before overrides: Hydra's parser wants all overrides in one stretch."""
+def _parted(name: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Flags and overrides, apart: Hydra's parser wants all overrides in one stretch."""
     flags: list[str] = []
     overrides: list[str] = []
     words = iter(arguments)
@@ -75,20 +76,23 @@ def _flags_first(name: str, arguments: Sequence[str]) -> list[str]:
             flags.append(word)
         else:
             raise UserError(f"there is no flag {word!r}{did_you_mean(word, [*SWITCHES, *VALUED])}")
-    return flags + with_own_faces(name, overrides)
+    return flags, with_own_faces(name, overrides)
 
 
-def _run_job(name: str, arguments: Sequence[str]) -> int:
+def _run_job(name: str, flags: Sequence[str], overrides: Sequence[str]) -> int:
     """Let Hydra compose the configuration and run the job, or a sweep of jobs; the worst exit status of them."""
     register()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     for package in ("distill", "teachers"):
         logging.getLogger(package).setLevel(logging.INFO)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print some errors itself and exit; here they are explained
-    sys.argv = [f"face-distill {name}", *arguments]
+    sweep = not {"-m", "--multirun"}.isdisjoint(flags)
+    known = with_variables(name, JOBS[name].conf, readable(name, overrides, sweep), os.environ, sweep)
+    sys.argv = [f"face-distill {name}", *flags, *known]
     statuses = [0]  # Hydra drops what a job returns
 
     def task(cfg: DictConfig) -> None:
+        sys.argv = [f"face-distill {name}", *flags, *overrides]  # as results show the command
         statuses.append(_status(name, cfg))
 
     try:

@@ -167,6 +167,29 @@ def _read_points(folder: IjbFolder, names: Sequence[str]) -> NDArray[np.float64]
     return np.array(numbers, np.float64).reshape(-1, 11)
 
 
+def require_scores(faces: LooseFaces) -> None:
+    """``UserError`` for a detector's score below 0, and for a template none of whose images has one above 0.
+
+    An image counts times its score, so that such a template would have no direction.
+    """
+    path = faces.folder.meta(POINTS)
+    if (faces.score < 0).any():
+        row = int(np.argmax(faces.score < 0))
+        raise UserError(
+            f"{path}: gives {faces.names[row]} the detector's score {faces.score[row]:g}; expected 0 or more, or "
+            "detector_score=false, which counts all images alike"
+        )
+    templates, rows = np.unique(faces.template, return_inverse=True)
+    empty = np.bincount(rows, weights=faces.score) <= 0
+    if empty.any():
+        first = int(np.argmax(empty[rows]))
+        raise UserError(
+            f"{path}: gives every image of template {faces.template[first]} ({faces.names[first]} is one) the "
+            f"detector's score 0, as of {int(empty.sum()):,} of {len(templates):,} templates; expected an image with "
+            "a score above 0 in each, or detector_score=false, which counts all images alike"
+        )
+
+
 def read_template_pairs(
     folder: IjbFolder, templates: Ints, progress: Callable[[int], None] | None = None
 ) -> TemplatePairs:

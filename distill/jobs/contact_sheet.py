@@ -14,6 +14,7 @@ from distill.data.synth.streams import Key, Split
 from distill.jobs.side_schema import ContactSheetConf
 from distill.types import UserError
 from distill.waiting import waiting
+from distill.writable import require_writable
 
 MAX_FACES = 2000
 _GAP_PX = 4
@@ -22,6 +23,7 @@ _GAP_PX = 4
 def run(conf: ContactSheetConf) -> int:
     """Write the PNG: the first people of the training split, as the data set would show them."""
     _check(conf)
+    require_writable(Path(conf.out), "out=FILE")
     with waiting("drawing faces", conf.people * conf.pictures, "faces") as progress:
         rows = []
         for person in range(conf.people):

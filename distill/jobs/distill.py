@@ -21,7 +21,7 @@ from distill.jobs.faces import augmentation, labelled_faces, shown_rows, verific
 from distill.jobs.onnx_student import rehearse
 from distill.jobs.open_teacher import try_out
 from distill.jobs.quality import fill, require_trained
-from distill.jobs.recipe import build_objective, length, machine_for, seed_everything, sizes_of
+from distill.jobs.recipe import build_objective, length, machine_for, recipe, seed_everything, sizes_of
 from distill.jobs.run_folder import NOT_COMPARED, STUDENT_WEIGHTS, RunFolder, open_run
 from distill.jobs.schema import DistillConf, TeacherConf
 from distill.jobs.supervision import Showing, Supervision, require_teacher, supervise
@@ -84,6 +84,7 @@ def train(
     take_centres(objective, conf.student, student, shown.labelled, conf.seed)
     run_length = length(conf.trainer, opened.images, conf.seed)
     machine = machine_for(conf.trainer, run_length)
+    recipe(conf.trainer, run_length, machine)  # refused now, and not when the teacher has looked at every image
     data = _faces(conf, opened, supervision)
     training = Training(folder, conf.trainer, run_length, machine, data, sinks)
     tried = _try_out(supervision, conf.teacher, opened.pairs[0])

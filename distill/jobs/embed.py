@@ -17,6 +17,7 @@ from distill.jobs.scoring_schema import EmbedConf
 from distill.tracking.summary import print_facts
 from distill.types import UserError
 from distill.waiting import waiting
+from distill.writable import require_writable
 from teachers.onnx_network import OnnxNetwork
 
 SOFTWARE = ("onnxruntime", "simplejpeg", "opencv-python-headless")
@@ -32,7 +33,7 @@ def run(conf: EmbedConf) -> int:
     network = makers.network
     path = Path(conf.list)
     faces = open_list(path, Path(conf.root) if conf.root else path.parent, kind, conf.links)
-    out = Path(conf.out)
+    out = require_writable(Path(conf.out), "out=FILE")
     write_features(makers, faces, rule, conf.batch_size, out, conf.fresh)
     print_facts(
         "features",

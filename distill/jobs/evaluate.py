@@ -20,6 +20,7 @@ from distill.jobs.check import check, describe
 from distill.jobs.command import command_line
 from distill.jobs.embed import Makers, frame_quality, open_list, write_features
 from distill.jobs.model_file import model_file, model_sha256
+from distill.jobs.requirements import require_at_least, require_engine
 from distill.jobs.run_folder import write_json
 from distill.jobs.schema import ProtocolConf
 from distill.jobs.scoring_schema import EvaluateConf, LabelledListConf
@@ -30,6 +31,7 @@ from distill.protocol.placing import notes, table
 from distill.protocol.verdict import Verdict
 from distill.tracking.summary import print_evaluation
 from distill.types import UNLABELLED, UserError
+from distill.writable import require_writable
 from teachers.onnx_network import OnnxNetwork
 
 FILE, PAGE, FEATURES = "evaluation.json", "evaluation.md", "features.bin"
@@ -43,12 +45,16 @@ def run(conf: EvaluateConf) -> int:
     out = Path(conf.out) if conf.out else model.parent / f"evaluation-{protocol.name}"
     board = [Published(**asdict(entry)) for entry in protocol.published]
     rule = row_rule(protocol, conf.consensus)
+    require_at_least(conf, batch_size=1, bootstrap=1, seed=0)
+    settings = _settings(conf)
     network = OnnxNetwork(model)
+    require_engine(settings.engine, network.embedding_dim)
     makers = Makers(network, frame_quality(conf.frame_quality, rule))
     faces, people = _labelled(conf.data, rule)
+    require_writable(out / FILE)
     verdict = check(model, protocol, out)
     write_features(makers, faces, rule, conf.batch_size, out / FEATURES, conf.fresh)
-    scores = _score(conf, out, people)
+    scores = _score(conf, settings, out, people)
     facts = _facts(conf, network, faces, rule)
     _deliver(out, conf, verdict, scores, board, facts)
     shutil.rmtree(out / PAIRS, ignore_errors=True)
@@ -75,16 +81,22 @@ def _labelled(conf: LabelledListConf, rule: RowRule) -> tuple[FaceList, NDArray[
     return faces, people
 
 
-def _score(conf: EvaluateConf, out: Path, people: NDArray[np.int64]) -> AllPairs:
-    """All pairs, at the protocol's FPR and at every decade."""
-    if conf.fresh:
-        shutil.rmtree(out / PAIRS, ignore_errors=True)
+def _settings(conf: EvaluateConf) -> Settings:
+    """At the protocol's FPR and at every decade."""
     target = conf.protocol.far_target
-    settings = Settings(
+    if not 0 < target < 1:
+        raise UserError(f"protocol.far_target is {target:g}; expected a number between 0 and 1")
+    return Settings(
         fprs=None if target in FPRS else (*FPRS, target),
         bootstrap=Bootstrap(conf.bootstrap, seed=conf.seed),
         engine=Engine(max_memory_bytes=conf.max_memory_bytes, device=conf.device),
     )
+
+
+def _score(conf: EvaluateConf, settings: Settings, out: Path, people: NDArray[np.int64]) -> AllPairs:
+    """All pairs."""
+    if conf.fresh:
+        shutil.rmtree(out / PAIRS, ignore_errors=True)
     faces = Faces(open_features(out / FEATURES, len(people)), people, str(out / FEATURES))
     return score_all_pairs(faces, settings=settings, work=out / PAIRS)
 

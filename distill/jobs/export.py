@@ -15,6 +15,7 @@ from distill.jobs.schema import DistillConf
 from distill.jobs.side_schema import ExportJobConf
 from distill.tracking.summary import print_check
 from distill.types import UserError
+from distill.writable import require_writable
 
 PARITY = "parity.json"
 
@@ -27,7 +28,7 @@ def run(conf: ExportJobConf) -> int:
     trained = read_config(folder / CONFIG, DistillConf)
     student = trained_student(RunFolder(folder), trained.student)
     out = Path(conf.out) if conf.out else folder
-    path = out / STUDENT_ONNX
+    path = require_writable(out / STUDENT_ONNX)
     images = parity_images(verification_pairs(trained.data)[0], conf.export.parity_images)
     found = export_student(student, path, folder.resolve().name, conf.export, images)
     export_frame_quality(student, out, folder.resolve().name, conf.export, images)

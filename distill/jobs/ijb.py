@@ -19,11 +19,13 @@ from distill.data.ijb import (
     read_enrolment,
     read_faces,
     read_template_pairs,
+    require_scores,
 )
 from distill.digest import sha256
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
 from distill.jobs.pooling import Pooling, pool_images
+from distill.jobs.requirements import require_at_least, require_both_kinds
 from distill.jobs.run_folder import write_json
 from distill.jobs.scoring_schema import IjbConf, IjbTask
 from distill.metrics.bootstrap import Bootstrap
@@ -32,6 +34,7 @@ from distill.metrics.templates import Floats, pair_scores, template_features, ve
 from distill.tracking.summary import print_figures
 from distill.types import UserError
 from distill.waiting import waiting
+from distill.writable import require_writable
 from teachers.onnx_network import OnnxNetwork
 
 COLUMNS = ("exact", "published rule", "interval")
@@ -47,12 +50,15 @@ class Found:
 
 def run(conf: IjbConf) -> int:
     """Print the figures and write them beside the model or into ``out``; all text files are read before any image."""
-    _check(conf)
+    require_at_least(conf, batch_size=1, bootstrap=1, seed=0)
     folder, model = find_ijb(Path(conf.data.root)), model_file(conf.model)
     network, faces = OnnxNetwork(model), read_faces(folder)
+    if conf.detector_score:
+        require_scores(faces)
     templates = np.unique(faces.template)
     protocol = _galleries(folder, templates) if conf.task is IjbTask.identify else _pairs(folder, templates)
     out = Path(conf.out) if conf.out else model.parent
+    result = require_writable(out / f"{folder.name}_{conf.task.value}.json")
     how = Pooling(conf.flip, conf.detector_score, conf.batch_size)
     source = describe(network.preprocessing, network.preprocessing_source)
     key = _key(sha256(model), source, str(how), faces.fingerprint())
@@ -63,7 +69,7 @@ def run(conf: IjbConf) -> int:
     print(f"features: {how}\npreprocessing: {source}")
     about = {"model": str(model), "set": folder.name, "images": len(faces), "templates": len(templates)}
     about |= {"features": str(how), "preprocessing": source}
-    write_json(out / f"{folder.name}_{conf.task.value}.json", {**about, **found.json})
+    write_json(result, {**about, **found.json})
     return 0
 
 
@@ -125,6 +131,7 @@ def _pairs(folder: IjbFolder, templates: Ints) -> Verifying:
     path = folder.meta("template_pair_label.txt")
     with waiting(f"reading {path.name}", path.stat().st_size, "bytes") as progress:
         pairs = read_template_pairs(folder, templates, progress)
+    require_both_kinds(path, int(pairs.same.sum()), int((~pairs.same).sum()))
     return Verifying(folder.name, pairs, _subjects(folder, templates))
 
 
@@ -133,7 +140,14 @@ def _galleries(folder: IjbFolder, templates: Ints) -> Identifying:
     if not paths:
         raise UserError(f"{folder.meta('1N_gallery_*.csv')}: no such files; expected the galleries, G1 and G2 say")
     galleries = {name: read_enrolment(path, templates) for name, path in paths.items()}
-    return Identifying(folder.name, galleries, read_enrolment(folder.probes(), templates))
+    probes = read_enrolment(folder.probes(), templates)
+    for name, gallery in galleries.items():
+        if not np.isin(probes.subject, gallery.subject).any():
+            raise UserError(
+                f"{folder.probes()}: shows none of the {len(np.unique(gallery.subject)):,} people of "
+                f"{paths[name].name}; expected probes of people who are enrolled there"
+            )
+    return Identifying(folder.name, galleries, probes)
 
 
 def _subjects(folder: IjbFolder, templates: Ints) -> Ints | None:
@@ -150,9 +164,3 @@ def _subjects(folder: IjbFolder, templates: Ints) -> Ints | None:
 
 def _key(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _check(conf: IjbConf) -> None:
-    for name in ("batch_size", "bootstrap"):
-        if getattr(conf, name) < 1:
-            raise UserError(f"{name} is {getattr(conf, name)}; expected 1 or more")

@@ -143,6 +143,8 @@ def sizes_of(student: FaceNetwork, teacher: Widths | None, classes: int) -> Size
 
 def seed_everything(seed: int) -> None:
     """Every random state that weights are drawn from; the data has seeds of its own."""
+    if seed < 0:
+        raise UserError(f"seed is {seed}; expected 0 or more")
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

@@ -9,20 +9,25 @@ from numpy.typing import NDArray
 
 from distill.features.face_list import read_people
 from distill.features.feature_file import open_features
+from distill.jobs.requirements import require_at_least, require_engine
 from distill.jobs.run_folder import write_json
 from distill.jobs.scoring_schema import ScoreConf
 from distill.metrics.allpairs import AllPairs, Engine, Faces, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
 from distill.tracking.summary import print_facts, print_figures
 from distill.types import UserError
+from distill.writable import require_writable
 
 COLUMNS = ("FPR", "TPR", "interval", "threshold", "impostor pairs accepted")
 
 
 def run(conf: ScoreConf) -> int:
     """Score one set, or gallery and probes; print the points and write them as JSON."""
-    sides = _sides(conf)
-    scores = score_all_pairs(*sides, settings=_settings(conf), work=None if conf.work is None else Path(conf.work))
+    require_at_least(conf, bootstrap=0, seed=0)
+    sides, settings = _sides(conf), _settings(conf)
+    require_engine(settings.engine, sides[0].features.shape[1])
+    require_writable(Path(conf.out), "out=FILE")
+    scores = score_all_pairs(*sides, settings=settings, work=None if conf.work is None else Path(conf.work))
     write_json(Path(conf.out), {"features": [side.name for side in sides], "scores": scores.to_json()})
     print_facts("pairs", _facts(scores))
     print_figures(COLUMNS, scores.rows_of_table())

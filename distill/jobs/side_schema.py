@@ -13,7 +13,8 @@ from distill.jobs.schema import (
     TeacherConf,
     TrackingConf,
     TrainerConf,
-    needed,
+    needed_path,
+    path,
 )
 
 
@@ -27,7 +28,7 @@ class SignalsConf:
     """0: each image and its mirror image; K: that many augmented views of each image, drawn with ``seed``."""
     maps: list[str] = field(default_factory=list)
     """Maps of the teacher whose spatial attention is stored, e.g. [stage3, stage4]."""
-    out: str | None = None
+    out: str | None = path()
     """Folder; null: below ``signals``, named by teacher, data and a hash."""
     batch_images: int = 32
     workers: int | None = None
@@ -38,7 +39,7 @@ class SignalsConf:
 class TeachConf:
     """``make teacher``: train a Large-protocol network with a margin loss alone and write its card."""
 
-    init: str | None = None
+    init: str | None = path()
     """Weights of the same network or of a shallower one, to begin with."""
     init_teacher: str | None = None
     """The teacher whose weights ``init`` are; where they are missing it is taught first."""
@@ -55,8 +56,8 @@ class TeachConf:
 class ExportJobConf:
     """``make export``: write the ONNX file of a run again, with its parity test and its verdict."""
 
-    run: str = needed("a run folder, e.g. run=runs/latest")
-    out: str | None = None
+    run: str = needed_path("a run folder, e.g. run=runs/latest")
+    out: str | None = path()
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
     export: ExportConf = field(default_factory=ExportConf)
 
@@ -65,9 +66,9 @@ class ExportJobConf:
 class CheckConf:
     """``make check model=FILE``: judge an ONNX file by a protocol's limits."""
 
-    model: str = needed("an ONNX file, e.g. model=student.onnx")
+    model: str = needed_path("an ONNX file, e.g. model=student.onnx")
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
-    out: str | None = None
+    out: str | None = path()
 
 
 @dataclass
@@ -79,4 +80,4 @@ class ContactSheetConf:
     seed: int = 1
     side_px: int = 168
     """Side of one face; the data set has 112."""
-    out: str = "faces.png"
+    out: str = path("faces.png")

@@ -28,6 +28,7 @@ from distill.signals.manifest import Manifest
 from distill.signals.store import Store
 from distill.tracking.summary import print_facts
 from distill.types import UserError
+from distill.writable import require_writable
 from teachers.card import write_card
 
 
@@ -61,8 +62,10 @@ def _open(conf: SignalsConf) -> Opened:
     teacher = open_teacher(conf.teacher, labelled.fingerprint())
     if teacher is None:
         raise UserError("teacher=none has nothing to store; expected a teacher with weights")
+    opened = Opened(with_transfer(labelled, conf.data), pairs, Storing(conf, teacher, views))
+    require_writable((Path(conf.out) if conf.out else ROOT / "new") / CARD)
     try_out(teacher, conf.teacher, pairs[0])
-    return Opened(with_transfer(labelled, conf.data), pairs, Storing(conf, teacher, views))
+    return opened
 
 
 def _name(conf: SignalsConf, manifest: Manifest) -> str:

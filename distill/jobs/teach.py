@@ -30,6 +30,7 @@ from distill.tracking.summary import print_verification
 from distill.tracking.wandb_run import WandbRun
 from distill.types import FaceNetwork, UserError
 from distill.verification import EvalEmbedder, score
+from distill.writable import require_writable
 from teachers.card import Card, Cost, Score, shipped_card, write_card
 from teachers.growth import grow_into
 from teachers.iresnet import IResNet
@@ -70,7 +71,7 @@ def _teach_first(conf: TeachConf, weights: str) -> None:
             first,
             teacher=replace(first.teacher, weights=weights),
             data=conf.data,
-            tracking=conf.tracking,
+            tracking=replace(conf.tracking, name=None, id=None),  # another run than this one
             run=replace(conf.run, name=None),
             seed=conf.seed,
         )
@@ -134,13 +135,7 @@ def _place(conf: TeachConf) -> Path:
     weights = Path(conf.teacher.weights)
     if weights.suffix != ".safetensors":
         raise UserError(f"teacher.weights is {weights}; expected a name ending in .safetensors to write to")
-    try:
-        weights.parent.mkdir(parents=True, exist_ok=True)  # known before hours of teaching that it can be
-    except OSError as error:
-        raise UserError(
-            f"cannot write {weights}: {error.strerror}; teacher.weights=FILE names another place"
-        ) from error
-    return weights
+    return require_writable(weights, "teacher.weights=FILE")
 
 
 def _card(

@@ -8,6 +8,7 @@ from typing import Any
 from distill.data.pairs import Pairs, read_pairs, sets_in
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
+from distill.jobs.requirements import require_at_least, require_folds
 from distill.jobs.run_folder import write_json
 from distill.jobs.scoring_schema import VerifyConf
 from distill.metrics.bootstrap import Bootstrap
@@ -16,6 +17,7 @@ from distill.metrics.verification import Verification, verify
 from distill.tracking.summary import print_figures, print_verification
 from distill.types import UserError
 from distill.waiting import waiting
+from distill.writable import require_writable
 from teachers.onnx_network import OnnxNetwork
 
 FILE = "verify.json"
@@ -24,18 +26,21 @@ COLUMNS = ("verification", "accuracy", "interval", "TPR at FPR 0.001", "pairs")
 
 def run(conf: VerifyConf) -> int:
     """Print the table and write ``verify.json`` beside the model or into ``out``."""
+    require_at_least(conf, batch_size=1, bootstrap=1, seed=0)
     model, paths = model_file(conf.model), pair_files(conf.pairs)
     network = OnnxNetwork(model)
     source = describe(network.preprocessing, network.preprocessing_source)
     about = {"model": str(model), "preprocessing": source}
-    out = (Path(conf.out) if conf.out else model.parent) / FILE
+    out = require_writable((Path(conf.out) if conf.out else model.parent) / FILE)
     if len(paths) == 1:
-        found = _score(network, read_pairs(paths[0]), conf)
+        pairs = read_pairs(paths[0])
+        require_folds(paths[0], len(pairs), conf.folds)
+        found = _score(network, pairs, conf)
         print_verification(found.rows(), source)
         write_json(out, {**about, "set": paths[0].stem, **found.to_json()})
         return 0
     for path in paths:  # a broken set is refused before the first one costs minutes
-        _require_folds(path, len(read_pairs(path)), conf.folds)
+        require_folds(path, len(read_pairs(path)), conf.folds)
     each = [(path.stem, _score(network, read_pairs(path), conf)) for path in paths]
     print_figures(COLUMNS, [_row(name, found) for name, found in each])
     print(f"preprocessing: {source}")
@@ -58,11 +63,6 @@ def _files(path: Path) -> list[Path]:
     if not found:
         raise UserError(f"{path}: holds no *.bin; expected verification sets")
     return found
-
-
-def _require_folds(path: Path, pairs: int, folds: int) -> None:
-    if not 2 <= folds <= pairs:
-        raise UserError(f"{path}: {pairs} pairs for {folds} folds; expected 2 folds or more and a pair for each")
 
 
 def _score(network: OnnxNetwork, pairs: Pairs, conf: VerifyConf) -> Verification:

@@ -22,6 +22,7 @@ from distill.redact import is_secret
 from distill.tracking.panels import STEP, summary_of
 from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_start import Shield, end_service, start
+from distill.types import UserError
 
 if TYPE_CHECKING:
     import wandb
@@ -108,19 +109,20 @@ class WandbRun:
     def _open(self, mode: Literal["offline", "online"]) -> str | None:
         """Start the W&B run in that mode; returns why it failed, or None."""
         with Shield() as shield:
-            folder = writable(self.folder / "wandb").parent
+            place = writable(Path(self._settings.dir or self.folder).resolve() / "wandb")
             name = self._settings.name or self.folder.name
             run = start(
                 mode,
                 self._settings,
-                id=run_id(self.folder),
+                id=run_id(self.folder, self._settings.id),
                 name=name,
-                dir=folder,
+                dir=place.parent,
                 group=self._settings.group,
+                job_type=self._settings.job_type,
                 config=dict(self._config),
             )
             self._run = run
-            _log.info("W&B: %s run %s in %s", mode, run.id, run.url or os.path.relpath(self.folder / "wandb"))
+            _log.info("W&B: %s run %s in %s", mode, run.id, run.url or os.path.relpath(place))
         return shield.failure
 
     def _tell(self, action: Callable[[wandb.Run], object]) -> None:
@@ -150,14 +152,16 @@ def _masked(value: Any) -> Any:
     return _USER_IN_URL.sub("://***@", value) if isinstance(value, str) else value
 
 
-def run_id(folder: Path) -> str:
-    """The W&B id of the run folder, made up the first time."""
+def run_id(folder: Path, wanted: str | None = None) -> str:
+    """The W&B id of the run folder, ``wanted`` or made up the first time. UserError for another one than it has."""
     path = folder / ID_FILE
     known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    if known and wanted not in (None, known):
+        raise UserError(f"tracking.id is {wanted} and {path} says {known}; expected the same, or another run folder")
     if known:
         return known
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+    partial.write_text((wanted or secrets.token_hex(4)) + "\n", encoding="utf-8")
     os.replace(partial, path)
     return run_id(folder)
 

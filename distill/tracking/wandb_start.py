@@ -5,11 +5,14 @@ from __future__ import annotations
 import netrc
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
+
+from distill.tracking.wandb_variables import DISABLED, MODE, OPTIONS
 
 if TYPE_CHECKING:
     import wandb
@@ -25,20 +28,32 @@ def start(mode: Literal["offline", "online"], settings: WandbSettings, **run: An
     import wandb
 
     _no_usage_reports()
-    # Given to the process first, because what W&B says and sends before the run exists obeys only these.
-    process = wandb.setup(settings=wandb.Settings(silent=True, mode=mode))
-    if mode == "online" and not logged_in(process.settings.base_url, os.environ):
-        raise ConnectionError("not logged in; `wandb login` or WANDB_API_KEY")
-    return wandb.init(
-        resume="allow",
-        reinit="create_new",  # leaves the process's global run alone: Hydra multirun
-        mode=mode,
-        project=settings.project,
-        entity=settings.entity,
-        tags=settings.tags,
-        settings=_quiet(settings),
-        **run,
-    )
+    with _unset((MODE, DISABLED, *OPTIONS)):  # settings have their say, and what a service passes over does not count
+        # Given to the process first, because what W&B says and sends before the run exists obeys only these.
+        process = wandb.setup(settings=wandb.Settings(silent=True, mode=mode))
+        if mode == "online" and not logged_in(process.settings.base_url, os.environ):
+            raise ConnectionError("not logged in; `wandb login` or WANDB_API_KEY")
+        return wandb.init(
+            resume=cast(Any, settings.resume),
+            reinit="create_new",  # leaves the process's global run alone: Hydra multirun
+            mode=mode,
+            project=settings.project,
+            entity=settings.entity,
+            tags=settings.tags,
+            notes=settings.notes,
+            settings=_quiet(settings),
+            **run,
+        )
+
+
+@contextmanager
+def _unset(names: Iterable[str]) -> Iterator[None]:
+    """Without these variables for a moment."""
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(before)
 
 
 def _quiet(settings: WandbSettings) -> wandb.Settings:

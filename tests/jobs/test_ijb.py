@@ -178,7 +178,7 @@ def test_mistakes_are_one_line_before_anything_is_embedded(root: Path, refused: 
     assert refused(*job(root)) == f"{pairs}, line 2: names template 9; expected one that has an image"
     assert not (root.parent / "ijbc_templates.npz").exists()
     (root.parent / "ijbc_templates.npz").write_bytes(b"else")
-    pairs.write_text("101 10 1\n")
+    pairs.write_text("101 10 1\n101 20 0\n")
     assert refused(*job(root)).endswith("ijbc_templates.npz: holds no sums of templates; expected our own file: "
                                         "remove it to begin again")  # fmt: skip
 
