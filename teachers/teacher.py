@@ -87,8 +87,9 @@ def load_teacher(
     known = own or _shipped(name, weights)
     classifier = None
     if network is None:
-        network = OnnxNetwork(weights, preprocessing)
-        if card is None and network.preprocessing_source == "metadata":
+        named = own.preprocessing if own is not None and card is not None else None
+        network = OnnxNetwork(weights, preprocessing or named)
+        if network.preprocessing_source == "metadata" or (own is None and network.takes_pixels):
             preprocessing = network.preprocessing
     else:
         content = read_weights(weights)
