@@ -67,17 +67,23 @@ def _read_checkpoint(path: Path) -> Weights:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's advice to those who call it
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:  # torch would go by the ending of a path
+                content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(_refusal(path, str(error))) from error
     except _UNREADABLE as error:
-        raise UserError(f"{path} is not a PyTorch checkpoint, or is cut short; download or copy it again") from error
+        told = foreign(path, _EXPECTED, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING)
+        raise UserError(told or f"{path} is not a PyTorch checkpoint, or is cut short; copy it again") from error
     return Weights(path, _tensors(content, path))
 
 
 def _refusal(path: Path, reason: str) -> str:
     """What torch's reader objected to: a named object, whose making could run anything, or just rubbish."""
-    if found := re.search(r"GLOBAL (\S+)", reason):
+    found = re.search(r"GLOBAL (\S+)", reason)
+    pairs = found is None or found[1].startswith("numpy")  # as verification sets name
+    if pairs and (told := foreign(path, _EXPECTED, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING)):
+        return told
+    if found:
         return f"{path} was refused: loading it would run {found[1]}; save network.state_dict() and nothing else"
     return f"{path} is not a PyTorch checkpoint of plain tensors; expected a saved network.state_dict()"
 

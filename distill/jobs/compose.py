@@ -18,6 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import distill
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.jobs.build import check_targets
 from distill.jobs.judge_schema import JudgeJobConf
 from distill.jobs.nightly_schema import NightlyConf
@@ -149,6 +151,7 @@ def read_config(path: Path, conf: type[Conf]) -> Conf:
 
     Raises UserError for a file that is missing, is no YAML or does not fit.
     """
+    refuse_foreign(path, "a configuration in YAML", *TEXTS, EMPTY)
     try:
         return typed(cast(DictConfig, OmegaConf.merge(OmegaConf.structured(conf), OmegaConf.load(path))))
     except OSError as error:
