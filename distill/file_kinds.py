@@ -23,7 +23,7 @@ _WEIGHTS = "its place is teacher.weights=FILE with the network's own teacher=NAM
 _EXPORT = "export the network to ONNX, with tf2onnx for one"
 
 EMPTY = Kind("empty", "download or copy it again")
-ZEROS = Kind("all zeros", "its download never came to an end: download or copy it again")
+ZEROS = Kind("all zeros", "it was never written to its end: download or copy it again")
 TEXT = Kind("a text")
 JSON = Kind("a JSON text")
 PICKLE = Kind("a Python pickle, as verification sets (.bin) are", "a verification set's place is pairs=FILE.bin")

@@ -111,13 +111,13 @@ def _kind(head: bytes, size: int, source: Path | bytes) -> Kind | None:
         return _text_kind(head.removeprefix(b"\xef\xbb\xbf").lstrip(), size, source)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
         return _zip_kind(head, source)
-    for place, signature, kind in SIGNATURES:
-        if head.startswith(signature, place):
-            return kind
-    return _header_kind(head, size)
+    # First what begins with a number of its own, which may look like any signature.
+    counted = FEATURES if _is_feature_header(head) else _safetensors_kind(head)
+    signed = (kind for place, signature, kind in SIGNATURES if head.startswith(signature, place))
+    return counted or next(signed, None) or _header_kind(head)
 
 
-def _header_kind(head: bytes, size: int) -> Kind | None:
+def _header_kind(head: bytes) -> Kind | None:
     """Formats without a signature, by what their headers must hold."""
     if not head.strip(b"\0"):
         return ZEROS
@@ -125,17 +125,17 @@ def _header_kind(head: bytes, size: int) -> Kind | None:
         return PICTURES["BMP"]
     if re.match(rb"\x80[\x01-\x05]", head) or _OLD_PICKLE.match(head):  # protocols 2 to 5, and 0 and 1
         return PICKLE
-    if len(head) > 16 and _is_feature_header(head):
-        return FEATURES
-    return _safetensors_kind(head, size) or _protobuf_kind(head)
+    return _protobuf_kind(head)
 
 
 def _is_feature_header(head: bytes) -> bool:
+    if len(head) < 16:
+        return False
     rows, cols, stride, kind = struct.unpack_from("=4i", head)
     return rows > 0 and cols > 0 and stride == 4 * cols and kind == 5
 
 
-def _safetensors_kind(head: bytes, size: int) -> Kind | None:
+def _safetensors_kind(head: bytes) -> Kind | None:
     if len(head) < 10 or head[8:9] != b"{":
         return None
     length = struct.unpack_from("<Q", head)[0]
@@ -162,7 +162,7 @@ def _is_text(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:
+        if len(head) < _HEAD_BYTES or error.start < len(head) - 3:
             return False
     return not _BINARY.search(head)
 

@@ -27,6 +27,7 @@ from distill.data.recordio import RecordIOSet
 from distill.features.face_list import read_lines, read_people
 from distill.features.feature_file import header, open_features
 from distill.features.video import read_crop, read_video
+from distill.file_kinds import FEATURES, SAFETENSORS
 from distill.foreign import foreign, kind_of
 from distill.jobs.centres_file import read_learned
 from distill.jobs.compose import read_config
@@ -288,6 +289,17 @@ def test_a_list_may_begin_like_another_format(tmp_path: Path, text: str) -> None
     path = tmp_path / "list.txt"
     path.write_text(text, encoding="utf-8")
     assert len(read_lines(path, "image")) == text.count("\n")
+
+
+@pytest.mark.parametrize("begin", [b"\x1f\x8b", b"\x80\x02", b"BM", b"\xff\xfe", b"\x08\x07:", b"PK"])
+def test_a_count_of_rows_or_bytes_may_look_like_a_signature(tmp_path: Path, begin: bytes) -> None:
+    rows = int.from_bytes(begin.ljust(4, b"\0"), "little")
+    (tmp_path / "a.bin").write_bytes(header(rows, 3) + bytes(24))
+    assert kind_of(tmp_path / "a.bin") == FEATURES
+    length = int.from_bytes(begin.ljust(4, b"\0"), "little")
+    names = b'{"__metadata__":{"a":"b"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (tmp_path / "a.pth").write_bytes(length.to_bytes(8, "little") + names.ljust(4096))
+    assert kind_of(tmp_path / "a.pth") == SAFETENSORS
 
 
 def test_what_nothing_is_known_of_is_left_to_its_reader(tmp_path: Path) -> None:

@@ -115,7 +115,13 @@ def opened(path: Path, caplog: pytest.LogCaptureFixture) -> Opened:
     [("b", -1, None), ("b", 1, 1), (1, 1, 1), (1, -1, 1), ("b", 4, 4), (4, 4, 4), (3, -1, 3), (5, 1, 1), (1, 16, 16)],
 )
 def test_every_batch_layout_and_dtype_gives_its_embeddings(
-    tmp_path: Path, images: torch.Tensor, dtype: TensorProto.DataType, layout: str, declared: int | str, flat: int, batch: int | None
+    tmp_path: Path,
+    images: torch.Tensor,
+    dtype: TensorProto.DataType,
+    layout: str,
+    declared: int | str,
+    flat: int,
+    batch: int | None,
 ) -> None:
     if len(layout) == 3 and flat > 1:
         pytest.skip("one image without a batch cannot be several")
