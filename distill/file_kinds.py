@@ -32,7 +32,7 @@ CHECKPOINT = Kind("a PyTorch checkpoint", _WEIGHTS)
 LIGHTNING = Kind("a Lightning checkpoint", "a run's network lies in its student.safetensors and its student.onnx")
 TORCHSCRIPT = Kind(
     "a TorchScript program",
-    "torch.save(torch.jit.load({name!r}).state_dict(), 'weights.pth') writes its weights; ONNX has to be exported from "
+    "torch.save(torch.jit.load({path!r}).state_dict(), 'weights.pth') writes its weights; ONNX has to be exported from "
     "the network that it was made of",
 )
 EXPORTED = Kind("an exported program of PyTorch (.pt2)", _STATE)

@@ -67,7 +67,7 @@ def foreign(path: Path, expected: str, *own: Kind) -> str | None:
     kind = kind_of(path)
     if kind is None or kind in own:
         return None
-    names = {"path": shlex.quote(str(path)), "folder": shlex.quote(str(path.parent)), "name": _Name(path.name)}
+    names = {"path": _Name(path), "folder": _Name(path.parent), "name": _Name(path.name)}
     advice = kind.advice.format(**names)
     return f"{path} is not {expected}, but {kind.words}" + (f": {advice}" if advice else "")
 
@@ -79,7 +79,7 @@ def refuse_foreign(path: Path, expected: str, *own: Kind) -> None:
 
 
 class _Name(str):
-    """A file's name for an advice: quoted for a shell by default, for Python by ``!r``."""
+    """A name for an advice: quoted for a shell by default, for Python by ``!r``."""
 
     __slots__ = ()
 

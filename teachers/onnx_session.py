@@ -82,7 +82,7 @@ def open_session(path: Path) -> Session:
     try:
         return Session(ort.InferenceSession(str(path), _options(), providers=["CPUExecutionProvider"]))
     except ort_errors.InvalidProtobuf as error:
-        raise UserError(f"{path} is not an ONNX file, or is cut short; export or copy it again") from error
+        raise UserError(f"{path} is not an ONNX file, or is cut short") from error
     except _REFUSALS as error:
         if opened := open_undeclared(path):  # its shapes contradict each other, its graph may be right
             return opened

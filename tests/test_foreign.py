@@ -262,6 +262,14 @@ def test_weights_are_read_whatever_their_file_is_called(kind: str, name: str, pl
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_the_advice_on_torchscript_makes_weights_that_are_read(place, tmp_path: Path) -> None:
+    told = str(foreign(place("torchscript", "x.pt"), "weights"))
+    (command,) = re.findall(r"but a TorchScript program: (torch\.save\(.*?\.pth'\))", told)
+    exec(command.replace("'weights.pth'", repr(str(tmp_path / "weights.pth"))), {"torch": torch})
+    load_into(TinyNetwork(), read_weights(tmp_path / "weights.pth"))
+
+
 @pytest.mark.parametrize(("kind", "name"), [("features", "a.npy"), ("features", "a.bin")])
 def test_features_are_read_whatever_their_file_is_called(kind: str, name: str, place) -> None:
     assert open_rows(place(kind, name)).shape == (2, 3)
