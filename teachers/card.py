@@ -14,6 +14,8 @@ from typing import Any, TypeVar, get_type_hints
 import yaml
 
 from distill.digest import sha256
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.types import Preprocessing, UserError
 
 
@@ -58,8 +60,9 @@ class Card:
 
 def read_card(path: Path) -> Card:
     """Read a card strictly: an unknown key, a missing one or a wrong type is a UserError."""
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"card {path} does not exist")
+    refuse_foreign(path, "a card in YAML", *TEXTS, EMPTY)
     return _parse(_text(path), str(path))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import simplejpeg
 
 from distill.data.faceset import DamagedImage, FaceSet, spread
+from distill.foreign import kind_of
 from distill.types import CROP_PX, UserError
 
 _JPEG = b"\xff\xd8\xff"
@@ -30,7 +31,9 @@ def decode_any(encoded: bytes) -> np.ndarray:
         except ValueError as error:
             raise DamagedImage(f"not a whole JPEG ({error})") from error
     if not encoded.startswith(_PNG):
-        raise DamagedImage(f"neither JPEG nor PNG ({len(encoded)} bytes, beginning {encoded[:4].hex() or 'nowhere'})")
+        kind = kind_of(encoded)
+        what = kind.words if kind else f"{len(encoded)} bytes, beginning {encoded[:4].hex() or 'nowhere'}"
+        raise DamagedImage(f"neither JPEG nor PNG ({what})")
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if _PNG_END in encoded else None
     if image is None:
         raise DamagedImage("not a whole PNG")

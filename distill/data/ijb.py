@@ -31,6 +31,8 @@ from distill.data.decode import decode_any
 from distill.data.faceset import DamagedImage
 from distill.data.inside import Inside
 from distill.data.text_table import Line, columns_of, lines_of, parsed
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.types import UserError
 
 FACES, POINTS, PAIRS = "face_tid_mid.txt", "name_5pts_score.txt", "template_pair_label.txt"
@@ -198,6 +200,7 @@ def read_template_pairs(
     ``progress`` is called with the number of bytes that every stretch of lines had.
     """
     path, blocks, first = folder.meta(PAIRS), [], 1
+    refuse_foreign(path, f"a text of lines {_PAIR}", *TEXTS, EMPTY)
     with path.open(encoding="utf-8", errors="surrogateescape") as file:
         while lines := list(islice(file, _LINES)):
             blocks.append(_read_block(path, first, lines, templates))

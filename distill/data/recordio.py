@@ -16,6 +16,8 @@ import numpy as np
 from distill.data.decode import check_crops
 from distill.data.faceset import bytes_digest, spread
 from distill.data.records import Heads, RecordFile, read_index
+from distill.file_kinds import RECORDS, TEXT
+from distill.foreign import refuse_foreign
 from distill.types import CROP_PX, UNLABELLED, UserError
 
 FILES = ("train.rec", "train.idx", "property")
@@ -91,6 +93,7 @@ def _check_root(root: Path) -> None:
             raise UserError(f"{root}: has no file {name}; expected {', '.join(FILES)} (InsightFace's RecordIO layout)")
         if not (root / name).stat().st_size:
             raise UserError(f"{root / name}: is empty; copy it again")
+        refuse_foreign(root / name, f"the {name} of a RecordIO folder", RECORDS if name == FILES[0] else TEXT)
 
 
 def _read_property(path: Path) -> tuple[int, int | None]:

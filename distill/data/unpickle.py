@@ -14,6 +14,8 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from distill.file_kinds import PICKLE, TEXT
+from distill.foreign import foreign, refuse_foreign
 from distill.types import UserError
 
 _BYTE_KINDS = {"u1": "u1", "B": "u1", "b1": "b1", "?": "b1"}
@@ -150,6 +152,7 @@ def unpickle(path: Path) -> object:
     content = path.read_bytes()
     if not content:
         raise UserError(f"{path}: is empty; expected a verification set; copy it again")
+    refuse_foreign(path, "a verification set (.bin)", PICKLE, TEXT)
     try:
         return _Reader(io.BytesIO(content), encoding="bytes").load()
     except Refused as refused:
@@ -157,7 +160,8 @@ def unpickle(path: Path) -> object:
             f"{path}: asks to run {refused}: refused; a verification set needs only bytes, booleans and uint8 arrays"
         ) from refused
     except _BROKEN as error:
-        raise UserError(f"{path}: is no whole verification set ({_one_line(error)}); copy it again") from error
+        told = foreign(path, "a verification set (.bin)", PICKLE)
+        raise UserError(told or f"{path}: is no whole verification set ({_one_line(error)}); copy it again") from error
     except (MemoryError, OverflowError) as error:
         raise UserError(f"{path}: claims sizes that do not fit ({_one_line(error)}): damaged or hostile") from error
 

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.data.inside import Inside
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.types import UNLABELLED, UserError
 
 Kind = Literal["image", "video"]
@@ -40,6 +42,7 @@ class Lines:
             self._text = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}; expected a text file with {what} on each line") from error
+        refuse_foreign(path, f"a text file with {what} on each line", *TEXTS, EMPTY)
         self.sha256 = hashlib.sha256(self._text).hexdigest()
         self._text = self._text.removeprefix(_BOM).rstrip()
         if not self._text:

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.file_kinds import EMPTY, FEATURES
+from distill.foreign import foreign
 from distill.types import UserError
 
 HEADER_BYTES = 16
@@ -91,6 +93,8 @@ def _read_header(path: Path) -> tuple[int, int]:
             first = file.read(HEADER_BYTES)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected a feature file") from None
+    if told := foreign(path, "a feature file", FEATURES, EMPTY):
+        raise UserError(told)
     if len(first) < HEADER_BYTES:
         raise UserError(f"{path}: has {len(first)} bytes; expected a header of {HEADER_BYTES} and rows of float32")
     rows, cols, stride, kind = struct.unpack(_HEADER, first)

@@ -13,6 +13,8 @@ import numpy as np
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
 from distill.features.face_list import is_frame
+from distill.file_kinds import VIDEO
+from distill.foreign import kind_of
 from distill.types import CROP_PX
 
 _log = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
     capture = _open(path)
     try:
         if not capture.isOpened():
+            if (kind := kind_of(path)) not in (None, VIDEO):
+                raise DamagedImage(f"is {kind.words}; expected a video file")
             raise DamagedImage("cannot be decoded by OpenCV; expected a whole video file")
         announced, met = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0
         while (frame := _next_frame(capture)) is not None:

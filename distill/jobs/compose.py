@@ -19,6 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import distill
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.jobs.build import check_targets
 from distill.jobs.judge_schema import JudgeJobConf
 from distill.jobs.nightly_schema import NightlyConf
@@ -173,6 +175,7 @@ def read_config(path: Path, conf: type[Conf]) -> Conf:
 
     Raises UserError for a file that is missing, is no YAML or does not fit.
     """
+    refuse_foreign(path, "a configuration in YAML", *TEXTS, EMPTY)
     try:
         with path.open(encoding="utf-8") as file:
             stored = load_yaml(file, lambda place: text_option(conf, ".".join(place)))

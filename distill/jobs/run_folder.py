@@ -14,6 +14,8 @@ from typing import IO, Any
 import yaml
 
 from distill.atomic import write_atomic
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.jobs.compose import config_yaml
 from distill.types import UserError
 
@@ -133,4 +135,5 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        refuse_foreign(path, "JSON that this project wrote", *TEXTS, EMPTY)
         raise UserError(f"{path} cannot be read: {error}; expected JSON that this project wrote") from error

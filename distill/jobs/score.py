@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from distill.features.face_list import read_people
 from distill.features.feature_file import open_features
+from distill.file_kinds import FEATURES, NUMPY
+from distill.foreign import kind_of, refuse_foreign
 from distill.jobs.requirements import require_at_least, require_engine
 from distill.jobs.run_folder import write_json
 from distill.jobs.scoring_schema import ScoreConf
@@ -50,12 +52,15 @@ def _sides(conf: ScoreConf) -> list[Faces]:
 
 def open_rows(path: Path) -> NDArray[np.float32]:
     """Features [n d], mapped: a feature file of the challenge, or float32 in NumPy's own format (``.npy``)."""
-    if path.suffix != ".npy":
+    kind = kind_of(path)
+    if kind == FEATURES or (kind != NUMPY and path.suffix != ".npy"):
         return open_features(path)
+    refuse_foreign(path, "a NumPy array (.npy)", NUMPY)
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); expected float32 [n d] as np.save writes it") from error
+        why = "no such file" if isinstance(error, FileNotFoundError) else "is cut short or holds objects"
+        raise UserError(f"{path}: {why}; expected float32 [n d] as np.save writes it") from error
     if rows.ndim != 2 or rows.dtype != np.float32:
         raise UserError(f"{path}: holds {rows.dtype} {list(rows.shape)}; expected float32 [n d]")
     return rows

@@ -23,6 +23,8 @@ from distill.data.faceset import FaceSet
 from distill.data.module import FacesModule
 from distill.data.pairs import Pairs
 from distill.data.views import Views
+from distill.file_kinds import CHECKPOINT, CUT_CHECKPOINT, EMPTY, LIGHTNING
+from distill.foreign import refuse_foreign
 from distill.jobs.recipe import STUDENT_INPUT, Length, recipe
 from distill.jobs.run_folder import SERIES, RunFolder
 from distill.jobs.schema import TrainerConf
@@ -149,6 +151,7 @@ def _read(checkpoint: Path) -> dict[str, Any] | None:
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        refuse_foreign(checkpoint, "the last checkpoint of this run", LIGHTNING, CHECKPOINT, CUT_CHECKPOINT, EMPTY)
         raise UserError(_unusable(checkpoint, "is damaged or no checkpoint")) from error
     if not isinstance(content, dict) or not {"global_step", "state_dict"} <= content.keys():
         raise UserError(_unusable(checkpoint, "is no checkpoint of a run"))

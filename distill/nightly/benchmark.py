@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from distill.data.pairs import Pairs, read_pairs
 from distill.data.text_table import Line
 from distill.digest import sha256
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.metrics.paired import Persons
 from distill.metrics.roc import Bools
 from distill.metrics.sharpness import sharpness, thirds
@@ -102,6 +104,7 @@ def _quality(pairs: Pairs) -> NDArray[np.str_]:
 
 def _lines(path: Path) -> Iterator[Line]:
     """The file's lines as words; the last one may lack its end."""
+    refuse_foreign(path, "a text, fields separated by tabs", *TEXTS, EMPTY)
     whole = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     for number, raw in enumerate(whole.removesuffix(b"\n").split(b"\n") if whole else [], 1):
         try:

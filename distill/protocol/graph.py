@@ -14,6 +14,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, shape_inference
 
+from distill.file_kinds import EMPTY, ONNX
+from distill.foreign import foreign
 from distill.types import UserError
 
 Shape = tuple[int, ...]
@@ -28,6 +30,8 @@ class Uncountable(Exception):
 
 def read_model(path: Path) -> ModelProto:
     """Parse an ONNX file without the values of its weights; ``UserError`` if it is not one, is empty or cut off."""
+    if told := foreign(path, "an ONNX file", ONNX, EMPTY):
+        raise UserError(told)
     try:
         model = ModelProto.FromString(path.read_bytes())
     except OSError as error:

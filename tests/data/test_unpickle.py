@@ -123,7 +123,7 @@ RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
     ("content", "reason"),
     [
         (b"", "is empty"),
-        (b"\xff\xd8\xff not a pickle", "is no whole verification set"),
+        (b"\xff\xd8\xff not a pickle", "but a JPEG picture"),
         (b"\x80\x63.", "is no whole verification set"),
         (pickle.dumps([b"x" * 1000] * 3)[:-400], "is no whole verification set"),
         (b"\x80\x04\x95", "is no whole verification set"),

@@ -194,7 +194,7 @@ def test_a_damaged_frame_is_named(videos, make: Make, tmp_path: Path):
 
 def test_a_damaged_video_file_is_named(tmp_path: Path, make: Make):
     (tmp_path / "a.mp4").write_bytes(b"none")
-    with pytest.raises(UserError, match=rf"list\.txt, line 1: {tmp_path / 'a.mp4'}: cannot be decoded by OpenCV"):
+    with pytest.raises(UserError, match=rf"list\.txt, line 1: {tmp_path / 'a.mp4'}: is a text; expected a video"):
         make(listed(tmp_path, ["a.mp4"], "video"), VIDEO)
 
 

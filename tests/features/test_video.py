@@ -40,7 +40,7 @@ def test_frames_of_another_size(tmp_path: Path):
 def test_what_is_no_video(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]):
     path = tmp_path / "a.avi"
     path.write_bytes(content)
-    with pytest.raises(DamagedImage, match="cannot be decoded by OpenCV; expected a whole video file"):
+    with pytest.raises(DamagedImage, match=r"is (empty|a text); expected a video file"):
         list(read_video(path))
     assert capfd.readouterr().err == ""
 
@@ -54,7 +54,7 @@ def test_every_container_that_lists_may_name_is_read(tmp_path: Path, written: st
 def test_a_playlist_under_the_name_of_a_video_opens_no_other_file(tmp_path: Path):
     write_video(tmp_path / "other.avi", [face(1)])
     (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile 'other.avi'\n")
-    with pytest.raises(DamagedImage, match="cannot be decoded by OpenCV; expected a whole video file"):
+    with pytest.raises(DamagedImage, match=r"is (empty|a text); expected a video file"):
         list(read_video(tmp_path / "a.mp4"))
 
 

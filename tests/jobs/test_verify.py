@@ -7,7 +7,9 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from distill.cli import main
 from distill.data.pairs import read_pairs, write_pairs
@@ -48,6 +50,29 @@ def test_scores_are_those_of_a_loop_over_single_images(pairs: Path, tmp_path: Pa
     printed = capsys.readouterr().out
     assert f"{written['accuracy_mean']:.2%}" in printed
     assert "preprocessing: default: RGB, mean 127.5, std 128" in printed
+
+
+def test_an_open_batch_that_is_none_is_run_image_by_image(pairs: Path, tmp_path: Path, caplog):
+    scores = {}
+    for declared in (1, "None"):
+        model = TinyOnnx(batch=declared).write(tmp_path / f"{declared}.onnx")
+        proto = onnx.load(model)
+        flatten = next(node for node in proto.graph.node if node.op_type == "Flatten")  # as a trace of one image has it
+        flatten.CopyFrom(helper.make_node("Reshape", ["map", "one_row"], ["embedding"]))
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([1, 6]), "one_row"))
+        onnx.save(proto, model)
+        assert main(["verify", f"model={model}", f"pairs={pairs}", f"out={tmp_path / str(declared)}", QUICK]) == 0
+        scores[declared] = found(tmp_path / str(declared) / "verify.json")
+    assert scores[1].pop("model") != scores["None"].pop("model")
+    assert scores[1] == scores["None"]
+    told = [record.getMessage() for record in caplog.records if "found by trying" in record.getMessage()]
+    assert told == [f"{tmp_path / 'None.onnx'}: found by trying: it declares an open batch and is run image by image"]
+
+
+def test_every_door_opens_networks_in_the_way_that_is_found_by_trying(repository: Path):
+    files = [path for folder in ("distill", "teachers") for path in (repository / folder).rglob("*.py")]
+    doors = {path.name for path in files if "InferenceSession(" in path.read_text(encoding="utf-8")}
+    assert doors == {"onnx_session.py", "parity.py"}, "parity runs the student that was just exported, as it declares"
 
 
 def test_fixed_batch_1_gives_the_same_scores_in_another_place(pairs: Path, tmp_path: Path):
@@ -164,7 +189,7 @@ def test_sets_that_are_none_are_refused_before_any_is_scored(pairs: Path, tmp_pa
     )
     broken = tmp_path / "broken.bin"
     broken.write_bytes(b"no pickle")
-    assert refused(*run, f"pairs=[{pairs},{broken}]").startswith(f"{broken}: ")
+    assert refused(*run, f"pairs=[{pairs},{broken}]").startswith(f"{broken} is not a verification set")
     assert not (tmp_path / "verify.json").exists()
 
 
