@@ -20,7 +20,7 @@ import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright: ignore[reportAttributeAccessIssue]
 from torch import Tensor
 
-from distill.digest import sha256
+from distill.network_file import network_sha256
 from distill.types import CROP_PX, FaceNetwork, Output, Preprocessing, UserError
 from teachers.card import card_beside, check_hash, parse_preprocessing, read_card
 
@@ -76,7 +76,7 @@ def find_preprocessing(path: Path, metadata: dict[str, str]) -> tuple[Preprocess
     own = beside.name != "card.yaml" or card.name in (path.name, path.stem)
     if own:
         check_hash(card, path)
-    return (card.preprocessing, "card") if own or card.sha256 == sha256(path) else (Preprocessing(), "default")
+    return (card.preprocessing, "card") if own or card.sha256 == network_sha256(path) else (Preprocessing(), "default")
 
 
 class OnnxNetwork(FaceNetwork):

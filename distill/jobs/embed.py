@@ -6,14 +6,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from distill.contents import contents_sha256
+from distill.data.decode import RULE
 from distill.features.embed import FaceRows
 from distill.features.face_list import FaceList, Kind, find_faces, read_lines
 from distill.features.feature_file import file_bytes, verify_features
 from distill.features.rule import LENGTHS, NETWORK, RowRule
+from distill.features.video import files_of
 from distill.features.writer import FeatureWriter
 from distill.jobs.check import describe
-from distill.jobs.model_file import model_file, model_sha256
+from distill.jobs.model_file import model_file
 from distill.jobs.scoring_schema import EmbedConf
+from distill.network_file import network_sha256
 from distill.tracking.summary import print_facts
 from distill.types import UserError
 from distill.waiting import waiting
@@ -101,14 +105,16 @@ def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
     network, quality = makers
     return {
         "list_sha256": rows.faces.lines.sha256,
+        "images_sha256": contents_sha256(lambda: files_of(rows.faces), rows.faces.lines.path.name),
+        "decoding_rule": RULE,
         "root": str(rows.faces.root.resolve()),
-        "model_sha256": model_sha256(network.path),
+        "model_sha256": network_sha256(network.path),
         "preprocessing": describe(network.preprocessing, network.preprocessing_source),
         "kind": rows.rule.kind,
         "flip": rows.rule.flip,
         "fusion": rows.rule.fusion,
         "consensus": rows.rule.consensus,
-        "frame_quality_sha256": None if quality is None else model_sha256(quality.path),
+        "frame_quality_sha256": None if quality is None else network_sha256(quality.path),
         "batch_size": rows.batch_size,
         **{package: version(package) for package in SOFTWARE},
     }
