@@ -1,4 +1,4 @@
-"""Many files as one digest: every byte and the order count, names and places do not; what is unchanged is not reread."""
+"""Many files as one digest: every byte and the order count, names and places do not; the unchanged is not reread."""
 
 from __future__ import annotations
 
