@@ -46,7 +46,7 @@ def run(conf: EmbedConf) -> int:
             ("columns", str(network.embedding_dim)),
             ("bytes", f"{file_bytes(len(faces), network.embedding_dim):,}"),
             ("a row is", rule.words),
-            ("preprocessing", describe(network.preprocessing, network.preprocessing_source)),
+            ("preprocessing", _expects(network)),
         ],
     )
     return 0
@@ -109,12 +109,17 @@ def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
         "decoding_rule": RULE,
         "root": str(rows.faces.root.resolve()),
         "model_sha256": network_sha256(network.path),
-        "preprocessing": describe(network.preprocessing, network.preprocessing_source),
+        "preprocessing": _expects(network),
         "kind": rows.rule.kind,
         "flip": rows.rule.flip,
         "fusion": rows.rule.fusion,
         "consensus": rows.rule.consensus,
         "frame_quality_sha256": None if quality is None else network_sha256(quality.path),
+        "frame_quality_preprocessing": None if quality is None else _expects(quality),
         "batch_size": rows.batch_size,
         **{package: version(package) for package in SOFTWARE},
     }
+
+
+def _expects(network: OnnxNetwork) -> str:
+    return describe(network.preprocessing, network.preprocessing_source)

@@ -6,6 +6,7 @@ The table of what is kept, and of what each is bound to, is in docs/design.md.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,14 +19,13 @@ import pytest
 import torch
 import yaml
 
-from distill.cli import main
 from distill.data import folder as folder_sets
 from distill.data import ijb as ijb_sets
 from distill.data import recordio
 from distill.data.folder import ImageFolderSet
 from distill.data.pairs import write_pairs
 from distill.data.recordio import RecordIOSet
-from distill.jobs import distill, embed, ijb, night_task, pooling, signals, stored, supervision, teach
+from distill.jobs import distill, embed, ijb, judge, night_task, pooling, signals, stored, supervision, teach, verify
 from distill.jobs.compose import load
 from distill.jobs.distill import identity
 from distill.jobs.drop_signals import DropSignals
@@ -152,7 +152,8 @@ def assert_made_anew(
     for what, change in changes.items():
         assert make() == known[-1], what
         change(place, patch)
-        assert (made := make()) not in known, what
+        made = make()
+        assert made not in known, what
         known.append(made)
 
 
@@ -364,22 +365,23 @@ def test_a_run_is_finished_for_these_inputs_alone(place: Path, monkeypatch: pyte
     assert capsys.readouterr().out.count("this run is finished") == len(OF_A_RUN)
 
 
-@pytest.mark.parametrize(
-    ("what", "name"),
-    [("weights beside the graph", "teacher"), ("a picture of the same size", "data"), ("the pairs", "data.pairs")],
-)
-def test_a_run_that_was_named_refuses_other_inputs(
-    what: str, name: str, place: Path, monkeypatch: pytest.MonkeyPatch, refused
-):
+def test_a_run_that_was_named_refuses_other_inputs(place: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(distill, "train", lambda conf, opened, folder, sinks: (0, 0))
     monkeypatch.setattr(distill, "deliver", lambda delivery, network: 0)
-    command = ["distill", *run_options(place), "run.name=mine"]
-    assert main(command) == main(command) == 0
-    OF_A_RUN[what](place, monkeypatch)
-    told = refused(*command)
-    assert told.startswith(f"{place / 'runs/mine'} is a run with other contents of {name}: ")
-    assert told.endswith("expected the same in a run of this name: put that back, or give another run.name")
-    assert main([*command[:-1], "run.name=another"]) == 0
+    conf = load("distill", run_options(place))
+
+    def run(name: str) -> int:
+        return distill.run(dataclasses.replace(conf, run=dataclasses.replace(conf.run, name=name)))
+
+    kinds = {"teacher": OF_THE_TEACHER, "data": OF_THE_FACES, "data.pairs": OF_THE_PAIRS}
+    for name, changes in kinds.items():
+        assert run(name) == run(name) == 0
+        next(iter(changes.values()))(place, monkeypatch)
+        with pytest.raises(
+            UserError, match=rf"/{name} is a run with other contents of {name}: .*give another run.name"
+        ):
+            run(name)
+        assert run(f"another-{name}") == 0
 
 
 def test_the_name_of_a_run_does_not_change_with_names_of_files_beside(place: Path):
@@ -540,10 +542,36 @@ def test_features_are_of_this_network_and_these_images(place: Path, monkeypatch:
         assert embed.run(fresh) == embed.run(conf) == 0, what
 
 
-def test_features_of_videos_are_of_every_frame(place: Path, refused):
+def test_features_of_videos_are_of_every_frame_and_of_the_network_that_weighs_them(place: Path):
     (place / "list.txt").write_text("p0\np1\np2\n")
-    paths = [f"list={place / 'list.txt'}", f"root={place / 'faces'}", f"out={place / 'features.bin'}"]
-    command = ["embed", f"model={place / 'teacher/network.onnx'}", *paths, "kind=video"]
-    assert main(command) == main(command) == 0
-    replace(place / "faces/p2/1.jpg", padded(77, 0))
-    assert "has features with images_sha256" in refused(*command)
+    network(place / "quality", width=1)
+    options = [f"model={place / 'teacher/network.onnx'}", f"list={place / 'list.txt'}", f"root={place / 'faces'}"]
+    weighed = ["kind=video", "fusion=network", f"frame_quality={place / 'quality/network.onnx'}"]
+    conf = load("embed", [*options, *weighed, f"out={place / 'features.bin'}"])
+    for key, change in (
+        ("images_sha256", lambda: replace(place / "faces/p2/1.jpg", padded(77, 0))),
+        ("frame_quality_sha256", lambda: other_weights(place / "quality")),
+        ("frame_quality_preprocessing", lambda: put_card(place / "quality")),
+    ):
+        assert embed.run(dataclasses.replace(conf, fresh=True)) == embed.run(conf) == 0
+        change()
+        with pytest.raises(UserError, match=f"has features with {key} "):
+            embed.run(conf)
+
+
+# results
+
+
+def test_every_result_names_the_network_by_its_contents(place: Path):
+    ijb_layout.small().write(place / "IJBC")
+    model, pairs, out = place / "teacher/network.onnx", f"pairs={place / 'pairs.bin'}", f"out={place / 'out'}"
+    judged = [f"challenger={model}", f"champion={network(place / 'old', width=5)}", f"judge.anchor={model}"]
+    assert verify.run(load("verify", [f"model={model}", pairs, out, "bootstrap=2"])) == 0
+    assert ijb.run(load("ijb", [f"model={model}", f"data.root={place / 'IJBC'}", out, "bootstrap=2"])) == 0
+    judge.run(load("judge", [*judged, pairs, out, "judge.resamples=100"]))
+    known, old = network_sha256(model), network_sha256(place / "old/network.onnx")
+    said = {
+        name: json.loads((place / "out" / f"{name}.json").read_text()) for name in ("verify", "ijbc_verify", "judge")
+    }
+    assert said["verify"]["model_sha256"] == said["ijbc_verify"]["model_sha256"] == known
+    assert [said["judge"][f"{who}_sha256"] for who in ("challenger", "champion", "anchor")] == [known, old, known]
