@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from distill.digest import sha256
+from distill.network_file import network_sha256
 from distill.types import FaceNetwork, Output, Preprocessing, UserError
 from teachers.card import card_beside, check_hash, parse_preprocessing, read_card
 from teachers.onnx_probe import FREE_BATCH, find_way
@@ -69,7 +69,7 @@ def find_preprocessing(
     own = beside.name != "card.yaml" or card.name in (path.name, path.stem)
     if own:
         check_hash(card, path)
-    return (card.preprocessing, "card") if own or card.sha256 == sha256(path) else (default, "default")
+    return (card.preprocessing, "card") if own or card.sha256 == network_sha256(path) else (default, "default")
 
 
 class OnnxNetwork(FaceNetwork):

@@ -16,6 +16,9 @@ from distill.data.faceset import DamagedImage, FaceSet, spread
 from distill.foreign import kind_of
 from distill.types import CROP_PX, UserError
 
+RULE = 1
+"""Which pixels a file means; raised with every change of that, so that what was made by another rule is made anew."""
+
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.data.decode import check_crops
-from distill.data.faceset import DamagedImage, bytes_digest, spread
+from distill.contents import contents_sha256
+from distill.data.decode import RULE, check_crops
+from distill.data.faceset import DamagedImage, bytes_digest
 from distill.data.inside import Inside
 from distill.types import CROP_PX, UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 """Of files that are images, in lower case."""
-_HASHED_IMAGES = 64
 
 
 class ImageFolderSet:
@@ -39,6 +39,7 @@ class ImageFolderSet:
         self._people = [person for person, _ in people]
         self._files = np.array([os.fsencode(name) for _, files in people for name, _ in files])
         self._sizes = np.array([size for _, files in people for _, size in files], np.int64)
+        self._fingerprint: str | None = None
         check_crops(self)
 
     def __len__(self) -> int:
@@ -63,13 +64,14 @@ class ImageFolderSet:
         return bytes_digest(encoded)
 
     def fingerprint(self) -> str:
-        """Sha256 of names, sizes and labels, and of 64 images spread over the set."""
-        digest = hashlib.sha256("\n".join(self._people).encode(errors="surrogateescape"))
-        for array in (self._files, self._sizes, self.labels):
-            digest.update(array.tobytes())
-        for index in spread(_HASHED_IMAGES, len(self)):
-            digest.update(self.read(index))
-        return digest.hexdigest()
+        """Hex sha256 of names, labels and the contents of all images, and of the rule by which they are decoded."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256("\n".join([f"rule {RULE}", *self._people]).encode(errors="surrogateescape"))
+            for array in (self._files, self._sizes, self.labels):
+                digest.update(array.tobytes())
+            digest.update(contents_sha256(lambda: map(self._path, range(len(self))), str(self._root)).encode())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
 
 
 def _folders(root: Path) -> list[str]:

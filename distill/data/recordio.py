@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.data.decode import check_crops
-from distill.data.faceset import bytes_digest, spread
+from distill.contents import contents_sha256
+from distill.data.decode import RULE, check_crops
+from distill.data.faceset import bytes_digest
 from distill.data.records import Heads, RecordFile, read_index
 from distill.file_kinds import RECORDS, TEXT
 from distill.foreign import refuse_foreign
@@ -22,7 +23,6 @@ from distill.types import CROP_PX, UNLABELLED, UserError
 
 FILES = ("train.rec", "train.idx", "property")
 _EXACT_IN_FLOAT32 = 1 << 24
-_HASHED_IMAGES = 64
 
 
 class RecordIOSet:
@@ -46,6 +46,7 @@ class RecordIOSet:
                 "correct the second line or copy the folder again"
             )
         self.labels = self._whole_labels(np.where(heads.whole, heads.label, UNLABELLED)[rows], heads.whole[rows])
+        self._fingerprint: str | None = None
         check_crops(self)
 
     def __len__(self) -> int:
@@ -61,16 +62,14 @@ class RecordIOSet:
         return bytes_digest(encoded)
 
     def fingerprint(self) -> str:
-        """Sha256 of classes, keys, offsets, labels, the file's size and 64 images spread over it.
-
-        Hashing every byte of 30 GB would take a minute and find only an edit that keeps the length of each record.
-        """
-        digest = hashlib.sha256(f"recordio {self.classes} {self._records.size}".encode())
-        for array in (self.keys, self._offsets, self.labels):
-            digest.update(array.tobytes())
-        for index in spread(_HASHED_IMAGES, len(self)):
-            digest.update(self._records.payload(int(self._offsets[index])))
-        return digest.hexdigest()
+        """Hex sha256 of classes, keys, offsets, labels, all bytes of the file, and the rule of decoding."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256(f"recordio {self.classes} rule {RULE}".encode())
+            for array in (self.keys, self._offsets, self.labels):
+                digest.update(array.tobytes())
+            digest.update(contents_sha256(lambda: [self._records.path], str(self._root)).encode())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
 
     def _whole_labels(self, stored: np.ndarray, whole: np.ndarray) -> np.ndarray:
         """The float32 labels [n] as int64, each checked to be the number of a class where its record is whole."""

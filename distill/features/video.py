@@ -12,7 +12,7 @@ import numpy as np
 
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
-from distill.features.face_list import is_frame
+from distill.features.face_list import FaceList, is_frame
 from distill.file_kinds import VIDEO
 from distill.foreign import kind_of
 from distill.types import CROP_PX
@@ -26,6 +26,12 @@ os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "format_whitelist;avi,mov,matroska
 def frame_files(folder: Path) -> list[Path]:
     """The frames of a folder by name, so that their sum is rounded alike every time."""
     return sorted(folder / name for name in os.listdir(folder) if is_frame(name))
+
+
+def files_of(faces: FaceList) -> Iterator[Path]:
+    """Every file that the rows of a list are made of, in order."""
+    for path in map(faces.path, range(len(faces))):
+        yield from frame_files(path) if path.is_dir() else [path]
 
 
 def read_crop(path: Path) -> np.ndarray:

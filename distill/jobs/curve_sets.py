@@ -39,6 +39,7 @@ class Evaluation:
 
     path: Path
     model: Path
+    model_sha256: str
     list: Path
     list_sha256: str
     labels: Path
@@ -95,7 +96,8 @@ def read_evaluation(path: Path) -> Evaluation:
     try:
         made = content["made_from"]
         model, faces, labels = (Path(made[key]) for key in ("model", "list", "labels"))
-        return Evaluation(path, model, faces, str(made["list sha256"]), labels, AllPairs.from_json(content["scores"]))
+        known = str(made["model sha256"]), str(made["list sha256"])
+        return Evaluation(path, model, known[0], faces, known[1], labels, AllPairs.from_json(content["scores"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: holds no evaluation ({error!r}); expected what `make evaluate` writes") from error
 
@@ -118,6 +120,8 @@ def _evaluated(evaluation: Evaluation, name: str, conf: CurvesConf) -> ModelCurv
 def _faces_of(evaluation: Evaluation) -> tuple[FaceList, NDArray[np.int64]]:
     """The list as it was evaluated, and its people; the journal of the features knows where the faces lie."""
     journal: Mapping[str, Any] = read_json(journal_path(evaluation.features))
+    if journal.get("model_sha256") != evaluation.model_sha256:
+        raise UserError(f"{evaluation.features}: is of another network than {evaluation.path}; evaluate again")
     kind: Kind = "video" if journal.get("kind") == "video" else "image"
     faces = FaceList(read_lines(evaluation.list, kind), Path(str(journal.get("root"))), kind)
     if faces.lines.sha256 != evaluation.list_sha256:

@@ -6,14 +6,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from distill.contents import contents_sha256
+from distill.data.decode import RULE
 from distill.features.embed import FaceRows
 from distill.features.face_list import FaceList, Kind, find_faces, read_lines
 from distill.features.feature_file import file_bytes, verify_features
 from distill.features.rule import LENGTHS, NETWORK, RowRule
+from distill.features.video import files_of
 from distill.features.writer import FeatureWriter
 from distill.jobs.check import describe
-from distill.jobs.model_file import model_file, model_sha256
+from distill.jobs.model_file import model_file
 from distill.jobs.scoring_schema import EmbedConf
+from distill.network_file import network_sha256
 from distill.tracking.summary import print_facts
 from distill.types import UserError
 from distill.waiting import waiting
@@ -43,7 +47,7 @@ def run(conf: EmbedConf) -> int:
             ("columns", str(network.embedding_dim)),
             ("bytes", f"{file_bytes(len(faces), network.embedding_dim):,}"),
             ("a row is", rule.words),
-            ("preprocessing", describe(network.preprocessing, network.preprocessing_source)),
+            ("preprocessing", _expects(network)),
         ],
     )
     return 0
@@ -102,14 +106,21 @@ def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
     network, quality = makers
     return {
         "list_sha256": rows.faces.lines.sha256,
+        "images_sha256": contents_sha256(lambda: files_of(rows.faces), rows.faces.lines.path.name),
+        "decoding_rule": RULE,
         "root": str(rows.faces.root.resolve()),
-        "model_sha256": model_sha256(network.path),
-        "preprocessing": describe(network.preprocessing, network.preprocessing_source),
+        "model_sha256": network_sha256(network.path),
+        "preprocessing": _expects(network),
         "kind": rows.rule.kind,
         "flip": rows.rule.flip,
         "fusion": rows.rule.fusion,
         "consensus": rows.rule.consensus,
-        "frame_quality_sha256": None if quality is None else model_sha256(quality.path),
+        "frame_quality_sha256": None if quality is None else network_sha256(quality.path),
+        "frame_quality_preprocessing": None if quality is None else _expects(quality),
         "batch_size": rows.batch_size,
         **{package: version(package) for package in SOFTWARE},
     }
+
+
+def _expects(network: OnnxNetwork) -> str:
+    return describe(network.preprocessing, network.preprocessing_source)

@@ -19,13 +19,14 @@ from distill.features.rule import RowRule
 from distill.jobs.check import check, describe
 from distill.jobs.command import command_line
 from distill.jobs.embed import Makers, frame_quality, open_list, write_features
-from distill.jobs.model_file import model_file, model_sha256
+from distill.jobs.model_file import model_file
 from distill.jobs.requirements import require_at_least, require_engine
 from distill.jobs.run_folder import write_json
 from distill.jobs.schema import ProtocolConf
 from distill.jobs.scoring_schema import EvaluateConf, LabelledListConf
 from distill.metrics.allpairs import FPRS, AllPairs, Engine, Faces, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
+from distill.network_file import network_sha256
 from distill.protocol.board import Published
 from distill.protocol.placing import notes, table
 from distill.protocol.verdict import Verdict
@@ -105,7 +106,7 @@ def _facts(conf: EvaluateConf, network: OnnxNetwork, faces: FaceList, rule: RowR
     """What the figures were made from, in words."""
     return {
         "model": str(network.path),
-        "model sha256": model_sha256(network.path),
+        "model sha256": network_sha256(network.path),
         "preprocessing": describe(network.preprocessing, network.preprocessing_source),
         "list": str(faces.lines.path),
         "list sha256": faces.lines.sha256,

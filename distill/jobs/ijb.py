@@ -21,7 +21,6 @@ from distill.data.ijb import (
     read_template_pairs,
     require_scores,
 )
-from distill.digest import sha256
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
 from distill.jobs.pooling import Pooling, pool_images
@@ -31,6 +30,7 @@ from distill.jobs.scoring_schema import IjbConf, IjbTask
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.identification import Identification, identify, mean, mean_rows, search
 from distill.metrics.templates import Floats, pair_scores, template_features, verify_templates
+from distill.network_file import network_sha256
 from distill.tracking.summary import print_figures
 from distill.types import UserError
 from distill.waiting import waiting
@@ -61,13 +61,15 @@ def run(conf: IjbConf) -> int:
     result = require_writable(out / f"{folder.name}_{conf.task.value}.json")
     how = Pooling(conf.flip, conf.detector_score, conf.batch_size)
     source = describe(network.preprocessing, network.preprocessing_source)
-    key = _key(sha256(model), source, str(how), faces.fingerprint())
+    known = network_sha256(model)
+    key = _key(known, source, str(how), faces.fingerprint())
     sums = pool_images(network, faces, how, out / f"{folder.name}_templates.npz", key)
     found = protocol.judge(template_features(sums), Bootstrap(resamples=conf.bootstrap, seed=conf.seed))
     for title, rows in found.tables.items():
         print_figures((title, *COLUMNS), rows)
     print(f"features: {how}\npreprocessing: {source}")
-    about = {"model": str(model), "set": folder.name, "images": len(faces), "templates": len(templates)}
+    about = {"model": str(model), "model_sha256": known}
+    about |= {"set": folder.name, "images": len(faces), "templates": len(templates)}
     about |= {"features": str(how), "preprocessing": source}
     write_json(result, {**about, **found.json})
     return 0

@@ -12,6 +12,7 @@ from distill.jobs.requirements import require_at_least
 from distill.jobs.run_folder import METRICS, read_json, write_json
 from distill.jobs.schema import ProtocolConf
 from distill.jobs.verify import pair_files
+from distill.network_file import network_sha256
 from distill.nightly.judge import Facts, Requirement
 from distill.protocol.verdict import judge as judge_file
 from distill.tracking.summary import print_judgement
@@ -29,7 +30,10 @@ def run(conf: JudgeJobConf) -> int:
     facts = Facts(checked(challenger, conf.protocol), recorded_parity(challenger), conf.newer_data)
     found = judge_models(challenger, champion, pair_files(conf.pairs), conf.judge, facts, conf.batch_size)
     print_judgement(found.tables(), found.promoted, [reason.text for reason in found.against])
-    about = {"challenger": str(challenger), "champion": None if champion is None else str(champion)}
+    anchor = None if conf.judge.anchor is None else model_file(conf.judge.anchor)
+    models = {"challenger": challenger, "champion": champion, "anchor": anchor}
+    about: dict[str, str | None] = {who: None if path is None else str(path) for who, path in models.items()}
+    about |= {f"{who}_sha256": None if path is None else network_sha256(path) for who, path in models.items()}
     write_json(out, {**about, **found.to_json()})
     return 0 if found.promoted else 1
 

@@ -1,15 +1,11 @@
-"""The ONNX file that ``model=`` means, and what decides the bytes that it makes of a face."""
+"""The ONNX file that ``model=`` means, and what it is called."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from distill.digest import sha256
 from distill.jobs.run_folder import STUDENT_ONNX
-from distill.protocol.graph import read_model
-from distill.protocol.weights import external_files
 from distill.types import UserError
 
 
@@ -22,14 +18,6 @@ def model_file(model: str) -> Path:
     if not student.is_file():
         raise UserError(f"{path} holds no {STUDENT_ONNX}: expected an ONNX file, or the folder of a finished run")
     return student.resolve()  # runs/latest may point elsewhere before the job ends
-
-
-def model_sha256(path: Path) -> str:
-    """Hex sha256 of an ONNX file, and of the files beside it that hold its weights where there are any."""
-    external, _ = external_files(read_model(path), path)
-    if not external:
-        return sha256(path)
-    return hashlib.sha256(" ".join(map(sha256, (path, *sorted(external)))).encode()).hexdigest()
 
 
 def distinct_names(paths: Sequence[Path], key: str) -> list[str]:

@@ -20,6 +20,7 @@ from distill.jobs.storing import (
     keep_centres,
     keep_distances,
     missing_shards,
+    store_name,
     stored_views,
     teacher_distances,
 )
@@ -45,8 +46,10 @@ def run(conf: SignalsConf) -> int:
     """Write every shard that is missing or damaged, then what is stored once; 0."""
     opened = _open(conf)
     wanted = opened.storing.manifest(opened.faces)
-    folder = Path(conf.out) if conf.out else ROOT / _name(conf, wanted)
-    manifest = bound(folder, wanted)
+    precision = opened.storing.precision
+    what = f"{conf.teacher.name}-{conf.data.name}"
+    folder = Path(conf.out) if conf.out else ROOT / store_name(what, wanted, precision)
+    manifest = bound(folder, wanted, precision)
     written = opened.storing.fill(folder, manifest, opened.faces)
     if missing := missing_shards(folder, manifest):
         print(f"{len(missing)} of {manifest.shards} shards are being written by other processes; the last one finishes")
@@ -66,10 +69,6 @@ def _open(conf: SignalsConf) -> Opened:
     require_writable((Path(conf.out) if conf.out else ROOT / "new") / CARD)
     try_out(teacher, conf.teacher, pairs[0])
     return opened
-
-
-def _name(conf: SignalsConf, manifest: Manifest) -> str:
-    return f"{conf.teacher.name}-{conf.data.name}-{manifest.hash()[:8]}"
 
 
 def _write_extras(folder: Path, manifest: Manifest, opened: Opened) -> None:

@@ -22,7 +22,7 @@ from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import FixedViews, MirrorViews, StoredViews
 from distill.jobs.side_schema import SignalsConf
-from distill.jobs.stored import described_data, described_teacher
+from distill.jobs.stored import asked_precision, described_data, described_teacher, other_precision
 from distill.jobs.supervision import pair_embeddings
 from distill.machine import loader_workers
 from distill.metrics.verification import distances
@@ -66,6 +66,11 @@ class Storing:
             shard_images=shard_images(len(faces)),
             software={**{p: version(p) for p in _PACKAGES}, "precision": self.teacher.precision},
         )
+
+    @property
+    def precision(self) -> str | None:
+        """That of the teacher's arithmetic where the configuration asks for one."""
+        return asked_precision(self.conf.teacher)
 
     @cached_property
     def described(self) -> dict[str, Any]:
@@ -129,13 +134,19 @@ def stored_views(conf: SignalsConf, augment: Augmentation) -> StoredViews:
     return MirrorViews(Augmentation(shift_px=0), conf.seed)
 
 
-def bound(folder: Path, wanted: Manifest) -> Manifest:
+def store_name(what: str, manifest: Manifest, precision: str | None) -> str:
+    """What the folder of a store is called; one whose ``precision`` was asked for stands beside that of another."""
+    return f"{what}-{manifest.hash()[:8]}" + ("" if precision is None else f"-{precision}")
+
+
+def bound(folder: Path, wanted: Manifest, precision: str | None) -> Manifest:
     """The folder's manifest, written now if it has none; ``UserError`` where it is that of another store."""
     if not (folder / MANIFEST).exists():
         write_atomic(folder / MANIFEST, wanted.to_json().encode())
     found = read_manifest(folder)
     asked: dict[str, Any] = {k: v for k, v in json.loads(wanted.to_json()).items() if k != "software"}
-    if (difference := first_difference(asdict(found), asked)) is not None:
+    difference = first_difference(asdict(found), asked) or other_precision(found, precision)
+    if difference is not None:
         raise UserError(f"{folder} holds the signals of another run: {difference}; give another folder with out=DIR")
     return found
 

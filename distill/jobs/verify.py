@@ -14,6 +14,7 @@ from distill.jobs.scoring_schema import VerifyConf
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import Verification, verify
+from distill.network_file import network_sha256
 from distill.tracking.summary import print_figures, print_verification
 from distill.types import UserError
 from distill.waiting import waiting
@@ -30,7 +31,7 @@ def run(conf: VerifyConf) -> int:
     model, paths = model_file(conf.model), pair_files(conf.pairs)
     network = OnnxNetwork(model)
     source = describe(network.preprocessing, network.preprocessing_source)
-    about = {"model": str(model), "preprocessing": source}
+    about = {"model": str(model), "model_sha256": network_sha256(model), "preprocessing": source}
     out = require_writable((Path(conf.out) if conf.out else model.parent) / FILE)
     if len(paths) == 1:
         pairs = read_pairs(paths[0])

@@ -189,6 +189,12 @@ def test_evaluations_that_are_none_or_of_other_faces(evaluation: Path, images: P
         f"{tmp_path / 'x.json'}: holds no evaluation"
     )
     assert "cannot be read" in refused("curves", f"evaluations={tmp_path / 'nowhere.json'}")
+    journal = evaluation / "features.bin.json"
+    whole = json.loads(journal.read_text())
+    journal.write_text(json.dumps({**whole, "model_sha256": "another"}))  # killed before it wrote its evaluation
+    told = refused("curves", f"evaluations={evaluation}")
+    assert told.startswith(f"{evaluation / 'features.bin'}: is of another network than")
+    journal.write_text(json.dumps(whole))
     (images / "labels.txt").write_text("\n".join(LABELS).replace("cy", "bo"))
     told = refused("curves", f"evaluations={evaluation}")
     assert told.startswith(f"{images / 'labels.txt'}: has changed since {evaluation / 'evaluation.json'} was written")

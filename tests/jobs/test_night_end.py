@@ -10,13 +10,14 @@ import pytest
 
 from distill.jobs import night_end, night_student
 from distill.jobs.night_end import champion_before, promote_stage
-from distill.jobs.night_scores import _known_scores
-from distill.jobs.night_student import Beginning
+from distill.jobs.night_scores import _compared_with
+from distill.jobs.night_student import Beginning, run_folder
 from distill.jobs.registry_schema import SigningConf
 from distill.registry.history import Kind
 from distill.registry.registry import Registry
 from distill.registry.version import Version
 from distill.types import UserError
+from reference.tiny_onnx import TinyOnnx
 
 FACTS = {"images": 30, "people": 6, "data_sha256": "0", "start": "anew", "from": None}
 
@@ -27,7 +28,10 @@ class Service:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root, self.registry, self.patch = root, Registry(root / "registry"), monkeypatch
         conf = SimpleNamespace(signing=SigningConf(), student=SimpleNamespace(name="mine"))
-        self.task: Any = SimpleNamespace(root=root, conf=conf, night=SimpleNamespace(number=3))
+        self.task: Any = SimpleNamespace(root=root, conf=conf, night=SimpleNamespace(number=3, folder=root / "night"))
+        student = run_folder(self.task.night).file("student.onnx")
+        student.parent.mkdir(parents=True)
+        TinyOnnx().write(student)
         for night in (1, 2):
             self.registry.add({"student.onnx": self._file(night)}, {"night": night})
             self.registry.promote(f"v000{night}", {})
@@ -135,7 +139,7 @@ def test_nobody_goes_on_from_a_damaged_champion_or_is_compared_with_one(service:
     monkeypatch.setattr(night_student, "student_conf", lambda *_: None)
     for use in (
         lambda: night_student.train_stage(service.task, Beginning(champion)),
-        lambda: _known_scores(service.task, champion, []),
+        lambda: _compared_with(service.task, champion),
     ):
         with pytest.raises(UserError, match=r"v0002/student\.onnx: has sha256"):
             use()
