@@ -108,9 +108,10 @@ def load_into(network: nn.Module, weights: Weights) -> None:
     place = place_of(expected, weights.tensors)
     surplus = place.surplus + (place.others if place.missing else [])
     if place.missing or surplus:
+        other = "" if place.tensors else "; it is of another network: name that one with teacher= or student="
         raise UserError(
             f"{weights.path} does not fit this network: {len(place.missing)} keys are missing "
-            f"({_some(place.missing)}), {len(surplus)} are surplus ({_some(surplus)})"
+            f"({_some(place.missing)}), {len(surplus)} are surplus ({_some(surplus)}){other}"
         )
     _check_copies(weights.path, place)
     found = Weights(weights.path, dict(place.tensors), weights.metadata)

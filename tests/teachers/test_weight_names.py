@@ -104,6 +104,12 @@ def test_missing_keys_are_named_by_the_names_of_the_network(write) -> None:
         loaded(write(state, ".safetensors"))
 
 
+def test_weights_of_a_network_with_other_names_are_named_so(write) -> None:
+    path = write({"body.0.conv.weight": torch.ones(3)}, ".pth")
+    with pytest.raises(UserError, match=r"does not fit this network: .*; it is of another network: name that one"):
+        loaded(path)
+
+
 def test_an_average_stands_behind_the_weights_that_it_is_of(write, caplog) -> None:
     average = {key: value + 1 for key, value in STATE.items()}
     with caplog.at_level(logging.INFO):
