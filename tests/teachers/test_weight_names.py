@@ -105,7 +105,7 @@ def test_missing_keys_are_named_by_the_names_of_the_network(write) -> None:
 
 
 def test_weights_of_a_network_with_other_names_are_named_so(write) -> None:
-    path = write({"body.0.conv.weight": torch.ones(3)}, ".pth")
+    path = write({"body.0.weight": torch.ones(3)}, ".pth")
     with pytest.raises(UserError, match=r"does not fit this network: .*; it is of another network: name that one"):
         loaded(path)
 
