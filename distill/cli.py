@@ -71,7 +71,7 @@ def _parted(name: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         if not word.startswith("-"):
             overrides.append(word)
         elif flag in VALUED:
-            flags += [word] if equals else [word, next(words, "")]
+            flags += [flag, os.path.expanduser(word.partition("=")[2] if equals else next(words, ""))]
         elif word in SWITCHES:
             flags.append(word)
         else:

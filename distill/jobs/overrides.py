@@ -6,7 +6,6 @@ already is left alone, and so is ``${...}``, which takes the value of another op
 
 from __future__ import annotations
 
-import dataclasses
 import os.path
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf.errors import GrammarParseError
 from omegaconf.grammar_parser import parse
 
-from distill.jobs.text_options import TextOption, targets_in, text_option
+from distill.jobs.text_options import TextOption, holds_options, targets_in, text_option
 from distill.types import UserError
 
 _QUOTED = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*"""
@@ -25,6 +24,9 @@ _WORD = r"(?:\$\{[^}]*\}|[^,])*"
 _ITEMS = re.compile(rf"({_QUOTED}|{_WORD}),", re.DOTALL)
 _LIST = rf"""\s*\[(?:{_QUOTED}|[^\]])*\]\s*"""
 _LISTS = re.compile(rf"({_LIST}|{_QUOTED}|{_WORD}),", re.DOTALL)
+_ENTRY = rf"\s*\w+\s*:(?:{_LIST}|{_QUOTED}|[^,{{}}]*)"
+_ENTRIES = re.compile(rf"({_ENTRY}),", re.DOTALL)
+_MAPPING = re.compile(rf"\{{({_ENTRY}(?:,{_ENTRY})*)\}}", re.DOTALL)
 _CHOICE = re.compile(r"choice\((.*)\)", re.DOTALL)
 _FUNCTION = re.compile(r"(range|interval|glob|tag|shuffle|sort)\(.*\)", re.DOTALL)
 
@@ -34,15 +36,27 @@ def letter_for_letter(conf: type, overrides: Sequence[str], sweep: bool, folder:
 
     In a ``sweep``, commas part the values. ``folder`` holds the YAML files that name the classes of ``_target_``.
     """
-    return [_rewritten(conf, override, sweep, folder) for override in overrides]
+    return [word for override in overrides for word in _rewritten(conf, override, sweep, folder)]
 
 
-def _rewritten(conf: type, override: str, sweep: bool, folder: Path) -> str:
+def _rewritten(conf: type, override: str, sweep: bool, folder: Path) -> list[str]:
+    """The override, or those that stand for the entries of a mapping, ``run={root: a, name: b}``."""
     key, equals, value = override.partition("=")
     if not equals or key.startswith("~") or (sweep and _FUNCTION.fullmatch(value)):
-        return override
+        return [override]
     name = key.lstrip("+")
-    if _is_group(conf, name):
+    entries = None if _is_group(name, folder) or not holds_options(conf, name) else _MAPPING.fullmatch(value)
+    if entries is not None:
+        pairs = (entry.partition(":") for entry in _split(entries[1], _ENTRIES))
+        inner = [f"{key}.{option.strip()}={value.strip()}" for option, _, value in pairs]
+        return letter_for_letter(conf, inner, sweep, folder)
+    return [_one(conf, override, sweep, folder)]
+
+
+def _one(conf: type, override: str, sweep: bool, folder: Path) -> str:
+    key, _, value = override.partition("=")
+    name = key.lstrip("+")
+    if _is_group(name, folder):
         option = TextOption(many=True, clears=True)
         if not sweep and "," in value:
             return override  # more than one choice: Hydra says what to do
@@ -56,11 +70,10 @@ def _rewritten(conf: type, override: str, sweep: bool, folder: Path) -> str:
         raise UserError(f"cannot read {override!r}: {error}") from error
 
 
-def _is_group(conf: type, key: str) -> bool:
+def _is_group(key: str, folder: Path) -> bool:
     """Whether the value is the choice of a file."""
     group = key.partition("@")[0]
-    factories = {f.name: f.default_factory for f in dataclasses.fields(conf)}
-    return group == "experiment" or dataclasses.is_dataclass(factories.get(group))
+    return "." not in group and (folder / group).is_dir()
 
 
 def _swept(value: str, option: TextOption) -> str:

@@ -40,6 +40,14 @@ def text_option(conf: type, key: str, targets: Sequence[str] = ()) -> TextOption
     return _follow(conf, key.split("."), {}, targets)
 
 
+def holds_options(conf: type, key: str) -> bool:
+    """Whether the dotted ``key`` below ``conf`` is a group of options of a dataclass."""
+    kind: Any = conf
+    for name in key.split("."):
+        kind = get_type_hints(kind).get(name) if isinstance(kind, type) and dataclasses.is_dataclass(kind) else None
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
+
+
 def expanded(conf: Any) -> Any:
     """The same configuration, ``~`` and ``~user`` at the start of its paths replaced by the home folder."""
     changes = {f.name: _expanded_field(getattr(conf, f.name), f.metadata) for f in dataclasses.fields(conf)}

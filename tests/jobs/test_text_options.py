@@ -103,7 +103,7 @@ def test_every_name_and_every_file_of_the_schema_is_a_text_option():
 def test_text_options_that_are_paths_are_marked_as_such(job: str):
     """A new option that names a file is one of ``path`` and its like, or stands here."""
     names = {"name", "entity", "project", "group", "tags", "mode", "device", "why", "to", "kind", "source", "dtype"}
-    names |= {"main_set", "maps", "init_teacher"}
+    names |= {"main_set", "maps", "init_teacher", "id", "notes", "job_type", "resume"}
     unmarked = {k for k, o in text_options(JOBS[job].conf) if not o.path and k.rpartition(".")[2] not in names}
     assert not unmarked
 
@@ -197,6 +197,13 @@ def test_a_home_is_expanded_in_lists(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/home/me")
     assert load("verify", ["model=m", "pairs=[~/a.bin,b]"]).pairs == ["/home/me/a.bin", "b"]
     assert load("distill", ["data.transfer=[~/a]"]).data.transfer == ["/home/me/a"]
+
+
+def test_text_in_a_mapping_of_options():
+    conf = load("distill", ["run={name: 2026_11_29, root: 1e5}", "+tracking.tags=[0777]", "export={opset: 17}"])
+    assert (conf.run.name, conf.run.root, conf.tracking.tags, conf.export.opset) == ("2026_11_29", "1e5", ["0777"], 17)
+    assert load("judge", ["challenger=a", "pairs=b", "judge={margin: {auc: 0.1}}"]).judge.margin.auc == 0.1
+    assert load("rollback", ["signing={key: 1_0, trusted: [1e5, no]}"]).signing.trusted == ["1e5", "no"]
 
 
 def test_an_empty_element_is_refused_by_name():
