@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from distill.jobs import night_end, night_student
+from distill.jobs import night_end, night_scores, night_student
 from distill.jobs.night_end import champion_before, promote_stage
-from distill.jobs.night_scores import _compared_with
 from distill.jobs.night_student import Beginning, run_folder
 from distill.jobs.registry_schema import SigningConf
 from distill.registry.history import Kind
@@ -134,9 +134,17 @@ def test_nobody_goes_on_from_a_damaged_champion_or_is_compared_with_one(service:
     assert champion is not None
     champion.file("student.onnx").write_bytes(b"other")
     monkeypatch.setattr(night_student, "student_conf", lambda *_: None)
+    for name in ("student_conf", "judge_file", "limits", "state_sha256", "trained_student", "parity_of", "trained_of"):
+        monkeypatch.setattr(night_scores, name, lambda *_: SimpleNamespace(tracking=None, student=None, protocol=None))
+    monkeypatch.setattr(night_scores, "opened_inputs", lambda *_: SimpleNamespace(pairs=[], supervision=None))
+    monkeypatch.setattr(night_scores, "tracked", lambda *_: nullcontext())
+    monkeypatch.setattr(night_scores, "conclude", lambda *_: [])
+    service.task.night.folder = service.root / "night"
+    service.task.conf.root = str(service.root)
+    done: Any = {"parity": SimpleNamespace(result={"passed": True})}
     for use in (
         lambda: night_student.train_stage(service.task, Beginning(champion)),
-        lambda: _compared_with(service.task, champion),
+        lambda: night_scores.verify_stage(service.task, Beginning(champion), champion, done),
     ):
         with pytest.raises(UserError, match=r"v0002/student\.onnx: has sha256"):
             use()
