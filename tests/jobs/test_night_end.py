@@ -11,13 +11,12 @@ import pytest
 
 from distill.jobs import night_end, night_scores, night_student
 from distill.jobs.night_end import champion_before, promote_stage
-from distill.jobs.night_student import Beginning, run_folder
+from distill.jobs.night_student import Beginning
 from distill.jobs.registry_schema import SigningConf
 from distill.registry.history import Kind
 from distill.registry.registry import Registry
 from distill.registry.version import Version
 from distill.types import UserError
-from reference.tiny_onnx import TinyOnnx
 
 
 class Service:
@@ -27,9 +26,6 @@ class Service:
         self.root, self.registry, self.patch = root, Registry(root / "registry"), monkeypatch
         conf = SimpleNamespace(signing=SigningConf(), student=SimpleNamespace(name="mine"))
         self.task: Any = SimpleNamespace(root=root, conf=conf, night=SimpleNamespace(number=3, folder=root / "night"))
-        student = run_folder(self.task.night).file("student.onnx")
-        student.parent.mkdir(parents=True)
-        TinyOnnx().write(student)
         for night in (1, 2):
             self.registry.add({"student.onnx": self._file(night)}, {"night": night})
             self.registry.promote(f"v000{night}", {})
@@ -139,7 +135,6 @@ def test_nobody_goes_on_from_a_damaged_champion_or_is_compared_with_one(service:
     monkeypatch.setattr(night_scores, "opened_inputs", lambda *_: SimpleNamespace(pairs=[], supervision=None))
     monkeypatch.setattr(night_scores, "tracked", lambda *_: nullcontext())
     monkeypatch.setattr(night_scores, "conclude", lambda *_: [])
-    service.task.night.folder = service.root / "night"
     service.task.conf.root = str(service.root)
     done: Any = {"parity": SimpleNamespace(result={"passed": True})}
     for use in (
