@@ -211,6 +211,7 @@ def test_erasing_is_one_grey_rectangle_within_its_area() -> None:
         erased = (apply(image, index, erase=1.0, erase_max_share=0.25) == 127).all(2)
         rows, columns = np.flatnonzero(erased.any(1)), np.flatnonzero(erased.any(0))
         assert erased.sum() == len(rows) * len(columns) <= 0.26 * 112**2
+        assert np.array_equal(erased, (apply(image, index, erase=1.0, erase_max_share=0.25) != 255).any(2))
         if len(rows) > 20:
             assert 0.45 <= len(rows) / len(columns) <= 2.2
 

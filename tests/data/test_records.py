@@ -58,6 +58,14 @@ def test_every_part_of_a_record_is_padded_to_whole_words(tmp_path: Path, lengths
     assert (heads.whole.tolist(), heads.label.tolist()) == ([True, True], [3.0, 5.0])
 
 
+def test_a_record_whose_length_reaches_beyond_the_file_is_not_whole(tmp_path: Path) -> None:
+    file, keys, offsets = written(tmp_path, [payload(bytes(32), float(k)) for k in range(3)])
+    content = bytearray(file.path.read_bytes())
+    content[offsets[1] + 4 : offsets[1] + 8] = struct.pack("<I", 1 << 20)
+    file.path.write_bytes(content)
+    assert RecordFile(file.path).heads(keys, offsets).whole.tolist() == [True, False, True]
+
+
 def test_a_record_may_end_with_the_file_and_its_padding_be_missing(tmp_path: Path) -> None:
     for length in range(4):
         whole = payload(b"x" * length, 1.0)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from distill.jobs import night_end, night_student
+from distill.jobs import night_end, night_scores, night_student
 from distill.jobs.night_end import champion_before, promote_stage
-from distill.jobs.night_scores import _compared_with
-from distill.jobs.night_student import Beginning, run_folder
+from distill.jobs.night_student import Beginning
 from distill.jobs.registry_schema import SigningConf
 from distill.registry.history import Kind
 from distill.registry.registry import Registry
 from distill.registry.version import Version
 from distill.types import UserError
-from reference.tiny_onnx import TinyOnnx
-
-FACTS = {"images": 30, "people": 6, "data_sha256": "0", "start": "anew", "from": None}
 
 
 class Service:
@@ -29,14 +26,12 @@ class Service:
         self.root, self.registry, self.patch = root, Registry(root / "registry"), monkeypatch
         conf = SimpleNamespace(signing=SigningConf(), student=SimpleNamespace(name="mine"))
         self.task: Any = SimpleNamespace(root=root, conf=conf, night=SimpleNamespace(number=3, folder=root / "night"))
-        student = run_folder(self.task.night).file("student.onnx")
-        student.parent.mkdir(parents=True)
-        TinyOnnx().write(student)
         for night in (1, 2):
             self.registry.add({"student.onnx": self._file(night)}, {"night": night})
             self.registry.promote(f"v000{night}", {})
         self.made = self._file(3)
         monkeypatch.setattr(night_end, "version_files", lambda _: {"student.onnx": self.made})
+        monkeypatch.setattr(night_end, "_facts", lambda task, _: {"night": task.night.number})
 
     def _file(self, night: int) -> Path:
         path = self.root / f"{night}.onnx"
@@ -46,8 +41,6 @@ class Service:
     def promote(self, compared_with: str | None = "v0002", verdict: str = "promote", read: Version | None = None):
         reason = {"kind": "main", "text": "better"}
         results = {
-            "freeze": FACTS,
-            "train": FACTS,
             "verify": {"sets": {}, "champion_version": compared_with},
             "judge": {"verdict": verdict, "reasons": [reason]},
         }
@@ -137,9 +130,16 @@ def test_nobody_goes_on_from_a_damaged_champion_or_is_compared_with_one(service:
     assert champion is not None
     champion.file("student.onnx").write_bytes(b"other")
     monkeypatch.setattr(night_student, "student_conf", lambda *_: None)
+    for name in ("student_conf", "judge_file", "limits", "state_sha256", "trained_student", "parity_of", "trained_of"):
+        monkeypatch.setattr(night_scores, name, lambda *_: SimpleNamespace(tracking=None, student=None, protocol=None))
+    monkeypatch.setattr(night_scores, "opened_inputs", lambda *_: SimpleNamespace(pairs=[], supervision=None))
+    monkeypatch.setattr(night_scores, "tracked", lambda *_: nullcontext())
+    monkeypatch.setattr(night_scores, "conclude", lambda *_: [])
+    service.task.conf.root = str(service.root)
+    done: Any = {"parity": SimpleNamespace(result={"passed": True})}
     for use in (
         lambda: night_student.train_stage(service.task, Beginning(champion)),
-        lambda: _compared_with(service.task, champion),
+        lambda: night_scores.verify_stage(service.task, Beginning(champion), champion, done),
     ):
         with pytest.raises(UserError, match=r"v0002/student\.onnx: has sha256"):
             use()

@@ -118,6 +118,7 @@ def test_an_impostor_that_no_resample_holds_bars_nobody():
     assert curve(scores, same, weights).tpr_at_fpr(0.0)[0] == 1
     found = figures(scoring(2 - 2 * scores, same), weights, np.ones((1, len(same)), bool), 0.0)
     assert found[0, 0, list(Metric).index(Metric.tpr_at_fpr)] == 1
+    assert Searches(np.where(same, 1, 0), scores).dir_at_far(0.0, weights[0]) == 1
 
 
 @pytest.mark.parametrize("count", [10, 49, 98, 103, 107, 161, 1000])

@@ -148,6 +148,21 @@ def test_a_teacher_that_cannot_tell_people_apart_doubts_nobody():
     assert split_people(noise, labels, nobody(100, 16), Limits()) == []
 
 
+def test_of_a_new_person_and_a_known_one_the_new_is_too_many_whatever_the_numbers():
+    embeddings, labels = crowd()
+    known = Known(people_of(embeddings, labels + 1, 41), embeddings, labels + 1)
+    found = split_people(embeddings[labels == 6], np.zeros(5, np.int64), known, Limits())
+    assert [(doubt.which, doubt.other) for doubt in found] == [(0, 7)]
+
+
+def test_similarities_that_are_no_higher_with_the_own_person_limit_nothing():
+    noise, labels = unit(np.random.default_rng(0).normal(size=(500, 16))), np.repeat(np.arange(100), 5)
+    people = people_of(noise, labels, 100)
+    own = own_similarity(noise, labels, people, True)
+    assert vetting._label_limits(noise, labels, own, people, Limits()) == (-np.inf, np.inf)
+    assert vetting._split_limit(people, np.zeros(100, bool), Limits()) == np.inf
+
+
 def test_unlabelled_pictures_and_lonely_ones_are_not_judged(seen):
     labels, wrong = mislabelled(np.random.default_rng(1), LABELS, 0.1)
     labels[list(wrong)[:100]] = UNLABELLED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -214,6 +215,21 @@ def test_a_clock_that_jumps_back_changes_no_order(root: Path, monkeypatch: pytes
     (root / "history.jsonl").unlink()
     assert pointed(root) == ("v0006", "v0004")
     assert list(Registry(root).withdrawn()) == ["v0005"]
+    assert add(root, 7) == "v0007"
+
+
+def test_the_last_word_about_a_version_is_the_last_state_whatever_the_clock_did(root: Path, monkeypatch):
+    jumped = iter(["2031-01-01T00:00:00+00:00", *["2001-01-01T00:00:00+00:00"] * 9])
+    Registry(root).promote("v0005", {})
+    monkeypatch.setattr(module, "_now", lambda: next(jumped))
+    Registry(root).rollback({})
+    Registry(root).rollback({}, to="v0005")
+    (root / "history.jsonl").unlink()
+    assert list(Registry(root).withdrawn()) == ["v0004"]
+
+
+def test_a_number_that_the_history_knows_is_not_given_again(root: Path):
+    shutil.rmtree(root / "versions/v0006")
     assert add(root, 7) == "v0007"
 
 
