@@ -619,7 +619,8 @@ def test_every_result_names_the_network_by_its_contents(place: Path):
     judged = [f"challenger={model}", f"champion={network(place / 'old', width=5)}", f"judge.anchor={model}"]
     assert verify.run(load("verify", [f"model={model}", pairs, out, "bootstrap=2"])) == 0
     assert ijb.run(load("ijb", [f"model={model}", f"data.root={place / 'IJBC'}", out, "bootstrap=2"])) == 0
-    judge.run(load("judge", [*judged, pairs, out, "judge.resamples=100"]))
+    margins = [f"judge.margin.{figure}=0.99" for figure in ("accuracy", "auc", "tpr_at_fpr")]
+    judge.run(load("judge", [*judged, pairs, out, "judge.resamples=100", *margins]))
     known, old = network_sha256(model), network_sha256(place / "old/network.onnx")
     said = {
         name: json.loads((place / "out" / f"{name}.json").read_text()) for name in ("verify", "ijbc_verify", "judge")
