@@ -45,17 +45,65 @@ def contents_sha256(paths: Callable[[], Iterable[Path]], name: str) -> str:
 
     ``paths`` gives the same files at each call. One that cannot be read counts as such.
     """
-    seen = _look(paths())
+    seen, contents = _look(paths()), Contents()
     if seen.bytes < WORTH_BYTES:
-        return _read(paths(), lambda amount: None)
+        contents.add(paths())
+        return contents.sha256()
     if (memory := _memory(seen.stamps)) is not None and (known := _remembered(memory)) is not None:
         return known
     with waiting(f"hashing {name}", seen.files, "files") as progress:
-        found = _read(paths(), progress)
+        contents.add(paths(), progress)
+    found = contents.sha256()
     if memory is not None and seen.changed_s + SETTLED_S < time.time():
         with suppress(UserError):  # the next process reads again
             write_atomic(memory, found.encode())
     return found
+
+
+class Contents:
+    """The same digest, file by file: ``sha256`` is that of the files so far."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, paths: Iterable[Path], progress: Callable[[int], None] = lambda amount: None) -> None:
+        """Read further files, many at a time."""
+        left = iter(paths)
+        with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+            while some := list(islice(left, _AT_ONCE)):
+                for found in pool.map(_content, some):
+                    self._digest.update(found)
+                progress(len(some))
+
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+class RowContents:
+    """What the first rows of something are made of, for work that is continued: later rows may still change.
+
+    ``files`` gives those of a row of ``rows``; ``name`` is shown where reading takes long.
+    """
+
+    def __init__(self, rows: int, files: Callable[[int], Iterable[Path]], name: str) -> None:
+        self._rows, self._files, self._name = rows, files, name
+        self._done, self._contents = 0, Contents()
+
+    def sha256(self, rows: int) -> str:
+        """Hex sha256 of the files of the first ``rows``, which grow from call to call."""
+        if rows == self._rows and not self._done:
+            return contents_sha256(lambda: self._paths(rows), self._name)
+        assert rows >= self._done
+        if rows - self._done > _AT_ONCE:
+            with waiting(f"hashing {self._name}", rows - self._done, "files") as progress:
+                self._contents.add(self._paths(rows), progress)
+        else:
+            self._contents.add(self._paths(rows))
+        self._done = rows
+        return self._contents.sha256()
+
+    def _paths(self, rows: int) -> Iterator[Path]:
+        return (path for row in range(self._done, rows) for path in self._files(row))
 
 
 def _look(paths: Iterable[Path]) -> _Seen:
@@ -70,21 +118,6 @@ def _look(paths: Iterable[Path]) -> _Seen:
         digest.update(struct.pack("<QqqQ", stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
         size, changed_s = size + stat.st_size, max(changed_s, stat.st_ctime)
     return _Seen(files, size, digest.hexdigest(), changed_s)
-
-
-def _read(paths: Iterable[Path], progress: Callable[[int], None]) -> str:
-    digest, left = hashlib.sha256(), iter(paths)
-    with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
-        for some in _pieces(left):
-            for found in pool.map(_content, some):
-                digest.update(found)
-            progress(len(some))
-    return digest.hexdigest()
-
-
-def _pieces(paths: Iterator[Path]) -> Iterator[list[Path]]:
-    while some := list(islice(paths, _AT_ONCE)):
-        yield some
 
 
 def _content(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from distill import contents
-from distill.contents import contents_sha256
+from distill.contents import RowContents, contents_sha256
 
 
 @pytest.fixture
@@ -118,3 +118,17 @@ def test_without_a_place_to_remember_it_is_read_again(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert digest(files) == digest(files)
     assert remembering == [*files, *files]
+
+
+def test_the_digest_of_the_first_rows_is_that_of_their_files(files: list[Path]):
+    def rows() -> RowContents:
+        return RowContents(3, lambda row: files[row : row + 2], "rows")
+
+    made_of = [files[0], files[1], files[1], files[2], files[2], files[3]]
+    growing, whole = rows(), rows().sha256(3)
+    assert growing.sha256(0) == digest([])
+    assert growing.sha256(1) == growing.sha256(1) == digest(made_of[:2])
+    assert growing.sha256(3) == whole == digest(made_of)
+    files[3].write_bytes(b"later")
+    assert rows().sha256(2) == digest(made_of[:4])
+    assert rows().sha256(3) != whole

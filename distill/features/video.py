@@ -28,10 +28,10 @@ def frame_files(folder: Path) -> list[Path]:
     return sorted(folder / name for name in os.listdir(folder) if is_frame(name))
 
 
-def files_of(faces: FaceList) -> Iterator[Path]:
-    """Every file that the rows of a list are made of, in order."""
-    for path in map(faces.path, range(len(faces))):
-        yield from frame_files(path) if path.is_dir() else [path]
+def files_of(faces: FaceList, row: int) -> list[Path]:
+    """The files that a row of a list is made of."""
+    path = faces.path(row)
+    return frame_files(path) if path.is_dir() else [path]
 
 
 def read_crop(path: Path) -> np.ndarray:

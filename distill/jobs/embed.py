@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill.contents import contents_sha256
+from distill.contents import RowContents
 from distill.data.decode import RULE
 from distill.features.embed import FaceRows
 from distill.features.face_list import FaceList, Kind, find_faces, read_lines
@@ -89,7 +89,9 @@ def write_features(makers: Makers, faces: FaceList, rule: RowRule, batch_size: i
         raise UserError(f"batch_size is {batch_size}; expected at least 1")
     network, quality = makers
     rows = FaceRows(faces, network, rule, batch_size, quality, makers.say_concentrations(rule))
-    with FeatureWriter(out, (len(faces), network.embedding_dim), _made_of(rows, makers), fresh) as writer:
+    images = RowContents(len(faces), lambda row: files_of(faces, row), faces.lines.path.name)
+    made_of, shape = _made_of(rows, makers), (len(faces), network.embedding_dim)
+    with FeatureWriter(out, shape, made_of, fresh, images.sha256) as writer:
         if writer.done:
             print(f"{out}: {writer.done:,} of {len(faces):,} rows are there already")
         if writer.done < len(faces):
@@ -106,7 +108,6 @@ def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
     network, quality = makers
     return {
         "list_sha256": rows.faces.lines.sha256,
-        "images_sha256": contents_sha256(lambda: files_of(rows.faces), rows.faces.lines.path.name),
         "decoding_rule": RULE,
         "root": str(rows.faces.root.resolve()),
         "model_sha256": network_sha256(network.path),

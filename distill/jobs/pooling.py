@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from distill.atomic import write_atomic
+from distill.contents import RowContents
 from distill.data.ijb import LooseFaces
 from distill.metrics.templates import Floats, add_images, image_weights
 from distill.types import Embedder, UserError
@@ -38,15 +39,17 @@ class Pooling:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Sums of templates [t d] over the first ``done`` images; ``key`` names what they were made from."""
+    """Sums of templates [t d] over the first ``done`` images; ``key`` names what they were made from beside these."""
 
     key: str
     done: int
     sums: Floats
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, images: str) -> None:
+        """Write the file; ``images`` is the digest of the first ``done``."""
         buffer = io.BytesIO()
-        np.savez(buffer, key=np.array(self.key), done=np.array(self.done), sums=self.sums)
+        key, done = np.array(self.key), np.array(self.done)
+        np.savez(buffer, key=key, done=done, images=np.array(images), sums=self.sums)
         write_atomic(path, buffer.getvalue())
 
 
@@ -55,12 +58,17 @@ def pool_images(
 ) -> Floats:
     """Sums [t d] of the sorted templates of ``faces``, saved in ``state``, from where the same ``key`` continues.
 
+    What is saved counts as long as the images that are in it have the same contents.
+
     Raises UserError for an image that cannot be read, or whose embedding is not finite.
     """
     templates, rows = np.unique(faces.template, return_inverse=True)
     score = faces.score if how.detector_score else np.ones(len(faces))
     weights = image_weights(faces.template, faces.medium, score)
-    now = _begun(state, key, (len(templates), embedder.embedding_dim))
+    contents = RowContents(len(faces), lambda row: [faces.path(row)], faces.folder.name)
+    now = _begun(state, Progress(key, 0, np.zeros((len(templates), embedder.embedding_dim))), contents)
+    if not now.done:
+        contents = RowContents(len(faces), lambda row: [faces.path(row)], faces.folder.name)
     saved_s = time.monotonic()
     with waiting(f"embedding {faces.folder.name}", len(faces), "images") as progress:
         progress(now.done)
@@ -71,24 +79,23 @@ def pool_images(
             now = Progress(key, batch.stop, now.sums)
             progress(len(crops))
             if batch.stop == len(faces) or time.monotonic() >= saved_s + saved_every_s:
-                now.save(state)
+                now.save(state, contents.sha256(batch.stop))
                 saved_s = time.monotonic()
     return now.sums
 
 
-def _begun(path: Path, key: str, shape: tuple[int, int]) -> Progress:
+def _begun(path: Path, nothing: Progress, contents: RowContents) -> Progress:
     """What an earlier run left at ``path``; nothing where it is not there or was made from something else."""
-    nothing = Progress(key, 0, np.zeros(shape))
     if not path.exists():
         return nothing
     try:
         with np.load(path, allow_pickle=False) as found:
-            left = Progress(str(found["key"]), int(found["done"]), found["sums"])
+            left, images = Progress(str(found["key"]), int(found["done"]), found["sums"]), str(found["images"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path}: holds no sums of templates; expected our own file: remove it to begin again"
         ) from error
-    if left.key != key:
+    if left.key != nothing.key or images != contents.sha256(left.done):
         print(f"{path} was made with another network, set or options; the images are embedded again")
         return nothing
     return left

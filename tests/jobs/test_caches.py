@@ -23,8 +23,10 @@ from distill.data import folder as folder_sets
 from distill.data import ijb as ijb_sets
 from distill.data import recordio
 from distill.data.folder import ImageFolderSet
+from distill.data.ijb import find_ijb, read_faces
 from distill.data.pairs import write_pairs
 from distill.data.recordio import RecordIOSet
+from distill.features import embed as features
 from distill.jobs import distill, embed, ijb, judge, night_task, pooling, signals, stored, supervision, teach, verify
 from distill.jobs.compose import load
 from distill.jobs.distill import identity
@@ -32,6 +34,7 @@ from distill.jobs.drop_signals import DropSignals
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
 from distill.jobs.night_task import decides
 from distill.jobs.nightly_schema import NightlyConf
+from distill.jobs.pooling import Pooling, pool_images
 from distill.jobs.run_folder import RunFolder
 from distill.jobs.supervision import Showing, Supervision, supervise
 from distill.network_file import network_sha256
@@ -45,6 +48,7 @@ from reference.recordio import payload, write_set
 from reference.tiny_network import TinyNetwork
 from reference.tiny_onnx import TinyOnnx
 from teachers.card import Card
+from teachers.onnx_network import OnnxNetwork
 from teachers.teacher import Teacher
 
 Change = Callable[[Path, pytest.MonkeyPatch], object]
@@ -519,12 +523,13 @@ def test_sums_of_templates_are_of_this_network_and_these_images(place: Path, mon
 # features
 
 
+OTHER_IMAGES = "of images with other contents"
 OF_FEATURES: dict[str, tuple[str, Change]] = {
-    "weights beside the graph": ("model_sha256", lambda place, patch: other_weights(place / "teacher")),
-    "the card beside it": ("preprocessing", lambda place, patch: put_card(place / "teacher")),
-    "the list": ("list_sha256", lambda place, patch: edit(place / "list.txt", "p0/0", "./p0/0")),
-    "a picture of the same size": ("images_sha256", OF_THE_FACES["a picture of the same size"]),
-    "the decoding rule": ("decoding_rule", another_rule(embed)),
+    "weights beside the graph": ("with model_sha256 ", lambda place, patch: other_weights(place / "teacher")),
+    "the card beside it": ("with preprocessing ", lambda place, patch: put_card(place / "teacher")),
+    "the list": ("with list_sha256 ", lambda place, patch: edit(place / "list.txt", "p0/0", "./p0/0")),
+    "a picture of the same size": (OTHER_IMAGES, OF_THE_FACES["a picture of the same size"]),
+    "the decoding rule": ("with decoding_rule ", another_rule(embed)),
 }
 
 
@@ -535,9 +540,9 @@ def test_features_are_of_this_network_and_these_images(place: Path, monkeypatch:
     fresh = dataclasses.replace(conf, fresh=True)
     assert embed.run(conf) == embed.run(conf) == 0
     assert "6 of 6 rows are there already" in capsys.readouterr().out
-    for what, (key, change) in OF_FEATURES.items():
+    for what, (told, change) in OF_FEATURES.items():
         change(place, monkeypatch)
-        with pytest.raises(UserError, match=rf"features\.bin has features with {key} .*expected the same"):
+        with pytest.raises(UserError, match=rf"features\.bin has features {told}.*expected the same"):
             embed.run(conf)
         assert embed.run(fresh) == embed.run(conf) == 0, what
 
@@ -548,15 +553,61 @@ def test_features_of_videos_are_of_every_frame_and_of_the_network_that_weighs_th
     options = [f"model={place / 'teacher/network.onnx'}", f"list={place / 'list.txt'}", f"root={place / 'faces'}"]
     weighed = ["kind=video", "fusion=network", f"frame_quality={place / 'quality/network.onnx'}"]
     conf = load("embed", [*options, *weighed, f"out={place / 'features.bin'}"])
-    for key, change in (
-        ("images_sha256", lambda: replace(place / "faces/p2/1.jpg", padded(77, 0))),
-        ("frame_quality_sha256", lambda: other_weights(place / "quality")),
-        ("frame_quality_preprocessing", lambda: put_card(place / "quality")),
+    for told, change in (
+        (OTHER_IMAGES, lambda: replace(place / "faces/p2/1.jpg", padded(77, 0))),
+        ("with frame_quality_sha256", lambda: other_weights(place / "quality")),
+        ("with frame_quality_preprocessing", lambda: put_card(place / "quality")),
     ):
         assert embed.run(dataclasses.replace(conf, fresh=True)) == embed.run(conf) == 0
         change()
-        with pytest.raises(UserError, match=f"has features with {key} "):
+        with pytest.raises(UserError, match=f"has features {told}"):
             embed.run(conf)
+
+
+def test_a_later_image_may_be_mended_while_features_are_written(place: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    """Rows that are written stay; a change of an image that is in them is refused."""
+    monkeypatch.setitem(features.BLOCK_ROWS, "image", 2)
+    model, mended = f"model={place / 'teacher/network.onnx'}", place / "faces/p2/0.jpg"
+    paths = [f"list={place / 'list.txt'}", f"root={place / 'faces'}", f"out={place / 'features.bin'}"]
+    conf = load("embed", [model, *paths, "batch_size=2"])
+    mended.write_bytes(b"torn")
+    for _ in range(2):
+        with pytest.raises(UserError, match="line 5"):
+            embed.run(conf)
+    first = (place / "faces/p0/0.jpg").read_bytes()
+    mended.write_bytes(padded(2, 0))
+    replace(place / "faces/p0/0.jpg", padded(77, 0))
+    with pytest.raises(UserError, match=f"features.bin.partial has features {OTHER_IMAGES}.*among the first 4 rows"):
+        embed.run(conf)
+    replace(place / "faces/p0/0.jpg", first)
+    capsys.readouterr()
+    assert embed.run(conf) == embed.run(conf) == 0
+    told = capsys.readouterr().out
+    assert "4 of 6 rows are there already" in told
+    assert "6 of 6 rows are there already" in told
+
+
+def test_a_later_image_may_be_mended_while_templates_are_summed(place: Path, monkeypatch: pytest.MonkeyPatch):
+    ijb_layout.small().write(place / "IJBC")
+    mended = place / "IJBC/loose_crop/66.jpg"
+    whole = mended.read_bytes()
+    embedded: list[int] = []
+    inner = pooling._embed
+    monkeypatch.setattr(pooling, "_embed", lambda *a: (embedded.append(1), inner(*a))[1])
+
+    def sums() -> int:
+        before, faces = len(embedded), read_faces(find_ijb(place / "IJBC"))
+        embedder = OnnxNetwork(place / "teacher/network.onnx")
+        pool_images(embedder, faces, Pooling(False, True, 16), place / "sums.npz", "key", 0.0)
+        return len(embedded) - before
+
+    mended.write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"66\.jpg"):
+        sums()
+    mended.write_bytes(whole)
+    assert sums() == 1, "the last of five batches"
+    replace(place / "IJBC/loose_crop/1.jpg", whole)
+    assert (sums(), sums()) == (5, 0)
 
 
 # results
@@ -568,7 +619,8 @@ def test_every_result_names_the_network_by_its_contents(place: Path):
     judged = [f"challenger={model}", f"champion={network(place / 'old', width=5)}", f"judge.anchor={model}"]
     assert verify.run(load("verify", [f"model={model}", pairs, out, "bootstrap=2"])) == 0
     assert ijb.run(load("ijb", [f"model={model}", f"data.root={place / 'IJBC'}", out, "bootstrap=2"])) == 0
-    judge.run(load("judge", [*judged, pairs, out, "judge.resamples=100"]))
+    margins = [f"judge.margin.{figure}=0.99" for figure in ("accuracy", "auc", "tpr_at_fpr")]
+    judge.run(load("judge", [*judged, pairs, out, "judge.resamples=100", *margins]))
     known, old = network_sha256(model), network_sha256(place / "old/network.onnx")
     said = {
         name: json.loads((place / "out" / f"{name}.json").read_text()) for name in ("verify", "ijbc_verify", "judge")
