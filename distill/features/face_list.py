@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import posixpath
@@ -33,7 +34,8 @@ class Lines:
     """The lines of a text file by number from 0, kept as its bytes and not as an object for each line.
 
     White space around a line is dropped, and empty lines at the end of the file. ``sha256`` is that of the file.
-    Raises ``UserError`` for a file that is missing, empty or not UTF-8, and for a line that is empty.
+    A line is the bytes of a path, UTF-8 or not. Raises ``UserError`` for a file that is missing or empty, and for an
+    empty line.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -59,7 +61,7 @@ class Lines:
         return len(self._begins)
 
     def __getitem__(self, number: int) -> str:
-        return self._text[self._begins[number] : self._ends[number]].decode().strip()
+        return self._text[self._begins[number] : self._ends[number]].decode(errors="surrogateescape").strip()
 
     def __iter__(self) -> Iterator[str]:
         return (self[number] for number in range(len(self)))
@@ -69,13 +71,8 @@ class Lines:
         return f"{self.path}, line {number + 1}"
 
     def _require_text(self) -> None:
-        try:
-            self._text.decode()
-        except UnicodeDecodeError as error:
-            line = self._text.count(b"\n", 0, error.start) + 1
-            raise UserError(
-                f"{self.path}, line {line}: is not UTF-8 (byte 0x{self._text[error.start]:02x}); expected UTF-8 text"
-            ) from None
+        if self._text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise UserError(f"{self.path}: is UTF-16; expected the bytes of each path, which are UTF-8 in most cases")
 
 
 @dataclass(frozen=True)
@@ -223,7 +220,7 @@ def is_frame(name: str) -> bool:
 
 def _digest(entry: str) -> int:
     """64 bits for a path, however it is spelt."""
-    return int.from_bytes(hashlib.blake2b(posixpath.normpath(entry).encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(os.fsencode(posixpath.normpath(entry)), digest_size=8).digest(), "little")
 
 
 def _earlier(faces: FaceList, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
