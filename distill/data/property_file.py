@@ -6,6 +6,8 @@ import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
+from distill.file_kinds import EMPTY, TEXT, UTF16
+from distill.foreign import foreign
 from distill.types import CROP_PX, UserError
 
 NAME = "property"
@@ -34,8 +36,10 @@ def read_property(path: Path) -> Property | None:
     try:
         classes, height, width = (int(part) for part in first.split(","))
     except ValueError as error:
+        told = foreign(path, "the property of a RecordIO folder", TEXT, UTF16, EMPTY)
         raise UserError(
-            f"{path}: says {first[:60]!r}; expected 'classes,height,width', such as 93431,112,112: correct it, or "
+            told
+            or f"{path}: says {first[:60]!r}; expected 'classes,height,width', such as 93431,112,112: correct it, or "
             "delete it, and the classes are counted in the records"
         ) from error
     if (height, width) != (CROP_PX, CROP_PX):

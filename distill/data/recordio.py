@@ -115,7 +115,7 @@ def _check_root(root: Path) -> None:
         )
     if not (root / RECORDS).stat().st_size:
         raise UserError(f"{root / RECORDS}: is empty; copy it again")
-    for name in FILES:
+    for name in (RECORDS, INDEX):
         if (root / name).is_file() and (root / name).stat().st_size:
             refuse_foreign(root / name, f"the {name} of a RecordIO folder", RECORD_FILE if name == RECORDS else TEXT)
 
