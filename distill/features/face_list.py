@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import os
 import posixpath
@@ -49,7 +48,6 @@ class Lines:
         self._text = self._text.removeprefix(_BOM).rstrip()
         if not self._text:
             raise UserError(f"{path}: is empty; expected {what} on each line")
-        self._require_text()
         breaks = np.flatnonzero(np.frombuffer(self._text, np.uint8) == ord("\n"))
         self._begins = np.concatenate([[0], breaks + 1])
         self._ends = np.concatenate([breaks, [len(self._text)]])
@@ -69,10 +67,6 @@ class Lines:
     def place(self, number: int) -> str:
         """File and line for a message; people count from 1."""
         return f"{self.path}, line {number + 1}"
-
-    def _require_text(self) -> None:
-        if self._text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise UserError(f"{self.path}: is UTF-16; expected the bytes of each path, which are UTF-8 in most cases")
 
 
 @dataclass(frozen=True)
