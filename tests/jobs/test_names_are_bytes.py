@@ -141,8 +141,6 @@ def test_verify_curves_and_judge(run: Run, work: Path):
     assert "lfw_\\xfc" in (work / OUT / "\udcfc.html").read_text(encoding="utf-8")
     figures = ("accuracy", "auc", "tpr_at_fpr")
     margins = [f"judge.{where}.{name}=0.99" for where in ("margin", "slice_margin") for name in figures]
-        f"judge.{where}.{m}=0.99" for where in ("margin", "slice_margin") for m in ("accuracy", "auc", "tpr_at_fpr")
-    ]
     judge = ["judge", "judge.resamples=100", "judge.fpr=0.6", *margins]
     run(*judge, expected=1, challenger=MODEL, champion=MODEL, pairs=pairs)
 
