@@ -22,6 +22,7 @@ from distill.jobs.compose import JOBS, conf_dir, readable, register, typed, with
 from distill.jobs.suggest import did_you_mean, explain
 from distill.jobs.variables import with_variables
 from distill.redact import redact_text
+from distill.shown import ShownFormatter, print_anything, shown
 from distill.types import UserError
 
 USER_ERROR = 2
@@ -37,6 +38,7 @@ VALUED = ("-c", "--cfg", "-p", "--package", "-cd", "--config-dir")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one job and return the exit status: 0 done, 1 failed its check, 2 the user's mistake, 130 interrupted."""
+    print_anything()
     os.umask(os.umask(0o022) | 0o022)  # whatever is written, nobody but its owner may change it
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
@@ -82,7 +84,9 @@ def _parted(name: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def _run_job(name: str, flags: Sequence[str], overrides: Sequence[str]) -> int:
     """Let Hydra compose the configuration and run the job, or a sweep of jobs; the worst exit status of them."""
     register()
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(ShownFormatter())
     for package in ("distill", "teachers"):
         logging.getLogger(package).setLevel(logging.INFO)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print some errors itself and exit; here they are explained
@@ -129,7 +133,7 @@ def _refuse(error: UserError | OSError) -> int:
     line = str(error)
     if isinstance(error, OSError) and error.strerror:
         line = f"{error.filename or 'the system'}: {error.strerror}; expected a place that can be read and written"
-    print(f"error: {redact_text(' '.join(line.splitlines()))}", file=sys.stderr)
+    print(f"error: {shown(redact_text(' '.join(line.splitlines())))}", file=sys.stderr)
     return USER_ERROR
 
 

@@ -19,6 +19,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright
 from distill.file_kinds import ONNX
 from distill.foreign import foreign
 from distill.types import UserError
+from distill.utf8_path import utf8_path
 
 EXPECTED = "an ONNX file"
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
@@ -80,7 +81,8 @@ def open_session(path: Path) -> Session:
     if told := foreign(path, EXPECTED, ONNX):
         raise UserError(told)
     try:
-        return Session(ort.InferenceSession(str(path), _options(), providers=["CPUExecutionProvider"]))
+        with utf8_path(path) as text:
+            return Session(ort.InferenceSession(text, _options(), providers=["CPUExecutionProvider"]))
     except ort_errors.InvalidProtobuf as error:
         raise UserError(f"{path} is not an ONNX file, or is cut short") from error
     except _REFUSALS as error:

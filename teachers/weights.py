@@ -13,12 +13,14 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from distill.file_kinds import CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, ONNX, PICKLE, SAFETENSORS
 from distill.foreign import foreign, kind_of
+from distill.shown import shown_all
 from distill.types import UserError
+from distill.utf8_path import utf8_path
 from teachers.weight_names import Place, is_ambiguous, names_of, place_of
 
 CLASSIFIER = "classifier.weight"
@@ -57,7 +59,7 @@ def read_weights(path: Path) -> Weights:
 
 def _read_safetensors(path: Path) -> Weights:
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as text, safe_open(text, framework="pt") as file:
             return Weights(path, {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a whole safetensors file; download or copy it again") from error
@@ -173,7 +175,7 @@ def save_weights(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, dict(metadata or {}))
+        temporary.write_bytes(save(tensors, shown_all(metadata or {})))
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot write {path}: {_first_line(error)}") from error

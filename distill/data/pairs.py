@@ -1,7 +1,7 @@
 """Verification sets: pairs of crops and whether the two show the same person.
 
 The ``.bin`` files of InsightFace are pickles of ``(images, same)``: pair i is the images 2i and 2i+1, each an encoded
-image as bytes or as a one-dimensional uint8 array.
+image as bytes or as an array of them, in any of the ways in which pickles and numpy write those.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from torch import Tensor
 
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
-from distill.data.unpickle import ByteArray, unpickle
+from distill.data.unpickle import EXPECTED, FileArray, unpickle
+from distill.shown import shown
 from distill.types import CROP_PX, UserError
 
 
@@ -83,31 +84,47 @@ def read_pairs(path: str | Path) -> Pairs:
             images[row] = decode(_encoded(item))
         except DamagedImage as damage:
             raise UserError(f"{path}: image {row % 2 + 1} of pair {row // 2} of {len(same)}: {damage}") from damage
-    return Pairs(path.stem, torch.from_numpy(images).permute(0, 3, 1, 2), same)
+    return Pairs(shown(path.stem), torch.from_numpy(images).permute(0, 3, 1, 2), same)
 
 
 def _pair_lists(path: Path, content: object) -> tuple[Sequence[object], np.ndarray]:
-    if not isinstance(content, tuple | list) or len(content) != 2 or not isinstance(content[0], tuple | list):
-        raise UserError(f"{path}: holds no pair of lists (images, same); expected a verification set of InsightFace")
-    encoded, verdicts = content
-    if isinstance(verdicts, ByteArray):
-        verdicts = list(verdicts.content)
-    if not isinstance(verdicts, tuple | list) or not all(type(v) in (bool, int) and v in (0, 1) for v in verdicts):
-        raise UserError(f"{path}: its second part is no list of booleans; expected one for every pair of images")
-    if not verdicts or len(encoded) != 2 * len(verdicts):
+    both = _listed(content)
+    encoded, verdicts = (_listed(part) for part in both) if both is not None and len(both) == 2 else (None, None)
+    if both is None or len(both) != 2 or encoded is None:
+        raise UserError(f"{path}: holds no pair of lists (images, same); {EXPECTED}")
+    same = None if verdicts is None else [_verdict(one) for one in verdicts]
+    if same is None or None in same:
+        raise UserError(f"{path}: its second part is no list of booleans, nor of 0 and 1; {EXPECTED}")
+    if not same or len(encoded) != 2 * len(same):
         raise UserError(
-            f"{path}: has {len(encoded)} images and {len(verdicts)} verdicts; expected two images for every verdict, "
-            "and at least one: copy it again"
+            f"{path}: has {len(encoded)} images and {len(same)} verdicts; expected two images for every verdict, "
+            "and at least one: write the set again from its images"
         )
-    return encoded, np.array(verdicts, bool)
+    return encoded, np.array(same, bool)
+
+
+def _listed(part: object) -> Sequence[object] | None:
+    """The elements of a list, a tuple or an array that is a row or a column; None for anything else."""
+    if isinstance(part, FileArray):
+        return part.values() if part.flat and part.shape else None
+    return part if isinstance(part, tuple | list) else None
+
+
+def _verdict(value: object) -> bool | None:
+    """The boolean that is meant: itself, a number that is 0 or 1, or an array of one of these; None for others."""
+    if isinstance(value, FileArray | tuple | list):
+        elements = value.values() if isinstance(value, FileArray) else value
+        value = elements[0] if len(elements) == 1 else None
+    return bool(value) if isinstance(value, bool | int | float) and value in (0, 1) else None
 
 
 def _encoded(item: object) -> bytes:
-    if isinstance(item, bytes):
-        return item
-    if isinstance(item, ByteArray) and len(item.shape) == 1:
-        return item.content
-    raise DamagedImage("is neither bytes nor a one-dimensional uint8 array")
+    if isinstance(item, FileArray) and not item.flat:
+        raise DamagedImage(f"is an array of shape {item.shape}; expected an encoded image, JPEG or PNG, not its pixels")
+    found = item.encoded() if isinstance(item, FileArray) else item
+    if not isinstance(found, bytes | bytearray):
+        raise DamagedImage("is neither bytes nor an array of them")
+    return bytes(found)
 
 
 def write_pairs(path: str | Path, encoded: Sequence[bytes], same: Sequence[bool]) -> None:

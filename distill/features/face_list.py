@@ -33,7 +33,8 @@ class Lines:
     """The lines of a text file by number from 0, kept as its bytes and not as an object for each line.
 
     White space around a line is dropped, and empty lines at the end of the file. ``sha256`` is that of the file.
-    Raises ``UserError`` for a file that is missing, empty or not UTF-8, and for a line that is empty.
+    A line is the bytes of a path, UTF-8 or not. Raises ``UserError`` for a file that is missing or empty, and for an
+    empty line.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -47,7 +48,6 @@ class Lines:
         self._text = self._text.removeprefix(_BOM).rstrip()
         if not self._text:
             raise UserError(f"{path}: is empty; expected {what} on each line")
-        self._require_text()
         breaks = np.flatnonzero(np.frombuffer(self._text, np.uint8) == ord("\n"))
         self._begins = np.concatenate([[0], breaks + 1])
         self._ends = np.concatenate([breaks, [len(self._text)]])
@@ -59,7 +59,7 @@ class Lines:
         return len(self._begins)
 
     def __getitem__(self, number: int) -> str:
-        return self._text[self._begins[number] : self._ends[number]].decode().strip()
+        return self._text[self._begins[number] : self._ends[number]].decode(errors="surrogateescape").strip()
 
     def __iter__(self) -> Iterator[str]:
         return (self[number] for number in range(len(self)))
@@ -67,15 +67,6 @@ class Lines:
     def place(self, number: int) -> str:
         """File and line for a message; people count from 1."""
         return f"{self.path}, line {number + 1}"
-
-    def _require_text(self) -> None:
-        try:
-            self._text.decode()
-        except UnicodeDecodeError as error:
-            line = self._text.count(b"\n", 0, error.start) + 1
-            raise UserError(
-                f"{self.path}, line {line}: is not UTF-8 (byte 0x{self._text[error.start]:02x}); expected UTF-8 text"
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -223,7 +214,7 @@ def is_frame(name: str) -> bool:
 
 def _digest(entry: str) -> int:
     """64 bits for a path, however it is spelt."""
-    return int.from_bytes(hashlib.blake2b(posixpath.normpath(entry).encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(os.fsencode(posixpath.normpath(entry)), digest_size=8).digest(), "little")
 
 
 def _earlier(faces: FaceList, digests: NDArray[np.uint64]) -> NDArray[np.int64]:

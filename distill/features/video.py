@@ -16,6 +16,7 @@ from distill.features.face_list import FaceList, is_frame
 from distill.file_kinds import VIDEO
 from distill.foreign import kind_of
 from distill.types import CROP_PX
+from distill.utf8_path import utf8_path
 
 _log = logging.getLogger(__name__)
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's own words; what goes wrong is told here, once
@@ -71,7 +72,8 @@ def _open(path: Path) -> cv2.VideoCapture:
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        with utf8_path(path) as text:
+            return cv2.VideoCapture(text, cv2.CAP_FFMPEG)
     finally:
         cv2.utils.logging.setLogLevel(level)
 

@@ -22,6 +22,7 @@ import distill
 from distill.file_kinds import EMPTY, TEXTS
 from distill.foreign import refuse_foreign
 from distill.jobs.build import check_targets
+from distill.jobs.idle import idle_options, without
 from distill.jobs.judge_schema import JudgeJobConf
 from distill.jobs.nightly_schema import NightlyConf
 from distill.jobs.nights_schema import NightsConf
@@ -189,15 +190,10 @@ def read_config(path: Path, conf: type[Conf]) -> Conf:
 
 
 def config_hash(conf: Any, *ignored: str) -> str:
-    """Sixteen hex digits that name the configuration; ``ignored`` are dotted keys that do not count."""
+    """Sixteen hex digits that name the configuration; idle options do not count, nor the dotted ones ``ignored``."""
     plain = cast(dict[str, Any], OmegaConf.to_container(_node(conf), enum_to_str=True))
-    for key in ignored:
-        *parents, last = key.split(".")
-        node = plain
-        for parent in parents:
-            node = node[parent]
-        del node[last]
-    return hashlib.sha256(yaml.safe_dump(plain, sort_keys=True).encode()).hexdigest()[:16]
+    counted = without(plain, [*ignored, *idle_options(conf)])
+    return hashlib.sha256(yaml.safe_dump(counted, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _absent_teacher(kind: type, cfg: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ from distill.data.synth.circumstances import EVERYDAY
 from distill.data.synth.picture import Sitter
 from distill.data.synth.streams import Key, Split
 from distill.jobs.side_schema import ContactSheetConf
+from distill.shown import shown
 from distill.types import UserError
 from distill.waiting import waiting
 from distill.writable import require_writable
@@ -32,7 +33,7 @@ def run(conf: ContactSheetConf) -> int:
             rows.append(np.hstack([_framed(face) for face in faces]))
             progress(conf.pictures)
     write_atomic(Path(conf.out), cv2.imencode(".png", np.vstack(rows)[..., ::-1])[1].tobytes())
-    print(f"{conf.people} people, {conf.pictures} pictures of each: {conf.out}")
+    print(f"{conf.people} people, {conf.pictures} pictures of each: {shown(conf.out)}")
     return 0
 
 

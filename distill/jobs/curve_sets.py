@@ -29,6 +29,7 @@ from distill.metrics.allpairs.score import Settings, score_all_pairs
 from distill.metrics.allpairs.survey import Survey, survey_pairs
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.operating import PER_DECADE, decades, fpr_grid
+from distill.shown import shown
 from distill.types import UserError
 from distill.waiting import waiting
 
@@ -67,7 +68,7 @@ def feature_sets(files: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
     for name, features in zip(names, opened, strict=True):
         points = _points(features, conf)
         models.append(_judged(name, points, _survey(features, conf), faces, conf))
-    return [SetCurves(str(root / conf.data.list), models, "persons", Bootstrap.confidence)]
+    return [SetCurves(shown(root / conf.data.list), models, "persons", Bootstrap.confidence)]
 
 
 def evaluated_sets(places: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
@@ -87,7 +88,7 @@ def _together(evaluations: Sequence[Evaluation], conf: CurvesConf) -> SetCurves:
         names = distinct_names([evaluation.path for evaluation in evaluations], "evaluations")
     judged = [_evaluated(evaluation, name, conf) for evaluation, name in zip(evaluations, names, strict=True)]
     first = evaluations[0]
-    return SetCurves(str(first.list), judged, "persons", first.scores.confidence)
+    return SetCurves(shown(first.list), judged, "persons", first.scores.confidence)
 
 
 def read_evaluation(path: Path) -> Evaluation:

@@ -13,6 +13,7 @@ from distill.jobs.curve_pairs import open_models, verification_sets
 from distill.jobs.curve_sets import evaluated_sets, feature_sets
 from distill.jobs.requirements import require_at_least
 from distill.jobs.scoring_schema import CurvesConf
+from distill.shown import shown
 from distill.tracking.summary import print_facts
 from distill.types import UserError
 from distill.writable import require_writable
@@ -37,7 +38,7 @@ def run(conf: CurvesConf) -> int:
     write_curves(out, page)
     for found in sets:
         print_facts(found.name, [(model.name, _told(found, i)) for i, model in enumerate(found.models)])
-    print(f"page      {out}")
+    print(f"page      {shown(out)}")
     return 0
 
 

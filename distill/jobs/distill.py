@@ -28,6 +28,8 @@ from distill.jobs.schema import DistillConf, TeacherConf
 from distill.jobs.supervision import Showing, Supervision, require_teacher, supervise
 from distill.jobs.tracking import tracked
 from distill.jobs.training import Faces, Training, fit
+from distill.jobs.unfinished import tell_unfinished
+from distill.shown import shown as shown_text
 from distill.tracking.series import Sink
 from distill.types import FaceNetwork
 from teachers.weights import read_weights, save_weights
@@ -62,10 +64,11 @@ def run(conf: DistillConf) -> int:
     opened = Opened(shown, pairs, supervise(conf.teacher, conf.signals, shown, root / ".cache"), rows)
     known = identity(conf, opened)
     name = conf.run.name or f"{conf.student.name}-{conf.teacher.name}-{known.digits}"
+    tell_unfinished(root, name, conf)
     with open_run(root, name, conf.run.fresh, conf) as folder:
         remember(folder, known)
         if folder.finished:
-            print(f"this run is finished; run.fresh=true trains another one: {folder.path}")
+            print(f"this run is finished; run.fresh=true trains another one: {shown_text(folder.path)}")
             return show(folder)
         with tracked(folder, conf.tracking, conf) as wandb:
             network, trained = train(conf, opened, folder, [wandb])

@@ -18,6 +18,7 @@ from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
 from distill.jobs.scoring_schema import EmbedConf
 from distill.network_file import network_sha256
+from distill.shown import shown
 from distill.tracking.summary import print_facts
 from distill.types import UserError
 from distill.waiting import waiting
@@ -93,7 +94,7 @@ def write_features(makers: Makers, faces: FaceList, rule: RowRule, batch_size: i
     made_of, shape = _made_of(rows, makers), (len(faces), network.embedding_dim)
     with FeatureWriter(out, shape, made_of, fresh, images.sha256) as writer:
         if writer.done:
-            print(f"{out}: {writer.done:,} of {len(faces):,} rows are there already")
+            print(f"{shown(out)}: {writer.done:,} of {len(faces):,} rows are there already")
         if writer.done < len(faces):
             left = len(faces) - writer.done
             with waiting(f"embedding {faces.lines.path.name}", left, f"{rule.kind}s") as progress:

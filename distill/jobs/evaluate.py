@@ -30,6 +30,7 @@ from distill.network_file import network_sha256
 from distill.protocol.board import Published
 from distill.protocol.placing import notes, table
 from distill.protocol.verdict import Verdict
+from distill.shown import shown
 from distill.tracking.summary import print_evaluation
 from distill.types import UNLABELLED, UserError
 from distill.writable import require_writable
@@ -160,4 +161,4 @@ def _deliver(
     )
     write_evaluation(out / PAGE, page)
     print_evaluation(protocol.name, rows, verdict.passed, verdict.reasons, told)
-    print(f"report    {out / PAGE}")
+    print(f"report    {shown(out / PAGE)}")

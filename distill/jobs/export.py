@@ -13,6 +13,7 @@ from distill.jobs.quality import export_frame_quality
 from distill.jobs.run_folder import CONFIG, STUDENT_ONNX, STUDENT_WEIGHTS, RunFolder, write_json
 from distill.jobs.schema import DistillConf
 from distill.jobs.side_schema import ExportJobConf
+from distill.shown import shown
 from distill.tracking.summary import print_check
 from distill.types import UserError
 from distill.writable import require_writable
@@ -33,7 +34,8 @@ def run(conf: ExportJobConf) -> int:
     found = export_student(student, path, folder.resolve().name, conf.export, images)
     export_frame_quality(student, out, folder.resolve().name, conf.export, images)
     write_json(out / PARITY, asdict(found))
-    print(f"{path}: differs from PyTorch by {found.max_relative:.2g} (relative), {found.max_cosine:.2g} (cosine)")
+    differs = f"{found.max_relative:.2g} (relative), {found.max_cosine:.2g} (cosine)"
+    print(f"{shown(path)}: differs from PyTorch by {differs}")
     verdict = check(path, conf.protocol, out)
     print_check(verdict.rows(), verdict.passed, verdict.reasons)
     return 0 if verdict.passed else 1

@@ -31,6 +31,7 @@ from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.identification import Identification, identify, mean, mean_rows, search
 from distill.metrics.templates import Floats, pair_scores, template_features, verify_templates
 from distill.network_file import network_sha256
+from distill.shown import shown
 from distill.tracking.summary import print_figures
 from distill.types import UserError
 from distill.waiting import waiting
@@ -68,8 +69,8 @@ def run(conf: IjbConf) -> int:
     for title, rows in found.tables.items():
         print_figures((title, *COLUMNS), rows)
     print(f"features: {how}\npreprocessing: {source}")
-    about = {"model": str(model), "model_sha256": known}
-    about |= {"set": folder.name, "images": len(faces), "templates": len(templates)}
+    about = {"model": shown(model), "model_sha256": known}
+    about |= {"set": shown(folder.name), "images": len(faces), "templates": len(templates)}
     about |= {"features": str(how), "preprocessing": source}
     write_json(result, {**about, **found.json})
     return 0
@@ -165,4 +166,4 @@ def _subjects(folder: IjbFolder, templates: Ints) -> Ints | None:
 
 
 def _key(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()

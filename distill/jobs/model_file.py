@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distill.jobs.run_folder import STUDENT_ONNX
+from distill.shown import shown
 from distill.types import UserError
 
 
@@ -31,7 +32,7 @@ def distinct_names(paths: Sequence[Path], key: str) -> list[str]:
         ends = (parts[-length:] for length in range(1, len(parts) + 1))
         return "/".join(next(end for end in ends if sum(other.parts[-len(end) :] == end for other in whole) == 1))
 
-    return [name(path.parts) for path in whole]
+    return [shown(name(path.parts)) for path in whole]
 
 
 def model_name(path: Path) -> Path:

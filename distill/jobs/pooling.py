@@ -18,6 +18,7 @@ from distill.atomic import write_atomic
 from distill.contents import RowContents
 from distill.data.ijb import LooseFaces
 from distill.metrics.templates import Floats, add_images, image_weights
+from distill.shown import shown
 from distill.types import Embedder, UserError
 from distill.waiting import waiting
 
@@ -96,7 +97,7 @@ def _begun(path: Path, nothing: Progress, contents: RowContents) -> Progress:
             f"{path}: holds no sums of templates; expected our own file: remove it to begin again"
         ) from error
     if left.key != nothing.key or images != contents.sha256(left.done):
-        print(f"{path} was made with another network, set or options; the images are embedded again")
+        print(f"{shown(path)} was made with another network, set or options; the images are embedded again")
         return nothing
     return left
 

@@ -37,6 +37,15 @@ def path(default: str | None = None) -> Any:
     return field(default=default, metadata=PATH)
 
 
+IDLE = {"idle": True}
+"""Of an option that changes nothing about what a run makes: it is in no run's name, and may change in its midst."""
+
+
+def idle(default: Any = MISSING) -> Any:
+    """An option that changes nothing about what a run makes."""
+    return field(default=default, metadata=IDLE)
+
+
 class Precision(StrEnum):
     auto = "auto"
     fp32 = "fp32"
@@ -80,7 +89,7 @@ class TeacherConf:
     weights: str | None = needed_path("the teacher's ONNX file, e.g. teacher.weights=teacher.onnx")
     """A weights file for ``network``, else an ONNX file; with neither there is no teacher."""
     card: str | None = path()
-    check: bool = True
+    check: bool = idle(True)
     """Try the teacher on verification pairs before the run."""
     precision: Precision = Precision.auto
     preprocessing: Any = None
@@ -104,13 +113,13 @@ class DataConf:
     reader: dict[str, Any] = MISSING
     transfer: list[str] = field(default_factory=list, metadata=PATH)
     """Folders of further sets, whose labels are not used."""
-    image_steps: int = 120_000
+    image_steps: int = idle(120_000)
     """Length of a run that suits the set, for trainers that do not say otherwise."""
     pairs: str | None = path()
     """A verification .bin, or a folder of them; null: every .bin in the root."""
-    max_damaged: int = 10
+    max_damaged: int = idle(10)
     """Damaged records that are skipped before the run stops."""
-    pictures: bool = False
+    pictures: bool = idle(False)
     """Whether the data set permits example pairs in the report."""
     augment: dict[str, Any] = field(default_factory=dict)
 
@@ -129,7 +138,7 @@ class TermConf:
 
 @dataclass
 class ObjectiveConf:
-    name: str = MISSING
+    name: str = idle()
     terms: dict[str, TermConf] = field(default_factory=dict)
 
 
@@ -195,7 +204,7 @@ class ScheduleConf:
 
 @dataclass
 class TrainerConf:
-    name: str = MISSING
+    name: str = idle()
     images: int | None = None
     """Length of the run in image-steps; or give ``epochs``. Exactly one of the two is set."""
     epochs: float | None = None
@@ -210,15 +219,15 @@ class TrainerConf:
     gradient_clip: float | None = 5.0
     ema_decay: float = 0.0
     """0 keeps no average of the weights."""
-    max_loss_growth: float = 10.0
+    max_loss_growth: float = idle(10.0)
     """A loss this many times its own recent value stops the run."""
     precision: Precision = Precision.auto
     channels_last: bool | None = None
     compile: bool | None = None
-    workers: int | None = None
-    checkpoint_every_steps: int = 200
-    validate_every_steps: int = 500
-    validate_pairs: int = 300
+    workers: int | None = idle(None)
+    checkpoint_every_steps: int = idle(200)
+    validate_every_steps: int = idle(500)
+    validate_pairs: int = idle(300)
     """Pairs of each set that are scored during training; the end of a run scores all of them."""
 
 
@@ -283,9 +292,9 @@ class DistillConf:
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
     trainer: TrainerConf = field(default_factory=TrainerConf)
-    tracking: TrackingConf = field(default_factory=TrackingConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf, metadata=IDLE)
     export: ExportConf = field(default_factory=ExportConf)
-    run: RunConf = field(default_factory=RunConf)
+    run: RunConf = field(default_factory=RunConf, metadata=IDLE)
     replay: ReplayConf = field(default_factory=ReplayConf)
     signals: str = path("auto")
     """``auto``: the teacher's stored outputs where they match, else the live teacher; ``live``; or a folder."""

@@ -16,6 +16,7 @@ from distill.jobs.run_folder import write_json
 from distill.jobs.scoring_schema import ScoreConf
 from distill.metrics.allpairs import AllPairs, Engine, Faces, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
+from distill.shown import shown
 from distill.tracking.summary import print_facts, print_figures
 from distill.types import UserError
 from distill.writable import require_writable
@@ -33,7 +34,7 @@ def run(conf: ScoreConf) -> int:
     write_json(Path(conf.out), {"features": [side.name for side in sides], "scores": scores.to_json()})
     print_facts("pairs", _facts(scores))
     print_figures(COLUMNS, scores.rows_of_table())
-    print(f"written   {conf.out}")
+    print(f"written   {shown(conf.out)}")
     return 0
 
 

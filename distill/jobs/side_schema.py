@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from distill.jobs.schema import (
+    IDLE,
     DataConf,
     ExportConf,
     ObjectiveConf,
@@ -13,6 +14,7 @@ from distill.jobs.schema import (
     TeacherConf,
     TrackingConf,
     TrainerConf,
+    idle,
     needed_path,
     path,
 )
@@ -41,14 +43,14 @@ class TeachConf:
 
     init: str | None = path()
     """Weights of the same network or of a shallower one, to begin with."""
-    init_teacher: str | None = None
+    init_teacher: str | None = idle(None)
     """The teacher whose weights ``init`` are; where they are missing it is taught first."""
     teacher: TeacherConf = field(default_factory=TeacherConf)
     data: DataConf = field(default_factory=DataConf)
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)
     trainer: TrainerConf = field(default_factory=TrainerConf)
-    tracking: TrackingConf = field(default_factory=TrackingConf)
-    run: RunConf = field(default_factory=RunConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf, metadata=IDLE)
+    run: RunConf = field(default_factory=RunConf, metadata=IDLE)
     seed: int = 1
 
 

@@ -24,6 +24,8 @@ from distill.jobs.storing import (
     stored_views,
     teacher_distances,
 )
+from distill.jobs.unfinished import tell_unfinished_signals
+from distill.shown import shown
 from distill.signals.extras import CARD, mean_centres
 from distill.signals.manifest import Manifest
 from distill.signals.store import Store
@@ -49,6 +51,7 @@ def run(conf: SignalsConf) -> int:
     precision = opened.storing.precision
     what = f"{conf.teacher.name}-{conf.data.name}"
     folder = Path(conf.out) if conf.out else ROOT / store_name(what, wanted, precision)
+    tell_unfinished_signals(folder, wanted)
     manifest = bound(folder, wanted, precision)
     written = opened.storing.fill(folder, manifest, opened.faces)
     if missing := missing_shards(folder, manifest):
@@ -93,4 +96,5 @@ def _tell(folder: Path, manifest: Manifest, written: int) -> None:
         ("size", f"{size:,} B, {size / manifest.images:,.0f} B an image"),
     ]
     print_facts("signals", rows)
-    print(f"folder    {folder}\ndistil    make distill teacher={manifest.teacher['name']} … signals={folder}")
+    print(f"folder    {shown(folder)}")
+    print(f"distil    make distill teacher={manifest.teacher['name']} … signals={shown(folder)}")

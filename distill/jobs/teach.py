@@ -22,10 +22,12 @@ from distill.jobs.run_identity import RunIdentity, pairs_identity, remember
 from distill.jobs.side_schema import TeachConf
 from distill.jobs.tracking import tracked
 from distill.jobs.training import Faces, Training, fit
+from distill.jobs.unfinished import tell_unfinished
 from distill.losses.centres import described_centres
 from distill.losses.objective import Objective
 from distill.metrics.verification import Verification
 from distill.network_file import network_sha256
+from distill.shown import shown
 from distill.tracking.summary import print_verification
 from distill.tracking.wandb_run import WandbRun
 from distill.types import FaceNetwork, UserError
@@ -47,17 +49,19 @@ def run(conf: TeachConf) -> int:
     inputs = {"data": faces.fingerprint(), "data.pairs": pairs_identity(pairs)}
     if conf.init is not None:
         inputs["init"] = network_sha256(Path(conf.init))
-    known = RunIdentity(config_hash(conf, "run", "tracking"), inputs)
+    known = RunIdentity(config_hash(conf), inputs)
     name = conf.run.name or f"teach-{conf.teacher.name}-{known.digits}"
+    tell_unfinished(Path(conf.run.root), name, conf)
     with open_run(Path(conf.run.root), name, conf.run.fresh, conf) as folder:
         remember(folder, known)
         if folder.finished and weights.exists() and network_sha256(weights) == folder.metrics()["weights_sha256"]:
-            print(f"this teacher is taught: {weights}; run.fresh=true teaches another one")
+            print(f"this teacher is taught: {shown(weights)}; run.fresh=true teaches another one")
             return 0
         with tracked(folder, conf.tracking, conf) as wandb:
             score = _teach(conf, folder, faces, pairs, wandb)
     print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was taught with")
-    print(f"weights   {weights}\ndistil    make distill teacher={conf.teacher.name} teacher.weights={weights}")
+    print(f"weights   {shown(weights)}")
+    print(f"distil    make distill teacher={conf.teacher.name} teacher.weights={shown(weights)}")
     return 0
 
 
@@ -69,7 +73,7 @@ def _teach_first(conf: TeachConf, weights: str) -> None:
             "`make teacher teacher=r18` leaves in weights/r18"
         )
     first: TeachConf = load("teach", [f"teacher={conf.init_teacher}"])
-    print(f"{weights} does not exist yet: teaching {conf.init_teacher} first")
+    print(f"{shown(weights)} does not exist yet: teaching {conf.init_teacher} first")
     run(
         replace(
             first,

@@ -69,10 +69,10 @@ def read_benchmark(path: Path) -> tuple[Benchmark, Pairs]:
     beside = path.with_suffix(".tsv")
     columns = {SHARPNESS: _quality(pairs)}
     if not beside.is_file():
-        return Benchmark(path.stem, pairs.same, columns, None, sha256(path)), pairs
+        return Benchmark(pairs.name, pairs.same, columns, None, sha256(path)), pairs
     persons, groups = read_sidecar(beside, pairs.same)
     both = hashlib.sha256(f"{sha256(path)} {sha256(beside)}".encode()).hexdigest()
-    return Benchmark(path.stem, pairs.same, columns | groups, persons, both), pairs
+    return Benchmark(pairs.name, pairs.same, columns | groups, persons, both), pairs
 
 
 def read_sidecar(path: Path, same: Bools) -> tuple[Persons, dict[str, NDArray[np.str_]]]:

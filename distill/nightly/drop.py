@@ -18,7 +18,7 @@ import numpy as np
 
 from distill.data.faceset import DamagedImage
 from distill.data.folder import SUFFIXES
-from distill.data.recordio import FILES, RecordIOSet
+from distill.data.recordio import FILES, RECORDS, RecordIOSet
 from distill.types import UserError
 
 Kind = Literal["folder", "recordio"]
@@ -125,9 +125,9 @@ def namespace(person: str) -> str:
 
 
 def record_stamp(root: Path) -> int:
-    """The stamp of every record of a RecordIO drop; 0, which is no stamp, where its files are not there."""
+    """The stamp of every record of a RecordIO drop; 0, which is no stamp, where its records are not there."""
     try:
-        return _stamp(*((root / name).stat() for name in FILES))
+        return _stamp(*((root / name).stat() for name in FILES if name == RECORDS or (root / name).exists()))
     except OSError:
         return 0
 

@@ -12,17 +12,19 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from distill.redact import is_secret
+from distill.shown import shown, shown_all
 from distill.tracking.panels import STEP, summary_of
 from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_start import Shield, end_service, start
 from distill.types import UserError
+from distill.utf8_path import utf8_path
 
 if TYPE_CHECKING:
     import wandb
@@ -38,7 +40,8 @@ class WandbRun:
 
     def __init__(self, folder: Path, settings: WandbSettings, config: Mapping[str, Any]) -> None:
         self.folder = folder.resolve()
-        self._settings, self._config = settings, without_secrets(config)
+        self._settings, self._config = settings, shown_all(without_secrets(config))
+        self._open_folder = ExitStack()
         self._run: wandb.Run | None = None
         self._defined: set[str] = set()
         if settings.mode != "disabled":
@@ -66,7 +69,7 @@ class WandbRun:
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Results of the whole run: cost against limits, verdict, scores."""
-        self._tell(lambda run: run.summary.update(dict(values)))
+        self._tell(lambda run: run.summary.update(shown_all(values)))
 
     def artifact(self, paths: Sequence[Path], name: str, metadata: Mapping[str, Any]) -> None:
         """Keep copies of the files as version of the W&B model ``name``; they travel with the next sync."""
@@ -74,11 +77,12 @@ class WandbRun:
         def write(run: wandb.Run) -> None:
             import wandb
 
-            artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name), type="model", metadata=dict(metadata))
+            artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name), type="model", metadata=shown_all(metadata))
             # Files are staged under this folder by absolute path; outside of the run folder a later sync loses them.
-            with environment("WANDB_DATA_DIR", str(self.folder / "wandb")):
+            with environment("WANDB_DATA_DIR", f"{self._place}/wandb"):
                 for path in paths:
-                    artifact.add_file(str(path))
+                    with utf8_path(path) as text:
+                        artifact.add_file(text)
                 run.log_artifact(artifact)
 
         self._tell(write)
@@ -87,6 +91,7 @@ class WandbRun:
         """Close the run; uploads get ``finish_timeout_s``, and what is left stays on disk for ``wandb sync``."""
         self._tell(lambda run: run.finish(exit_code=exit_code))
         self._run = None
+        self._open_folder.close()
 
     def _write(self, run: wandb.Run, step: int, values: Mapping[str, Any]) -> None:
         for name in values.keys() - self._defined:
@@ -109,16 +114,17 @@ class WandbRun:
     def _open(self, mode: Literal["offline", "online"]) -> str | None:
         """Start the W&B run in that mode; returns why it failed, or None."""
         with Shield() as shield:
-            place = writable(Path(self._settings.dir or self.folder).resolve() / "wandb")
-            name = self._settings.name or self.folder.name
+            place = writable(Path(self._settings.dir or self.folder).resolve() / "wandb").parent
+            self._place = self._open_folder.enter_context(utf8_path(place))
+            name = shown(self._settings.name or self.folder.name)
             run = start(
                 mode,
                 self._settings,
                 id=run_id(self.folder, self._settings.id),
                 name=name,
-                dir=place.parent,
-                group=self._settings.group,
-                job_type=self._settings.job_type,
+                dir=self._place,
+                group=shown_all(self._settings.group),
+                job_type=shown_all(self._settings.job_type),
                 config=dict(self._config),
             )
             self._run = run

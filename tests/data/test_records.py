@@ -106,10 +106,31 @@ def test_index_in_any_order_and_with_spaces(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        b"0\t0\r\n7\t9007199254740993\r\n",
+        b"0\t0\n\n7\t9007199254740993\n\n\n",
+        b"\xef\xbb\xbf0\t0\n7\t9007199254740993",
+        b"0.0\t0.0\n7.0\t9007199254740993.0\n",
+        b"0\t0\n7e0\t9.007199254740993e15\n",
+    ],
+)
+def test_index_as_editors_and_spreadsheets_write_it(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "i").write_bytes(text)
+    keys, offsets = read_index(tmp_path / "i")
+    assert keys.tolist() == [0, 7]
+    assert offsets.tolist() == [0, 2**53 + 1]
+    assert keys.dtype == offsets.dtype == np.int64
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("0\t0\n1\tx\n", "not a RecordIO index"),
         ("0\t0\n1\t4.5\n", "not a RecordIO index"),
+        ("0\t0\n1\t1/0\n", "not a RecordIO index"),
+        ("0\t0\n1\t1e999999999\n", "not a RecordIO index"),
+        ("0\t0\n1\tnan\n", "not a RecordIO index"),
         ("\x80\x02binary", "not a RecordIO index"),
         ("0\t0\n1", "truncated"),
         ("0\t0\n1\t40\n0\t80\n", "lists key 0 twice"),

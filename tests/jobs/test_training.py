@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,26 +152,22 @@ class Killer:
 
 
 def train(
-    root: Path, folder: Path, *sinks: Killer, network: type[TinyNetwork] = TinyNetwork
+    root: Path, folder: Path, *sinks: Killer, network: type[TinyNetwork] = TinyNetwork, max_damaged: int = 0, **options
 ) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     """Nine steps in intervals of two, two batches to a step; the weights at the end and what was last reported."""
     folder.mkdir(exist_ok=True)
     seed_everything(3)
     student = network()
+    usual: dict[str, Any] = {"checkpoint_every_steps": 2, "validate_every_steps": 4, "max_loss_growth": 1e6}
     trainer = conf(
-        images=72,
-        batch_size=4,
-        accumulate=2,
-        checkpoint_every_steps=2,
-        validate_every_steps=4,
-        ema_decay=0.5,
-        optimizer=OptimizerConf(lr=1e-2),
-        max_loss_growth=1e6,
+        images=72, batch_size=4, accumulate=2, ema_decay=0.5, optimizer=OptimizerConf(lr=1e-2), **{**usual, **options}
     )
     faces, run = RecordIOSet(root), length(trainer, 30, seed=3)
     objective = build_objective(ObjectiveConf("mine", {"margin": TermConf(MARGIN)}), sizes_of(student, None, 6))
-    data = Faces(faces, NewViews(Augmentation(), 3), [read_pairs(root / "lfw_small.bin")], max_damaged=0)
-    module, recorder = fit(Training(RunFolder(folder), trainer, run, CPU, data, sinks), student, objective, None, None)
+    data = Faces(faces, NewViews(Augmentation(), 3), [read_pairs(root / "lfw_small.bin")], max_damaged)
+    machine = replace(CPU, workers=trainer.workers or 0)
+    training = Training(RunFolder(folder), trainer, run, machine, data, sinks)
+    module, recorder = fit(training, student, objective, None, None)
     return module.trained.state_dict(), recorder.last
 
 
@@ -221,6 +218,41 @@ def test_a_seed_sets_every_random_state():
     first = draws(5)
     assert draws(5) == first
     assert not set(draws(2**32 + 6)) & set(first)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"workers": 1},
+        {"checkpoint_every_steps": 1},
+        {"checkpoint_every_steps": 3},
+        {"checkpoint_every_steps": 100},
+        {"validate_every_steps": 1, "validate_pairs": 10},
+        {"max_loss_growth": 1e9, "max_damaged": 7},
+    ],
+    ids=str,
+)
+def test_a_stopped_run_goes_on_with_other_idle_options_to_the_same_weights(
+    root: Path, tmp_path: Path, changed: dict[str, Any]
+):
+    undisturbed, last = train(root, tmp_path / "a")
+    with pytest.raises(Killed):
+        train(root, tmp_path / "b", Killer(6))
+    resumed, resumed_last = train(root, tmp_path / "b", **changed)
+    assert resumed_last["loss"] == last["loss"]
+    assert all(torch.equal(resumed[k], v) for k, v in undisturbed.items())
+    steps = [step for step, values in rows(tmp_path / "b") if "loss" in values]
+    assert steps == [step for step in range(1, 10) for _ in range(2)]
+
+
+def test_a_run_goes_on_twice_with_other_intervals_each_time(root: Path, tmp_path: Path):
+    undisturbed, _ = train(root, tmp_path / "a")
+    with pytest.raises(Killed):
+        train(root, tmp_path / "b", Killer(4), checkpoint_every_steps=3)
+    with pytest.raises(Killed):
+        train(root, tmp_path / "b", Killer(8), checkpoint_every_steps=2)
+    resumed, _ = train(root, tmp_path / "b", checkpoint_every_steps=4)
+    assert all(torch.equal(resumed[k], v) for k, v in undisturbed.items())
 
 
 def test_a_run_that_stopped_after_its_last_step_still_knows_what_it_reported(root: Path, tmp_path: Path):
