@@ -53,6 +53,9 @@ class _Bits:
         self.taken += count
         return self._held >> self._count & ((1 << count) - 1)
 
+    def skip(self, count: int) -> None:
+        self.take(count)
+
     def symbol(self, table: Sequence[int]) -> int:
         self._fill()
         found = table[self._held >> (self._count - 16) & 0xFFFF]
@@ -123,9 +126,9 @@ class Coded:
             for unit in units:
                 self.known[number][unit] = scan.block(self.known[number][unit])
             return
-        blocks = [
-            self._first_block(bits, tables, bit) for number, tables in parts for _ in range(self._in_mcu(number, parts))
-        ]
+        blocks: list[Blocks] = []
+        for number, tables in parts:
+            blocks += [self._first_block(bits, tables, bit)] * self._in_mcu(number, parts)
         for _ in units:
             for block in blocks:
                 block()
@@ -137,7 +140,7 @@ class Coded:
     def _first_block(self, bits: _Bits, tables: int, bit: int) -> Blocks:
         """Reads a block of a sequential scan, or its first coefficient in a progressive one."""
         if self.frame == _PROGRESSIVE and bit >> 4:
-            return lambda: None if bits.take(1) else None
+            return lambda: bits.skip(1)
         level = self.tables[tables >> 4]
         if self.frame == _PROGRESSIVE:
             return lambda: _level(bits, level)

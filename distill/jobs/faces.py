@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from distill.data.augment import Augmentation
-from distill.data.faceset import FaceSet, Joined
+from distill.data.faceset import FaceSet, Joined, Listed
 from distill.data.pairs import Pairs, read_pairs, sets_in
 from distill.data.synth.recipe import identity_of
 from distill.jobs.build import build
@@ -82,7 +82,10 @@ def _enough(path: Path) -> Pairs:
 
 
 def _open(conf: DataConf, root: Path) -> Any:
-    return build(conf.reader, "data.reader", root=root)
+    faces = build(conf.reader, "data.reader", root=root)
+    if isinstance(faces, Listed):
+        print(f"{root}: {faces.told}")
+    return faces
 
 
 def _inside(conf: DataConf, place: str) -> Path:
