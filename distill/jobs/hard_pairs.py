@@ -21,9 +21,10 @@ from distill.types import UserError
 def of_verification(pairs: Pairs, scores: NDArray[np.float64], count: int, show: bool) -> list[HardPair]:
     """``count`` pairs of each kind of a verification set, numbered from 0."""
     found = []
+    numbers = np.delete(np.arange(len(pairs) + len(pairs.left_out)), np.array(pairs.left_out, np.int64))
     for row in np.concatenate(hardest(scores, pairs.same, count)).tolist():
         images = (png(pairs.images[2 * row]), png(pairs.images[2 * row + 1])) if show else None
-        found.append(_hard(f"pair {row}", float(scores[row]), bool(pairs.same[row]), images))
+        found.append(_hard(f"pair {numbers[row]}", float(scores[row]), bool(pairs.same[row]), images))
     return found
 
 

@@ -32,8 +32,9 @@ def freeze(
     """The manifest of all drops below ``root``: those of ``before``, unchanged, and what has come since.
 
     Pure but for what it reads. A known file is read again only where its stamp has changed. ``progress`` gets the
-    numbers of pictures that were read, ``tell`` what each new drop holds and what of it is not read. Raises ``UserError`` where a known drop has changed, where a link leads out of
-    a drop, and where a RecordIO drop is not whole.
+    numbers of pictures that were read, ``tell`` what each new drop holds and what of it is not read. Raises
+    ``UserError`` where a known drop has changed, where a link leads out of a drop, and where a RecordIO drop is not
+    whole.
     """
     there, people = drop_names(root), [] if before is None else list(before.people)
     known = [] if before is None else [_known(root, drop, people, there, progress) for drop in before.drops]

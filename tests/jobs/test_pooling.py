@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from distill.data.damage import Damage
 from distill.data.ijb import find_ijb, read_faces
-from distill.jobs.pooling import Pooling, pool_images
+from distill.jobs.pooling import Bound, Pooling, pool_images
 from distill.types import UserError
 from reference import ijb_layout
 
@@ -42,25 +43,27 @@ def faces(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize("killed_at", [1, 20, 100])
 def test_a_killed_run_goes_on_and_leaves_the_same_file(faces, tmp_path: Path, killed_at: int):
-    whole = pool_images(Colours(), faces, HOW, tmp_path / "whole.npz", "a")
+    whole = pool_images(Colours(), faces, HOW, Bound(tmp_path / "whole.npz", "a"), Damage(0))
     with pytest.raises(KeyboardInterrupt):
-        pool_images(Colours(killed_at, "killed"), faces, HOW, tmp_path / "parts.npz", "a", saved_every_s=0)
+        pool_images(
+            Colours(killed_at, "killed"), faces, HOW, Bound(tmp_path / "parts.npz", "a"), Damage(0), saved_every_s=0
+        )
     rest = Colours()
-    np.testing.assert_array_equal(pool_images(rest, faces, HOW, tmp_path / "parts.npz", "a"), whole)
+    np.testing.assert_array_equal(pool_images(rest, faces, HOW, Bound(tmp_path / "parts.npz", "a"), Damage(0)), whole)
     assert (tmp_path / "parts.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
     done = (killed_at - 1) // 14 * 7  # batches of 7, each seen twice
     assert rest.seen == 2 * (len(faces) - done)
 
 
 def test_a_finished_pool_is_not_made_again_unless_the_key_differs(faces, tmp_path: Path, capsys):
-    pool_images(Colours(), faces, HOW, tmp_path / "a.npz", "a")
+    pool_images(Colours(), faces, HOW, Bound(tmp_path / "a.npz", "a"), Damage(0))
     again, other = Colours(), Colours()
-    pool_images(again, faces, HOW, tmp_path / "a.npz", "a")
-    pool_images(other, faces, HOW, tmp_path / "a.npz", "b")
+    pool_images(again, faces, HOW, Bound(tmp_path / "a.npz", "a"), Damage(0))
+    pool_images(other, faces, HOW, Bound(tmp_path / "a.npz", "b"), Damage(0))
     assert (again.seen, other.seen) == (0, 2 * len(faces))
     assert "was made with another network, set or options" in capsys.readouterr().out
 
 
 def test_an_embedding_that_is_no_number_names_its_image(faces, tmp_path: Path):
     with pytest.raises(UserError, match=r"loose_crop/10\.jpg: its embedding is NaN or infinite"):
-        pool_images(Colours(15, "nan"), faces, HOW, tmp_path / "a.npz", "a")
+        pool_images(Colours(15, "nan"), faces, HOW, Bound(tmp_path / "a.npz", "a"), Damage(0))
