@@ -37,6 +37,18 @@ def person_name(folder: str) -> str:
     return unicodedata.normalize("NFC", folder)
 
 
+def as_on_disk(root: Path, entry: str) -> Path:
+    """The path of an entry below ``root``; where it is not there, in the other spelling of Unicode if that is."""
+    path = root / entry
+    if entry.isascii() or os.path.lexists(path):
+        return path
+    spelt = root
+    for part in entry.split("/"):
+        forms = (part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part))
+        spelt /= next((form for form in forms if os.path.lexists(spelt / form)), part)
+    return spelt if os.path.lexists(spelt) else path
+
+
 def is_picture(name: str) -> bool:
     """Whether a file is taken for a picture, by its name alone."""
     return name.lower().endswith(SUFFIXES) and not _is_hidden(name)

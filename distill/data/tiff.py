@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from distill.data.faceset import DamagedImage
@@ -118,7 +118,7 @@ def _pieces(data: bytes, tags: Mapping[int, Tag], bits: int, separate: bool) -> 
         yield data[offset : offset + count], size
 
 
-def _expanders(tags: Mapping[int, Tag]):
+def _expanders(tags: Mapping[int, Tag]) -> Callable[[bytes, int], bool]:
     """Says of a stored piece whether it makes the bytes that it has to."""
     compression = _one(tags, COMPRESSION, 1)
     tables = bytes(_many(tags, TABLES))

@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -88,13 +87,13 @@ class FaceRows:
             yield from make(pool, rows)
 
     def _images(self, pool: ThreadPoolExecutor, rows: range) -> Iterator[NDArray[np.float32]]:
-        crops = ahead(pool, self._image, rows, self._read_ahead)
-        for batch, numbers in zip(batches(crops, self.batch_size), batches(rows, self.batch_size), strict=True):
+        read = ahead(pool, self._image, rows, self._read_ahead)
+        for batch, numbers in zip(batches(read, self.batch_size), batches(rows, self.batch_size), strict=True):
             features = self._no_features(len(batch))
-            each = enumerate(zip(numbers, batch, strict=True))
-            whole = [place for place, (row, crop) in each if self._is_whole(row, self.faces.path(row), crop)]
+            crops = [self._whole(row, self.faces.path(row), crop) for row, crop in zip(numbers, batch, strict=True)]
+            whole = [place for place, crop in enumerate(crops) if crop is not None]
             if whole:
-                found = self._embed(_stacked([batch[place] for place in whole]))
+                found = self._embed(_stacked([crop for crop in crops if crop is not None]))
                 features[whole] = self._unit(found, [numbers[place] for place in whole])
             yield features
 
@@ -141,18 +140,19 @@ class FaceRows:
             try:
                 yield from read_video(path)
             except DamagedImage as damaged:
-                self._is_whole(row, path, damaged)
+                self._whole(row, path, damaged)
             return
         files = frame_files(path)
         for file, crop in zip(files, ahead(pool, _crop, files, self._read_ahead), strict=True):
-            if self._is_whole(row, file, crop):
-                yield crop
+            if (frame := self._whole(row, file, crop)) is not None:
+                yield frame
 
-    def _is_whole(self, row: int, path: Path, crop: Crop) -> TypeGuard[np.ndarray]:
-        """Whether there is a picture; what is wrong with another is noted."""
+    def _whole(self, row: int, path: Path, crop: Crop) -> np.ndarray | None:
+        """The picture, or None where there is none, and then it is noted what is wrong."""
         if isinstance(crop, DamagedImage):
             self.damage.note((row, str(path)), f"{self.faces.lines.place(row)}: {path}: {crop}")
-        return not isinstance(crop, DamagedImage)
+            return None
+        return crop
 
     def _embed(self, images: Tensor) -> NDArray[np.float64]:
         """Embeddings [b d] of crops [b 3 112 112], with those of the mirror images where the rule wants them."""
@@ -181,6 +181,6 @@ def _crop(path: Path) -> Crop:
         return damaged
 
 
-def _stacked(crops: Sequence[Crop]) -> Tensor:
+def _stacked(crops: Sequence[np.ndarray]) -> Tensor:
     """Crops [112 112 3] as [b 3 112 112]."""
-    return torch.from_numpy(np.stack([crop for crop in crops if isinstance(crop, np.ndarray)])).permute(0, 3, 1, 2)
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)

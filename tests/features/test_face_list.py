@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,8 +97,17 @@ def test_an_empty_line_between_others(refused: Refused):
 
 def test_a_list_in_latin_1(refused: Refused):
     content = "a.jpg\nd/é.jpg\n".encode("latin-1")
-    assert refused(content) == ", line 2: is not UTF-8 (byte 0xe9); expected UTF-8 text"
-    assert refused(b"\xef\xbb\xbf" + content).startswith(", line 2: is not UTF-8 (byte 0xe9)")
+    assert refused(content).endswith(
+        "no such file; expected an image (the line is not UTF-8; does the list have another encoding?)"
+    )
+    assert refused(b"\xef\xbb\xbf" + content) == refused(content)
+
+
+def test_a_name_that_is_not_utf_8_is_found(read: Read, tmp_path: Path):
+    name = os.fsdecode("é.jpg".encode("latin-1"))
+    (tmp_path / "root" / name).write_bytes(b"")
+    faces = read("é.jpg\n".encode("latin-1"))
+    assert faces.path(0).name == name
 
 
 def test_a_list_that_is_not_there(tmp_path: Path):
