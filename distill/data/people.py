@@ -22,7 +22,7 @@ _SYSTEM = ("thumbs.db", "desktop.ini", "@eadir", "__macosx")
 """What file managers and storage boxes put beside pictures, in lower case."""
 _BESIDE = (".bin", ".tsv")
 """Verification sets beside the people, which are read elsewhere."""
-_HIDDEN, _PLAIN, _LINK, _LOOSE = "hidden", "without an ending", "links to folders", "images in no person's folder"
+_HIDDEN, _PLAIN, _LINK, _LOOSE = "hidden", "without an ending", "links to folders", "outside the folders of people"
 _SPECIAL = "broken links or devices"
 _TOLD_KINDS = 8
 
