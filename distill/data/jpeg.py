@@ -18,7 +18,7 @@ import simplejpeg
 from distill.data.entropy import Coded, TornError
 from distill.data.faceset import DamagedImage
 
-SIGNATURE = b"\xff\xd8\xff"
+SIGNATURE = b"\xff\xd8"
 EXIF = b"Exif\0\0"
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _DHT, _SOS, _DRI, _APP0, _APP1, _APP14 = 0xC4, 0xDA, 0xDD, 0xE0, 0xE1, 0xEE
@@ -131,7 +131,7 @@ def _without_rest(data: bytes, components: int) -> tuple[bytes, bool]:
                 head = head[:-3] + b"\0\x3f\0" if frame in _SEQUENTIAL else head
                 scans.append(head)
             parts += [head, coded.rstrip(b"\xff") if segment.stop == len(data) else coded]
-    if not ended and not _complete(scans, frame, components):
+    if not ended and (data.endswith(b"\0\0") or not _complete(scans, frame, components)):  # zeros were never written
         raise DamagedImage("not a whole JPEG (it ends before its last scan)")
     return b"".join([*parts, _EOI]), ended
 
