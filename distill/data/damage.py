@@ -29,19 +29,18 @@ class Damage:
 
     def note(self, key: Hashable, what: str) -> None:
         """Log each image once; ``UserError`` past the limit, with the first names."""
-        if key in self.met:
-            return
+        if key not in self.met:
+            self.recall(key, what)
+            _log.warning("%s: skipped (damaged image %d of at most %d)", what, len(self.met), self._limit)
+
+    def recall(self, key: Hashable, what: str) -> None:
+        """Count an image that an interrupted run has told already; ``UserError`` past the limit."""
         self.met[key] = what
         if len(self.met) > self._limit:
             raise UserError(
                 f"{what}: damaged, number {len(self.met)} of {self._where}; {self._option} allows {self._limit}: mend "
                 f"the data or raise the limit{self._earlier()}"
             )
-        _log.warning("%s: skipped (damaged image %d of at most %d)", what, len(self.met), self._limit)
-
-    def recall(self, key: Hashable, what: str) -> None:
-        """Count an image that an interrupted run has told already."""
-        self.met[key] = what
 
     def to_json(self) -> dict[str, object]:
         """For the files of results: how many, and which."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.data.inside import Inside
-from distill.data.people import SUFFIXES, as_on_disk, is_picture, person_name
+from distill.data.people import as_on_disk, is_picture, person_name
 from distill.file_kinds import EMPTY, TEXTS
 from distill.foreign import refuse_foreign
 from distill.types import UNLABELLED, UserError
@@ -195,7 +195,8 @@ class _Look:
     def _of_file(self, path: Path) -> str | None:
         if not path.is_file():
             hint = "" if _is_text(str(path)) else " (the line is not UTF-8; does the list have another encoding?)"
-            return f"{path}: no such file; expected {_A[self.kind]}{hint}"
+            name = str(path).encode(errors="backslashreplace").decode()
+            return f"{name}: no such file; expected {_A[self.kind]}{hint}"
         if self.kind == "video" and path.suffix.lower() not in VIDEO_SUFFIXES:
             return (
                 f"{path}: is no video; expected a folder of frames, or a file that ends in {', '.join(VIDEO_SUFFIXES)}"
@@ -208,7 +209,7 @@ class _Look:
         with os.scandir(path) as entries:
             frames = [Path(entry.path) if entry.is_symlink() else None for entry in entries if is_frame(entry.name)]
         if not frames:
-            return f"{path}: is an empty video; expected at least one frame *{'|*'.join(SUFFIXES)}"
+            return f"{path}: is an empty video; expected at least one frame *.jpg"
         return next((told for frame in frames if frame is not None and (told := self._leads_out(frame))), None)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from distill.data.damage import Damage
-from distill.data.ijb import find_ijb, read_faces
+from distill.data.ijb import LooseFaces, find_ijb, read_faces
 from distill.jobs.pooling import Bound, Pooling, pool_images
 from distill.types import UserError
 from reference import ijb_layout
@@ -67,3 +67,33 @@ def test_a_finished_pool_is_not_made_again_unless_the_key_differs(faces, tmp_pat
 def test_an_embedding_that_is_no_number_names_its_image(faces, tmp_path: Path):
     with pytest.raises(UserError, match=r"loose_crop/10\.jpg: its embedding is NaN or infinite"):
         pool_images(Colours(15, "nan"), faces, HOW, Bound(tmp_path / "a.npz", "a"), Damage(0))
+
+
+def test_the_other_images_of_a_medium_count_for_one_that_cannot_be_read(tmp_path: Path):
+    """As if the set did not list it: a frame, a whole medium, and a whole template."""
+    small = ijb_layout.small()
+    root = small.write(tmp_path / "IJBC")
+    faces = read_faces(find_ijb(root))
+    lost = [2, 3, 9, 10, 11]  # a frame of the first template, the photograph of the second, all of the fourth
+    for row in lost:
+        faces.path(row).write_bytes(b"torn")
+    damage = Damage(5)
+    found = pool_images(Colours(), faces, HOW, Bound(tmp_path / "a.npz", "a"), damage)
+    assert list(damage.met) == lost
+    kept = np.delete(np.arange(len(faces)), lost)
+    fewer = LooseFaces(
+        faces.folder,
+        [faces.names[row] for row in kept],
+        *(values[kept] for values in (faces.template, faces.medium, faces.points_px, faces.score)),
+    )
+    expected = pool_images(Colours(), fewer, HOW, Bound(tmp_path / "b.npz", "b"), Damage(0))
+    gone = ~np.isin(np.unique(faces.template), faces.template[kept])
+    assert gone.sum() == 1
+    np.testing.assert_allclose(found[~gone], expected, rtol=1e-12)
+    assert not found[gone].any()
+    again = Colours()
+    counted = Damage(5)
+    np.testing.assert_array_equal(pool_images(again, faces, HOW, Bound(tmp_path / "a.npz", "a"), counted), found)
+    assert list(counted.met) == lost
+    with pytest.raises(UserError, match="damaged, number 5 of this run; max_damaged allows 4"):
+        pool_images(Colours(), faces, HOW, Bound(tmp_path / "c.npz", "c"), Damage(4))
