@@ -9,25 +9,10 @@ from typing import NamedTuple
 
 from distill.data import jpeg, tiff
 from distill.data.faceset import DamagedImage
+from distill.foreign import kind_of
 
 READ = "JPEG, PNG, WebP, BMP or TIFF"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_FOREIGN = (
-    (b"GIF8", "a GIF"),
-    (b"\0\0\0\x0cjP", "a JPEG 2000 file"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 file"),
-    (b"\xff\x0a", "a JPEG XL file"),
-    (b"\0\0\0\x0cJXL", "a JPEG XL file"),
-    (b"%PDF", "a PDF"),
-    (b"8BPS", "a Photoshop file"),
-    (b"<svg", "an SVG drawing"),
-    (b"<?xml", "an XML file"),
-    (b"<!DOCTYPE", "a web page"),
-    (b"<html", "a web page"),
-    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself (run `git lfs pull`)"),
-    (b"PK\x03\x04", "a zip archive"),
-)
-_BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF", b"avif": "AVIF", b"avis": "AVIF"}
 
 
 class Container(NamedTuple):
@@ -114,10 +99,8 @@ def _bmp_size(encoded: bytes) -> tuple[int, int]:
 
 
 def _foreign(encoded: bytes) -> str:
-    """What a file that is not read is, as far as its first bytes tell."""
-    if encoded[4:8] == b"ftyp":
-        return f"is a file of the kind {_BRANDS.get(encoded[8:12], 'MP4')}; expected {READ}"
-    for begin, what in _FOREIGN:
-        if encoded.lstrip()[: len(begin)].lower() == begin.lower():
-            return f"is {what}; expected {READ}"
-    return f"is none of {READ} ({len(encoded)} bytes, beginning {encoded[:4].hex() or 'nowhere'})"
+    """What a file that is not read is, as far as that is known."""
+    kind = kind_of(encoded)
+    if kind is None:
+        return f"is none of {READ} ({len(encoded)} bytes, beginning {encoded[:4].hex()})"
+    return f"is {kind.words}; expected {READ}"

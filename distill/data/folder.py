@@ -15,6 +15,7 @@ from distill.data.inside import Inside
 from distill.data.people import SUFFIXES, RefuseLink, read_people
 from distill.types import CROP_PX, UserError
 
+
 class ImageFolderSet:
     """Each folder that holds images is a person, numbered by the sorted names; ``told`` says what is not read.
 

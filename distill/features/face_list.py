@@ -27,7 +27,6 @@ DISTRACTOR = "-"
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 _TOLD_LINES = 256
 _BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Lines:
@@ -35,7 +34,7 @@ class Lines:
 
     White space around a line is dropped, and empty lines at the end of the file. ``sha256`` is that of the file.
     Names of files are bytes: those of a line that are not UTF-8 stay as they are, as surrogates. Raises ``UserError``
-    for a file that is missing, empty or UTF-16, and for a line that is empty.
+    for a file that is missing, empty or no text, and for a line that is empty.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -49,8 +48,6 @@ class Lines:
         self._text = self._text.removeprefix(_BOM).rstrip()
         if not self._text:
             raise UserError(f"{path}: is empty; expected {what} on each line")
-        if self._text.startswith(_UTF16):
-            raise UserError(f"{path}: is UTF-16 text; expected UTF-8: save it again as that")
         breaks = np.flatnonzero(np.frombuffer(self._text, np.uint8) == ord("\n"))
         self._begins = np.concatenate([[0], breaks + 1])
         self._ends = np.concatenate([breaks, [len(self._text)]])

@@ -161,12 +161,12 @@ def test_a_file_whose_middle_was_never_written_is_damage(picture, name: str) -> 
 @pytest.mark.parametrize(
     ("begin", "told"),
     [
-        (b"GIF89a" + bytes(20), "is a GIF"),
-        (b"\0\0\0\x18ftypheic" + bytes(20), "is a file of the kind HEIC"),
-        (b"\0\0\0\x18ftypavif" + bytes(20), "is a file of the kind AVIF"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS.*git lfs pull"),
-        (b"<!doctype html>", "is a web page"),
-        (b"hello", r"is none of JPEG, PNG, WebP, BMP or TIFF \(5 bytes, beginning 68656c6c\)"),
+        (b"GIF89a" + bytes(20), "is a GIF picture; expected JPEG"),
+        (b"\0\0\0\x18ftypheic" + bytes(20), "is a HEIC or AVIF picture"),
+        (b"\0\0\0\x18ftypavif" + bytes(20), "is a HEIC or AVIF picture"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer and not the file itself"),
+        (b"<!doctype html>", "is an HTML page"),
+        (b"\x01\x02\x03\x04\xfe", r"is none of JPEG, PNG, WebP, BMP or TIFF \(5 bytes, beginning 01020304\)"),
     ],
 )
 def test_what_is_not_read_is_named(begin: bytes, told: str) -> None:

@@ -84,7 +84,10 @@ def test_the_other_images_of_a_medium_count_for_one_that_cannot_be_read(tmp_path
     fewer = LooseFaces(
         faces.folder,
         [faces.names[row] for row in kept],
-        *(values[kept] for values in (faces.template, faces.medium, faces.points_px, faces.score)),
+        faces.template[kept],
+        faces.medium[kept],
+        faces.points_px[kept],
+        faces.score[kept],
     )
     expected = pool_images(Colours(), fewer, HOW, Bound(tmp_path / "b.npz", "b"), Damage(0))
     gone = ~np.isin(np.unique(faces.template), faces.template[kept])
