@@ -101,7 +101,7 @@ def pool_images(
         for batch, crops in _batches(faces, range(now.done, len(faces)), how.batch_size):
             whole = _whole(faces, batch, crops, now.damaged, damage)
             if len(whole):
-                features = _features(embedder, faces, how, whole, [crops[row - batch.start] for row in whole])
+                features = _embed(embedder, faces, how, whole, [crops[row - batch.start] for row in whole])
                 add_images(now.sums, rows[whole], features, weights[whole])
             now = Progress(key, batch.stop, now.sums, now.damaged)
             progress(len(crops))
@@ -123,7 +123,7 @@ def _made_up(embedder: Embedder, faces: LooseFaces, how: Pooling, score: Floats,
     weights[beside] = image_weights(faces.template[beside], faces.medium[beside], score[beside])
     weights -= np.where(beside, image_weights(faces.template, faces.medium, score), 0)
     for row in np.flatnonzero(beside).tolist():
-        features = _features(embedder, faces, how, np.array([row]), [faces.crop(row)])
+        features = _embed(embedder, faces, how, np.array([row]), [faces.crop(row)])
         add_images(lacking, rows[[row]], features, weights[[row]])
     return lacking
 
@@ -181,9 +181,7 @@ def _whole(
     return np.array([row for row in batch if row not in damaged], np.int64)
 
 
-def _features(
-    embedder: Embedder, faces: LooseFaces, how: Pooling, rows: NDArray[np.int64], crops: list[Crop]
-) -> Floats:
+def _embed(embedder: Embedder, faces: LooseFaces, how: Pooling, rows: NDArray[np.int64], crops: list[Crop]) -> Floats:
     """Embeddings [k d] of the crops of some rows, those of the mirror images added where that is wanted."""
     images = torch.from_numpy(np.stack([np.asarray(crop) for crop in crops])).permute(0, 3, 1, 2)
     with torch.no_grad():

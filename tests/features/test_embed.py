@@ -248,7 +248,7 @@ def test_a_damaged_image_is_a_row_of_zeros_and_the_others_are_as_they_would_be(
     verify_features(tmp_path / "a.bin", 11, empty=writer.empty)
     with pytest.raises(UserError, match="row 4 of 11 has length 0"):
         verify_features(tmp_path / "a.bin", 11)
-    assert kept_rows(tmp_path / "a.bin", 11).tolist() == [0, 1, 2, 3, 6, 7, 8, 10]
+    np.testing.assert_array_equal(kept_rows(tmp_path / "a.bin", 11), [0, 1, 2, 3, 6, 7, 8, 10])
     with FeatureWriter(tmp_path / "a.bin", (11, 6), {}) as again:
         assert (again.done, again.empty, again.damaged) == (11, writer.empty, writer.damaged)
 

@@ -193,7 +193,7 @@ def test_images_that_cannot_be_decoded(told: Refused, images: Path):
     assert told_again.startswith(
         f", line 5: {spoiled}: is 112x96; expected an aligned 112x112 crop: damaged, number 1 of"
     )
-    spoiled.write_bytes(b"GIF89a")
+    spoiled.write_bytes(b"GIF89a\0\0")
     assert f"line 5: {spoiled}: is a GIF" in told("max_damaged=0")
 
 

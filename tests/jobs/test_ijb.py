@@ -225,7 +225,7 @@ def test_images_that_cannot_be_read_are_named_and_left_out(root: Path, task: str
     assert main(job(root, f"task={task}")) == 0
     written = found(root, task)
     assert written["damaged_images"] == 4
-    assert written["damaged"][0].startswith(f"{root}/loose_crop/1.jpg: is none of JPEG")
+    assert written["damaged"][0].startswith(f"{root}/loose_crop/1.jpg: is a text; expected JPEG")
     assert written["templates_left_out"] == 1
     if task == "verify":
         assert written["pairs_left_out"] == 18

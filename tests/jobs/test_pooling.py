@@ -83,7 +83,7 @@ def test_the_other_images_of_a_medium_count_for_one_that_cannot_be_read(tmp_path
     kept = np.delete(np.arange(len(faces)), lost)
     fewer = LooseFaces(
         faces.folder,
-        [faces.names[row] for row in kept],
+        [faces.names[row] for row in kept.tolist()],
         faces.template[kept],
         faces.medium[kept],
         faces.points_px[kept],
