@@ -12,7 +12,7 @@ from distill.contents import contents_sha256
 from distill.data.decode import RULE, check_crops
 from distill.data.faceset import DamagedImage, bytes_digest
 from distill.data.inside import Inside
-from distill.data.people import SUFFIXES, RefuseLink, read_people
+from distill.data.people import RefuseLink, read_people
 from distill.types import CROP_PX, UserError
 
 
@@ -30,8 +30,7 @@ class ImageFolderSet:
         found = read_people(self._root, _follow if links else _inside(self._root))
         if not found.pictures:
             raise UserError(
-                f"{root}: holds no images of people{found.unread.words()}; expected PERSON/*{'|*'.join(SUFFIXES)}, "
-                f"{CROP_PX}x{CROP_PX}"
+                f"{root}: holds no images{found.unread.words()}; expected PERSON/*.jpg, {CROP_PX}x{CROP_PX}"
             )
         self._people = sorted({one.person for one in found.pictures})
         number = {person: label for label, person in enumerate(self._people)}
