@@ -147,7 +147,7 @@ class FaceBatches(Dataset[FaceBatch]):
     def _image(self, index: int, damaged: list[tuple[int, str]]) -> tuple[int, np.ndarray]:
         """The image, or the next whole one after it; every damaged one on the way is noted.
 
-        Where the tries run out, more are noted than a run may meet, and the main process ends it in ``DamageLog``.
+        Where the tries run out, more are noted than a run may meet, and the main process ends it in ``Damage``.
         """
         for candidate in ((index + k) % len(self._faces) for k in range(self._tries)):
             try:

@@ -83,11 +83,11 @@ class LooseFaces:
         return self.folder.image(self.names[row])
 
     def crop(self, row: int) -> NDArray[np.uint8]:
-        """The aligned crop RGB [112 112 3] of one image; UserError names a file that cannot be read or decoded."""
+        """The aligned crop RGB [112 112 3] of one image; raises ``DamagedImage``."""
         try:
             return align(decode_any(self.path(row).read_bytes()), self.points_px[row])
-        except DamagedImage as damage:
-            raise UserError(f"{self.path(row)}: {damage}; expected a JPEG or PNG image: copy it again") from damage
+        except OSError as error:
+            raise DamagedImage(f"cannot be read ({error.strerror})") from error
 
     def fingerprint(self) -> str:
         """Hex sha256 of all that the text files say of the images, and of the rule by which these are decoded."""

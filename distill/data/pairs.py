@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distill.data.damage import Damage
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
 from distill.data.unpickle import EXPECTED, FileArray, unpickle
@@ -28,13 +29,15 @@ from distill.types import CROP_PX, UserError
 class Pairs:
     """``images`` RGB uint8 [2p 3 112 112] (channels last in memory), pair i in rows 2i and 2i+1; ``same`` bool [p].
 
-    ``identity`` names a set that is made anew on every machine, where a pixel may be rounded otherwise.
+    ``identity`` names a set that is made anew on every machine, where a pixel may be rounded otherwise. ``left_out``
+    are the numbers in the file, from 0, of pairs that are not here because an image of theirs cannot be read.
     """
 
     name: str
     images: Tensor
     same: np.ndarray
     identity: str | None = None
+    left_out: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.same)
@@ -69,22 +72,33 @@ def _evenly(rows: np.ndarray, count: int) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)] if count else rows[:0]
 
 
-def read_pairs(path: str | Path) -> Pairs:
+def read_pairs(path: str | Path, damage: Damage | None = None) -> Pairs:
     """Read and decode a whole set: 38 kB of memory an image, 450 MB for the 6,000 pairs of LFW.
 
     All is decoded at once, so that a broken file stops a run before it begins rather than at its first verification.
+    With ``damage`` an image that cannot be read is noted there, and its pair left out; without, it is a ``UserError``.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a verification set (.bin)")
     encoded, same = _pair_lists(path, unpickle(path))
     images = np.empty((len(encoded), CROP_PX, CROP_PX, 3), np.uint8)
+    whole = np.ones(len(same), bool)
     for row, item in enumerate(encoded):
         try:
             images[row] = decode(_encoded(item))
-        except DamagedImage as damage:
-            raise UserError(f"{path}: image {row % 2 + 1} of pair {row // 2} of {len(same)}: {damage}") from damage
-    return Pairs(shown(path.stem), torch.from_numpy(images).permute(0, 3, 1, 2), same)
+        except DamagedImage as damaged:
+            what = f"{path}: image {row % 2 + 1} of pair {row // 2} of {len(same)}: {damaged}"
+            if damage is None:
+                raise UserError(what) from damaged
+            damage.note((path, row), what)
+            whole[row // 2] = False
+    if not whole.any():
+        raise UserError(f"{path}: none of its {len(same)} pairs has two images that can be read; copy it again")
+    if whole.all():
+        return Pairs(shown(path.stem), torch.from_numpy(images).permute(0, 3, 1, 2), same)
+    images, left_out = images[np.repeat(whole, 2)], tuple(np.flatnonzero(~whole).tolist())
+    return Pairs(shown(path.stem), torch.from_numpy(images).permute(0, 3, 1, 2), same[whole], left_out=left_out)
 
 
 def _pair_lists(path: Path, content: object) -> tuple[Sequence[object], np.ndarray]:

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.data.inside import Inside
+from distill.data.people import as_on_disk, is_picture, person_name
 from distill.file_kinds import EMPTY, TEXTS
 from distill.foreign import refuse_foreign
+from distill.shown import shown
 from distill.types import UNLABELLED, UserError
 
 Kind = Literal["image", "video"]
@@ -23,7 +25,6 @@ Kind = Literal["image", "video"]
 DISTRACTOR = "-"
 """The label of a face whose person is nobody else's in the list."""
 
-FRAME_SUFFIX = ".jpg"
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 _TOLD_LINES = 256
 _BOM = b"\xef\xbb\xbf"
@@ -33,8 +34,8 @@ class Lines:
     """The lines of a text file by number from 0, kept as its bytes and not as an object for each line.
 
     White space around a line is dropped, and empty lines at the end of the file. ``sha256`` is that of the file.
-    A line is the bytes of a path, UTF-8 or not. Raises ``UserError`` for a file that is missing or empty, and for an
-    empty line.
+    Names of files are bytes: those of a line that are not UTF-8 stay as they are, as surrogates. Raises ``UserError``
+    for a file that is missing, empty or no text, and for a line that is empty.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -88,7 +89,8 @@ class FaceList:
         return self.lines[row] if self.kind == "image" else self.lines[row].split(maxsplit=1)[0]
 
     def path(self, row: int) -> Path:
-        return self.root / self.entry(row)
+        """Where the face of a row lies; a name counts in either of its two spellings in Unicode."""
+        return as_on_disk(self.root, self.entry(row))
 
     def place(self, row: int) -> str:
         """File, line and entry for a message."""
@@ -156,7 +158,7 @@ def _people(path: Path, rows: int, owner: str, numbers: dict[str, int]) -> NDArr
             f"{path}: has {len(lines):,} labels, and {owner}; expected one for each: "
             f"line {min(len(lines), rows) + 1:,} stands alone"
         )
-    return np.array([numbers.setdefault(label, len(numbers) - 1) for label in lines], np.int64)
+    return np.array([numbers.setdefault(person_name(label), len(numbers) - 1) for label in lines], np.int64)
 
 
 _A = {"image": "an image", "video": "a video"}
@@ -174,7 +176,7 @@ class _Look:
         """What is wrong with an entry."""
         if "\0" in entry or entry.startswith("/") or ".." in entry.split("/"):
             return f"{entry!r} leaves the root; expected a path below {self.root}, without '..'"
-        path = self.root / entry
+        path = as_on_disk(self.root, entry)
         try:
             return self._leads_out(path) or (self._of_folder(path) if path.is_dir() else self._of_file(path))
         except OSError as error:
@@ -190,7 +192,8 @@ class _Look:
 
     def _of_file(self, path: Path) -> str | None:
         if not path.is_file():
-            return f"{path}: no such file; expected {_A[self.kind]}"
+            hint = "" if _is_text(str(path)) else " (the line is not UTF-8; does the list have another encoding?)"
+            return f"{shown(path)}: no such file; expected {_A[self.kind]}{hint}"
         if self.kind == "video" and path.suffix.lower() not in VIDEO_SUFFIXES:
             return (
                 f"{path}: is no video; expected a folder of frames, or a file that ends in {', '.join(VIDEO_SUFFIXES)}"
@@ -203,13 +206,18 @@ class _Look:
         with os.scandir(path) as entries:
             frames = [Path(entry.path) if entry.is_symlink() else None for entry in entries if is_frame(entry.name)]
         if not frames:
-            return f"{path}: is an empty video; expected at least one frame *{FRAME_SUFFIX}"
+            return f"{path}: is an empty video; expected at least one frame *.jpg"
         return next((told for frame in frames if frame is not None and (told := self._leads_out(frame))), None)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8 on the disk."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def is_frame(name: str) -> bool:
     """Whether a file in the folder of a video is one of its frames."""
-    return name.endswith(FRAME_SUFFIX) and not name.startswith(".")
+    return is_picture(name)
 
 
 def _digest(entry: str) -> int:

@@ -24,6 +24,8 @@ from distill.features.feature_file import HEADER_BYTES, file_bytes, header
 from distill.types import UserError
 
 WRITTEN, IMAGES = "rows_written", "images_sha256"
+EMPTY, DAMAGED = "rows_without_features", "damaged"
+"""Rows (from 0) that are all zeros, as nothing of their face can be read; and every image that cannot, with its row."""
 
 
 class FeatureWriter:
@@ -45,6 +47,8 @@ class FeatureWriter:
     ) -> None:
         self.out, (self.rows, self.cols) = out, shape
         self.done = 0
+        self.empty: list[int] = []
+        self.damaged: list[tuple[int, str]] = []
         self._partial, self._journal = out.with_name(f"{out.name}.partial"), journal_path(out)
         self._header = header(self.rows, self.cols)
         self._made_of = {**made_of, "rows": self.rows, "cols": self.cols}
@@ -126,6 +130,8 @@ class FeatureWriter:
         least = self.rows if self._named else 0
         if known and done >= least and there.stat().st_size >= file_bytes(done, self.cols):
             self._require_same_images(there, journal, done)
+            self.empty = [row for row in journal.get(EMPTY, []) if row < done]
+            self.damaged = [(row, what) for row, what in journal.get(DAMAGED, []) if row < done]
             return done
         raise UserError(
             f"{there} exists, and {self._journal} does not say what it is made of; expected a new name: give another "
@@ -166,10 +172,21 @@ class FeatureWriter:
 
     def _note(self, done: int) -> None:
         images = {} if self._images is None else {IMAGES: self._images(done)}
-        write_atomic(self._journal, json.dumps({**self._made_of, **images, WRITTEN: done}, indent=2).encode() + b"\n")
+        content = {**self._made_of, **images, WRITTEN: done, EMPTY: self.empty, DAMAGED: self.damaged}
+        write_atomic(self._journal, json.dumps(content, indent=2).encode() + b"\n")
         self.done = done
 
 
 def journal_path(out: Path) -> Path:
     """Where it stands what the features in ``out`` are made of."""
     return out.with_name(f"{out.name}.json")
+
+
+def kept_rows(out: Path, rows: int) -> NDArray[np.int64] | None:
+    """Which of the rows of a feature file [k] have features, by what stands beside it; None: all."""
+    try:
+        journal = json.loads(journal_path(out).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    empty = journal.get(EMPTY) if isinstance(journal, dict) else None
+    return np.delete(np.arange(rows), empty) if empty else None

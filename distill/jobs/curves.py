@@ -26,7 +26,7 @@ def run(conf: CurvesConf) -> int:
     evaluations, features = _several(conf.evaluations, "evaluations"), _several(conf.features, "features")
     _require_something(models, pairs, evaluations, features)
     out = require_writable(Path(conf.out), "out=FILE")
-    opened = open_models(models, pairs)  # better refused now than when everything else is scored
+    opened = open_models(models, pairs, conf.max_damaged)  # better refused now than when everything else is scored
     sets = [*evaluated_sets(evaluations, conf), *feature_sets(features, conf), *verification_sets(opened, conf)]
     page = CurvesPage(
         title=_title(sets),

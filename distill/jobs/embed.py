@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from distill.contents import RowContents
+from distill.data.damage import Damage
 from distill.data.decode import RULE
 from distill.features.embed import FaceRows
 from distill.features.face_list import FaceList, Kind, find_faces, read_lines
@@ -38,13 +39,13 @@ def run(conf: EmbedConf) -> int:
     network = makers.network
     path = Path(conf.list)
     faces = open_list(path, Path(conf.root) if conf.root else path.parent, kind, conf.links)
-    out = require_writable(Path(conf.out), "out=FILE")
-    write_features(makers, faces, rule, conf.batch_size, out, conf.fresh)
+    out, damage = require_writable(Path(conf.out), "out=FILE"), Damage(conf.max_damaged)
+    empty = write_features(makers, faces, rule, conf.batch_size, out, conf.fresh, damage)
     print_facts(
         "features",
         [
             ("file", str(out)),
-            ("rows", f"{len(faces):,}, each finite and of unit length"),
+            ("rows", _rows(len(faces), empty, damage)),
             ("columns", str(network.embedding_dim)),
             ("bytes", f"{file_bytes(len(faces), network.embedding_dim):,}"),
             ("a row is", rule.words),
@@ -52,6 +53,11 @@ def run(conf: EmbedConf) -> int:
         ],
     )
     return 0
+
+
+def _rows(rows: int, empty: int, damage: Damage) -> str:
+    told = f"{rows:,}, each finite and of unit length"
+    return f"{told}, but for {empty:,} of zeros: {damage.words()}" if len(damage) else told
 
 
 def open_list(path: Path, root: Path, kind: Kind, links: bool) -> FaceList:
@@ -84,24 +90,31 @@ class Makers(NamedTuple):
         return rule.fusion == LENGTHS and self.network.says_concentration
 
 
-def write_features(makers: Makers, faces: FaceList, rule: RowRule, batch_size: int, out: Path, fresh: bool) -> None:
-    """Write the rows that are missing in ``out``, and verify all of them."""
+def write_features(
+    makers: Makers, faces: FaceList, rule: RowRule, batch_size: int, out: Path, fresh: bool, damage: Damage
+) -> int:
+    """Write the rows that are missing in ``out``, and verify all of them; how many are zeros, their faces damaged."""
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}; expected at least 1")
     network, quality = makers
-    rows = FaceRows(faces, network, rule, batch_size, quality, makers.say_concentrations(rule))
+    rows = FaceRows(faces, network, rule, batch_size, quality, makers.say_concentrations(rule), damage)
     images = RowContents(len(faces), lambda row: files_of(faces, row), faces.lines.path.name)
     made_of, shape = _made_of(rows, makers), (len(faces), network.embedding_dim)
     with FeatureWriter(out, shape, made_of, fresh, images.sha256) as writer:
+        for row, what in writer.damaged:
+            damage.recall((row, what), what)
         if writer.done:
             print(f"{shown(out)}: {writer.done:,} of {len(faces):,} rows are there already")
         if writer.done < len(faces):
             left = len(faces) - writer.done
             with waiting(f"embedding {faces.lines.path.name}", left, f"{rule.kind}s") as progress:
                 rows.write(writer, progress)
+        if len(writer.empty) == len(faces):
+            raise UserError(f"{faces.lines.path}: none of its {rule.kind}s can be read: {writer.damaged[0][1]}")
         writer.finish()
     with waiting(f"verifying {out.name}", len(faces), "rows") as progress:
-        verify_features(out, len(faces), progress)
+        verify_features(out, len(faces), progress, writer.empty)
+    return len(writer.empty)
 
 
 def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:

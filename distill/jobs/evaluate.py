@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.data.damage import Damage
 from distill.export.evaluation import EvaluationPage, write_evaluation
 from distill.features.face_list import DISTRACTOR, FaceList, read_labels
 from distill.features.feature_file import open_features
 from distill.features.rule import RowRule
+from distill.features.writer import kept_rows
 from distill.jobs.check import check, describe
 from distill.jobs.command import command_line
 from distill.jobs.embed import Makers, frame_quality, open_list, write_features
@@ -55,10 +57,13 @@ def run(conf: EvaluateConf) -> int:
     faces, people = _labelled(conf.data, rule)
     require_writable(out / FILE)
     verdict = check(model, protocol, out)
-    write_features(makers, faces, rule, conf.batch_size, out / FEATURES, conf.fresh)
+    damage = Damage(conf.max_damaged)
+    empty = write_features(makers, faces, rule, conf.batch_size, out / FEATURES, conf.fresh, damage)
     scores = _score(conf, settings, out, people)
     facts = _facts(conf, network, faces, rule)
-    _deliver(out, conf, verdict, scores, board, facts)
+    _deliver(out, conf, verdict, scores, board, facts, damage)
+    if len(damage):
+        print(f"{damage.words()}, and {empty:,} of {len(faces):,} {rule.kind}s with them")
     shutil.rmtree(out / PAIRS, ignore_errors=True)
     return 0 if verdict.passed else 1
 
@@ -99,8 +104,14 @@ def _score(conf: EvaluateConf, settings: Settings, out: Path, people: NDArray[np
     """All pairs."""
     if conf.fresh:
         shutil.rmtree(out / PAIRS, ignore_errors=True)
-    faces = Faces(open_features(out / FEATURES, len(people)), people, str(out / FEATURES))
+    faces = labelled_features(out / FEATURES, people)
     return score_all_pairs(faces, settings=settings, work=out / PAIRS)
+
+
+def labelled_features(path: Path, people: NDArray[np.int64]) -> Faces:
+    """The rows of a feature file whose faces could be read, with the person of each."""
+    features, kept = open_features(path, len(people)), kept_rows(path, len(people))
+    return Faces(features, people if kept is None else people[kept], str(path), kept)
 
 
 def _facts(conf: EvaluateConf, network: OnnxNetwork, faces: FaceList, rule: RowRule) -> dict[str, str]:
@@ -125,6 +136,7 @@ def _deliver(
     scores: AllPairs,
     board: list[Published],
     facts: Mapping[str, str],
+    damage: Damage,
 ) -> None:
     """Write both files, then print the table."""
     protocol = verdict.protocol
@@ -140,6 +152,7 @@ def _deliver(
             "metric": protocol.metric,
             "far_target": protocol.far_target,
             "scores": scores.to_json(),
+            **damage.to_json(),
             "published": [asdict(entry) for entry in board],
             "check": verdict.to_json(),
             "made_from": dict(facts),
@@ -155,7 +168,7 @@ def _deliver(
         passed=verdict.passed,
         reasons=verdict.reasons,
         rows=rows,
-        notes=told,
+        notes=[*told, *([damage.words()] if len(damage) else [])],
         facts=list(facts.items()),
         command=command,
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from distill.data.damage import Damage
 from distill.data.ijb import (
     Enrolment,
     IjbFolder,
     Ints,
+    LooseFaces,
     Rows,
     TemplatePairs,
     find_ijb,
@@ -23,7 +26,7 @@ from distill.data.ijb import (
 )
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
-from distill.jobs.pooling import Pooling, pool_images
+from distill.jobs.pooling import Bound, Pooling, pool_images
 from distill.jobs.requirements import require_at_least, require_both_kinds
 from distill.jobs.run_folder import write_json
 from distill.jobs.scoring_schema import IjbConf, IjbTask
@@ -62,18 +65,32 @@ def run(conf: IjbConf) -> int:
     result = require_writable(out / f"{folder.name}_{conf.task.value}.json")
     how = Pooling(conf.flip, conf.detector_score, conf.batch_size)
     source = describe(network.preprocessing, network.preprocessing_source)
-    known = network_sha256(model)
+    known, damage = network_sha256(model), Damage(conf.max_damaged)
     key = _key(known, source, str(how), faces.fingerprint())
-    sums = pool_images(network, faces, how, out / f"{folder.name}_templates.npz", key)
-    found = protocol.judge(template_features(sums), Bootstrap(resamples=conf.bootstrap, seed=conf.seed))
+    sums = pool_images(network, faces, how, Bound(out / f"{folder.name}_templates.npz", key), damage)
+    lost = lost_templates(faces, templates, damage)
+    features = np.zeros_like(sums)
+    features[~lost] = template_features(sums[~lost])
+    protocol, left_out = protocol.without(lost)
+    found = protocol.judge(features, Bootstrap(resamples=conf.bootstrap, seed=conf.seed))
     for title, rows in found.tables.items():
         print_figures((title, *COLUMNS), rows)
     print(f"features: {how}\npreprocessing: {source}")
     about = {"model": shown(model), "model_sha256": known}
     about |= {"set": shown(folder.name), "images": len(faces), "templates": len(templates)}
     about |= {"features": str(how), "preprocessing": source}
+    about |= {**damage.to_json(), "templates_left_out": int(lost.sum()), **left_out}
+    if len(damage):
+        gone = ", ".join(f"{count:,} {what.removesuffix('_left_out')}" for what, count in left_out.items())
+        print(f"{damage.words()}, and with them {lost.sum():,} templates and {gone}")
     write_json(result, {**about, **found.json})
     return 0
+
+
+def lost_templates(faces: LooseFaces, templates: Ints, damage: Damage) -> NDArray[np.bool_]:
+    """Which of the sorted templates [t] have no image that can be read."""
+    whole = np.delete(faces.template, np.array(list(damage.met), np.int64))
+    return ~np.isin(templates, whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +100,12 @@ class Verifying:
     name: str
     pairs: TemplatePairs
     subject: Ints | None
+
+    def without(self, lost: NDArray[np.bool_]) -> tuple[Verifying, dict[str, int]]:
+        """The same without pairs of lost templates [t], and how many those are."""
+        gone = lost[self.pairs.left] | lost[self.pairs.right]
+        kept = TemplatePairs(self.pairs.left[~gone], self.pairs.right[~gone], self.pairs.same[~gone])
+        return replace(self, pairs=kept), {"pairs_left_out": int(gone.sum())}
 
     def judge(self, features: Floats, bootstrap: Bootstrap) -> Found:
         pairs = self.pairs
@@ -113,6 +136,18 @@ class Identifying:
     name: str
     galleries: dict[str, Enrolment]
     probes: Enrolment
+    lost: NDArray[np.bool_] | None = None
+
+    def without(self, lost: NDArray[np.bool_]) -> tuple[Identifying, dict[str, int]]:
+        """The same without lost templates [t], and how many searches are not made for want of them."""
+        left_out = sum((~self._searchable(gallery, lost)).sum() for gallery in self.galleries.values())
+        return replace(self, lost=lost), {"searches_left_out": int(left_out)}
+
+    def _searchable(self, gallery: Enrolment, lost: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which probes [p] are there, and have their subject in the gallery if it was ever there."""
+        there = gallery.subject[~lost[gallery.template]]
+        gone = np.setdiff1d(gallery.subject, there)
+        return ~lost[self.probes.template] & ~np.isin(self.probes.subject, gone)
 
     def judge(self, features: Floats, bootstrap: Bootstrap) -> Found:
         each = {name: self._searched(name, features, bootstrap) for name in self.galleries}
@@ -123,6 +158,10 @@ class Identifying:
 
     def _searched(self, name: str, features: Floats, bootstrap: Bootstrap) -> Identification:
         gallery, probes = self.galleries[name], self.probes
+        if self.lost is not None:
+            kept, there = ~self.lost[gallery.template], self._searchable(gallery, self.lost)
+            gallery = Enrolment(gallery.template[kept], gallery.subject[kept])
+            probes = Enrolment(probes.template[there], probes.subject[there])
         with waiting(f"searching {self.name} {name}", len(probes.template), "probes") as progress:
             found = search(
                 features[gallery.template], gallery.subject, features[probes.template], probes.subject, progress

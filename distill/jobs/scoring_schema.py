@@ -24,6 +24,8 @@ class VerifyConf:
     folds: int = 10
     """Stretches of pairs, each judged by the threshold of the others; a file with a part of LFW has fewer than ten."""
     batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 1000
     """Resamplings behind each confidence interval."""
     seed: int = 0
@@ -55,6 +57,8 @@ class IjbConf:
     detector_score: bool = True
     """Weigh each image by the detector's score."""
     batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 200
     """Resamplings of persons behind each confidence interval."""
     seed: int = 0
@@ -82,6 +86,8 @@ class EmbedConf:
     frame_quality: str | None = path()
     """The ONNX file that weighs frames, ``frame_quality.onnx`` of a run; with ``fusion=network``."""
     batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
     fresh: bool = False
     """Write anew what is there already or half written of something else."""
 
@@ -107,6 +113,8 @@ class EvaluateConf:
     out: str | None = path()
     """Folder; null: ``evaluation-PROTOCOL`` beside the model."""
     batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
     consensus: bool = False
     """Whether a frame of a video also counts by how far it agrees with the others."""
     frame_quality: str | None = path()
@@ -178,6 +186,8 @@ class CurvesConf:
     """Show pictures of these pairs: faces belong to people, so only where that is permitted."""
     out: str = path("curves.html")
     batch_size: int = 64
+    max_damaged: int = 10
+    """Images of ``pairs`` that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 1000
     """Resamplings behind each band."""
     seed: int = 0

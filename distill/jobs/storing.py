@@ -18,6 +18,7 @@ from torch import Tensor
 from distill.atomic import write_atomic
 from distill.claims import Claims
 from distill.data.augment import Augmentation
+from distill.data.damage import Damage
 from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import FixedViews, MirrorViews, StoredViews
@@ -113,13 +114,12 @@ class Storing:
         todo, conf, teacher = missing_shards(folder, manifest), self.conf, self.teacher
         device = "cuda" if torch.cuda.is_available() else "cpu"
         workers = loader_workers(device) if conf.workers is None else conf.workers
-        writer = Writer(folder, manifest, teacher, conf.batch_images, workers, conf.data.max_damaged)
+        damage = Damage(conf.data.max_damaged, "data.max_damaged", "this set")
+        writer = Writer(folder, manifest, teacher, conf.batch_images, workers, damage)
         written = 0
         with waiting(f"signals of {teacher.name}", sum(len(manifest.rows(s)) for s in todo), "images") as progress:
             while now := writer.write(faces, self.views, claims, progress):  # again: another may have died
                 written += now
-        for what in writer.damaged.values():
-            _log.warning("%s: skipped; training skips it too", what)
         return written
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from distill.data.damage import Damage
 from distill.data.pairs import Pairs, read_pairs, sets_in
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
@@ -33,19 +34,22 @@ def run(conf: VerifyConf) -> int:
     source = describe(network.preprocessing, network.preprocessing_source)
     about = {"model": str(model), "model_sha256": network_sha256(model), "preprocessing": source}
     out = require_writable((Path(conf.out) if conf.out else model.parent) / FILE)
+    damage = Damage(conf.max_damaged)
     if len(paths) == 1:
-        pairs = read_pairs(paths[0])
+        pairs = read_pairs(paths[0], damage)
         require_folds(paths[0], len(pairs), conf.folds)
-        found = _score(network, pairs, conf)
+        name, left_out, found = _scored(network, pairs, conf)
         print_verification(found.rows(), source)
-        write_json(out, {**about, "set": paths[0].stem, **found.to_json()})
+        write_json(out, {**about, **damage.to_json(), **_json(name, left_out, found)})
+        _tell(damage, left_out)
         return 0
     for path in paths:  # a broken set is refused before the first one costs minutes
-        require_folds(path, len(read_pairs(path)), conf.folds)
-    each = [(path.stem, _score(network, read_pairs(path), conf)) for path in paths]
-    print_figures(COLUMNS, [_row(name, found) for name, found in each])
+        require_folds(path, len(read_pairs(path, damage)), conf.folds)
+    each = [_scored(network, read_pairs(path, damage), conf) for path in paths]
+    print_figures(COLUMNS, [_row(name, found) for name, _, found in each])
     print(f"preprocessing: {source}")
-    write_json(out, {**about, "sets": [{"set": name, **found.to_json()} for name, found in each]})
+    write_json(out, {**about, **damage.to_json(), "sets": [_json(*one) for one in each]})
+    _tell(damage, sum(left_out for _, left_out, _ in each))
     return 0
 
 
@@ -66,11 +70,14 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _score(network: OnnxNetwork, pairs: Pairs, conf: VerifyConf) -> Verification:
+def _scored(network: OnnxNetwork, pairs: Pairs, conf: VerifyConf) -> tuple[str, int, Verification]:
+    """The set's name, how many of its pairs are left out, and the scores of the others."""
     with waiting(f"embedding {pairs.name}", len(pairs.images), "images") as progress:
         embeddings = embed_flip_sum(network, pairs.images, conf.batch_size, progress)
     bootstrap = Bootstrap(resamples=conf.bootstrap, seed=conf.seed)
-    return verify(embeddings[0::2], embeddings[1::2], pairs.same, conf.folds, bootstrap=bootstrap)
+    left, right = embeddings[0::2], embeddings[1::2]
+    found = verify(left, right, pairs.same, conf.folds, bootstrap=bootstrap, left_out=pairs.left_out)
+    return pairs.name, len(pairs.left_out), found
 
 
 def _row(name: str, found: Verification) -> tuple[str, ...]:
@@ -83,3 +90,13 @@ def _row(name: str, found: Verification) -> tuple[str, ...]:
         "-" if rate is None else f"{rate:.4f}",
         f"{found.pairs:,}",
     )
+
+
+def _json(name: str, left_out: int, found: Verification) -> dict[str, object]:
+    return {"set": name, "pairs_left_out": left_out, **found.to_json()}
+
+
+def _tell(damage: Damage, pairs: int) -> None:
+    """What the figures are not of."""
+    if len(damage):
+        print(f"{damage.words()}, {pairs:,} pairs with them")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.data.pairs import Pairs, read_pairs
+from distill.data.people import person_name
 from distill.data.text_table import Line
 from distill.digest import sha256
 from distill.file_kinds import EMPTY, TEXTS
@@ -108,7 +109,7 @@ def _lines(path: Path) -> Iterator[Line]:
     whole = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     for number, raw in enumerate(whole.removesuffix(b"\n").split(b"\n") if whole else [], 1):
         try:
-            text = raw.decode().removesuffix("\r")
+            text = person_name(raw.decode().removesuffix("\r"))
         except UnicodeDecodeError:
             raise UserError(f"{path}, line {number}: is no UTF-8; expected text, fields separated by tabs") from None
         line = Line(path, number, text.split("\t"))

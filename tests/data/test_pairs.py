@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from distill.data.damage import Damage
 from distill.data.decode import decode
 from distill.data.pairs import Pairs, read_pairs, write_pairs
 from distill.types import UserError
@@ -164,7 +165,7 @@ def test_every_bad_set_is_refused_in_one_line(tmp_path: Path, four: list[bytes],
         ({"images": four}, "holds no pair of lists"),
         ((four[0], [True]), "holds no pair of lists"),
         (([*four[:3], four[3][:-50]], [True, False]), "image 2 of pair 1 of 2: not a whole JPEG"),
-        (([four[0], b"", *four[2:]], [True, False]), "image 2 of pair 0 of 2: neither JPEG nor PNG"),
+        (([four[0], b"", *four[2:]], [True, False]), "image 2 of pair 0 of 2: is empty; expected JPEG, PNG"),
         (([*four[:2], jpeg(0, 128), four[3]], [True, False]), "image 1 of pair 1 of 2: is 128x128"),
         (([*four[:2], "text", four[3]], [True, False]), "image 1 of pair 1 of 2: is neither bytes nor"),
         (
@@ -206,3 +207,29 @@ def test_the_real_set(faces_root: Path) -> None:
     assert len(pairs) == 1200
     assert pairs.images.shape == (2400, 3, 112, 112)
     assert pairs.same.sum() == 600
+
+
+def test_a_pair_with_a_damaged_image_is_left_out_where_damage_is_counted(
+    tmp_path: Path, four: list[bytes], jpeg
+) -> None:
+    images = [*four, jpeg(4), jpeg(5)]
+    torn = [*images[:3], images[3][:-300], *images[4:]]
+    path = write(tmp_path, (torn, [True, False, True]))
+    damage = Damage(1)
+    pairs = read_pairs(path, damage)
+    expected = np.stack([decode(images[row]).transpose(2, 0, 1) for row in (0, 1, 4, 5)])
+    assert np.array_equal(pairs.images.numpy(), expected)
+    assert pairs.same.tolist() == [True, True]
+    assert pairs.left_out == (1,)
+    (what,) = damage.met.values()
+    assert what.startswith(f"{path}: image 2 of pair 1 of 3: not a whole JPEG")
+    with pytest.raises(UserError, match="image 2 of pair 1 of 3"):
+        read_pairs(path)
+    with pytest.raises(UserError, match="damaged, number 1 of this run; max_damaged allows 0"):
+        read_pairs(path, Damage(0))
+
+
+def test_a_set_without_a_whole_pair_is_refused(tmp_path: Path, four: list[bytes]) -> None:
+    path = write(tmp_path, ([b"", four[0], four[1], b""], [True, False]))
+    with pytest.raises(UserError, match="none of its 2 pairs has two images that can be read"):
+        read_pairs(path, Damage(10))

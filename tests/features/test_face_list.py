@@ -107,6 +107,14 @@ def test_a_list_in_utf_16(refused: Refused):
     assert refused("a.jpg\n".encode("utf-16")).endswith("-t UTF-8 list.txt > NEW`")
 
 
+def test_a_list_in_latin_1_of_files_in_utf_8(refused: Refused):
+    content = "a.jpg\nd/é.jpg\n".encode("latin-1")
+    assert refused(content).endswith(
+        "no such file; expected an image (the line is not UTF-8; does the list have another encoding?)"
+    )
+    assert refused(b"\xef\xbb\xbf" + content) == refused(content)
+
+
 def test_a_list_that_is_not_there(tmp_path: Path):
     with pytest.raises(UserError, match=r"none\.txt: No such file or directory; expected a text file with the path"):
         read_lines(tmp_path / "none.txt", "image")

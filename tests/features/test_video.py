@@ -13,10 +13,10 @@ from distill.features.video import frame_files, read_crop, read_video
 from features.conftest import face, write_jpeg, write_video
 
 
-def test_the_frames_of_a_folder_are_its_jpegs_by_name(tmp_path: Path):
+def test_the_frames_of_a_folder_are_its_pictures_by_name(tmp_path: Path):
     for name in ("b.jpg", "a.jpg", ".hidden.jpg", "c.png", "d.jpg.txt", "E.JPG"):
         (tmp_path / name).write_bytes(b"x")
-    assert frame_files(tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    assert frame_files(tmp_path) == [tmp_path / name for name in ("E.JPG", "a.jpg", "b.jpg", "c.png")]
 
 
 def test_the_frames_of_a_file_in_rgb(tmp_path: Path):

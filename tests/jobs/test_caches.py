@@ -22,6 +22,7 @@ import yaml
 from distill.data import folder as folder_sets
 from distill.data import ijb as ijb_sets
 from distill.data import recordio
+from distill.data.damage import Damage
 from distill.data.folder import ImageFolderSet
 from distill.data.ijb import find_ijb, read_faces
 from distill.data.pairs import write_pairs
@@ -34,7 +35,7 @@ from distill.jobs.drop_signals import DropSignals
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
 from distill.jobs.night_task import decides
 from distill.jobs.nightly_schema import NightlyConf
-from distill.jobs.pooling import Pooling, pool_images
+from distill.jobs.pooling import Bound, Pooling, pool_images
 from distill.jobs.run_folder import RunFolder
 from distill.jobs.supervision import Showing, Supervision, supervise
 from distill.network_file import network_sha256
@@ -569,7 +570,7 @@ def test_a_later_image_may_be_mended_while_features_are_written(place: Path, mon
     monkeypatch.setitem(features.BLOCK_ROWS, "image", 2)
     model, mended = f"model={place / 'teacher/network.onnx'}", place / "faces/p2/0.jpg"
     paths = [f"list={place / 'list.txt'}", f"root={place / 'faces'}", f"out={place / 'features.bin'}"]
-    conf = load("embed", [model, *paths, "batch_size=2"])
+    conf = load("embed", [model, *paths, "batch_size=2", "max_damaged=0"])
     mended.write_bytes(b"torn")
     for _ in range(2):
         with pytest.raises(UserError, match="line 5"):
@@ -598,7 +599,7 @@ def test_a_later_image_may_be_mended_while_templates_are_summed(place: Path, mon
     def sums() -> int:
         before, faces = len(embedded), read_faces(find_ijb(place / "IJBC"))
         embedder = OnnxNetwork(place / "teacher/network.onnx")
-        pool_images(embedder, faces, Pooling(False, True, 16), place / "sums.npz", "key", 0.0)
+        pool_images(embedder, faces, Pooling(False, True, 16), Bound(place / "sums.npz", "key"), Damage(0), 0.0)
         return len(embedded) - before
 
     mended.write_bytes(b"torn")

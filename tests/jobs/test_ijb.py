@@ -214,3 +214,30 @@ def test_real_faces_come_back_as_they_were_and_are_found(faces_root: Path, tmp_p
     figures = json.loads((tmp_path / "ijbc_identify.json").read_text())["galleries"]["G1"]
     assert figures["cmc"]["1"] > 0.85
     assert figures["dir_at_far"]["0.1"] > 0.6
+
+
+@pytest.mark.parametrize("task", ["verify", "identify"])
+def test_images_that_cannot_be_read_are_named_and_left_out(root: Path, task: str, capsys: pytest.CaptureFixture[str]):
+    """One image costs nothing else; a template without any costs its pairs, or its searches."""
+    lost = [1, 7, 8, 9]  # one of template 101, all of template 103
+    for number in lost:
+        (root / "loose_crop" / f"{number}.jpg").write_bytes(b"torn")
+    assert main(job(root, f"task={task}")) == 0
+    written = found(root, task)
+    assert written["damaged_images"] == 4
+    assert written["damaged"][0].startswith(f"{root}/loose_crop/1.jpg: is a text; expected JPEG")
+    assert written["templates_left_out"] == 1
+    if task == "verify":
+        assert written["pairs_left_out"] == 18
+        assert written["pairs"] == len(SMALL.pairs) - 18
+    else:
+        assert written["searches_left_out"] == 3, "in its gallery the probes of its person"
+    assert "4 damaged images left out, and with them 1 templates and " in capsys.readouterr().out
+    assert main(job(root, f"task={task}", "max_damaged=3")) == 2
+    assert "number 4 of this run; max_damaged allows 3" in capsys.readouterr().err
+
+
+def test_whole_sets_say_that_nothing_is_left_out(root: Path):
+    assert main(job(root)) == 0
+    written = found(root, "verify")
+    assert (written["damaged_images"], written["damaged"], written["pairs_left_out"]) == (0, [], 0)

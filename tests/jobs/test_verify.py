@@ -148,7 +148,7 @@ def test_several_sets_are_one_table_and_each_scores_as_alone(pairs: Path, tmp_pa
         alone = tmp_path / one["set"]
         assert main(["verify", f"model={model}", f"pairs={sets / one['set']}.bin", QUICK, f"out={alone}"]) == 0
         written = found(alone / "verify.json")
-        assert one == {key: value for key, value in written.items() if key not in ("model", "preprocessing")}
+        assert one == {key: value for key, value in written.items() if key in one}
     listed = [f"pairs=[{sets}/agedb_30.bin,{sets}/lfw.bin]", f"out={tmp_path / 'listed'}"]
     assert main(["verify", f"model={model}", QUICK, *listed]) == 0
     assert found(tmp_path / "listed" / "verify.json")["sets"] == together["sets"][::-1]
@@ -215,3 +215,22 @@ def test_the_real_reference_teacher_on_real_pairs(faces_root: Path, tmp_path: Pa
     low, high = written["intervals"]["accuracy"]
     assert low < 0.9908 < high
     assert written["tpr_at_fpr"]["0.01"] > 0.98
+
+
+def test_a_pair_that_cannot_be_read_is_named_and_left_out(pairs: Path, tmp_path: Path, capsys, refused):
+    encoded, same = pickle.loads(pairs.read_bytes())
+    torn = tmp_path / "torn.bin"
+    write_pairs(torn, [image if row != 7 else bytes(image)[:-200] for row, image in enumerate(encoded)], same)
+    run = ["verify", f"model={TinyOnnx().write(tmp_path / 'a.onnx')}", QUICK]
+    assert main([*run, f"pairs={torn}"]) == 0
+    written = found(tmp_path / "verify.json")
+    assert (written["damaged_images"], written["pairs_left_out"], written["pairs"]) == (1, 1, 23)
+    assert written["damaged"][0].startswith(f"{torn}: image 2 of pair 3 of 24: not a whole JPEG")
+    assert "1 damaged image left out, 1 pairs with them" in capsys.readouterr().out
+    assert main([*run, f"pairs=[{torn},{pairs}]"]) == 0
+    written = found(tmp_path / "verify.json")
+    assert written["damaged_images"] == 1
+    assert [one["pairs_left_out"] for one in written["sets"]] == [1, 0]
+    told = refused(*run, f"pairs={torn}", "max_damaged=0")
+    assert told.startswith(f"{torn}: image 2 of pair 3 of 24: not a whole JPEG")
+    assert "number 1 of this run; max_damaged allows 0" in told

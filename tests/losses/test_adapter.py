@@ -62,7 +62,7 @@ def test_columns_are_orthonormal() -> None:
 
 
 def test_columns_are_those_that_earlier_students_were_taught_in() -> None:
-    """Later generations go on in the same space: first row of the basis for 8 from 4, by NumPy's QR of the same draw."""
+    """Later generations go on in the same space: first row of the basis for 8 from 4, by NumPy."""
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randn(8, 4, generator=generator, dtype=torch.float64).numpy()
     q, r = np.linalg.qr(drawn)
