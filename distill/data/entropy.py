@@ -65,6 +65,11 @@ class _Bits:
         self.taken += found >> 8
         return found & 255
 
+    @property
+    def left(self) -> int:
+        """How many bits come after those that were taken."""
+        return 8 * len(self._data) - self.taken
+
     def needed(self) -> bytes:
         """The bytes that were taken from, stuffed again; the last one has to be filled up with ones (T.81, F.1.2.3)."""
         size, padding = -(-self.taken // 8), (1 << -self.taken % 8) - 1
@@ -115,24 +120,28 @@ class Coded:
         kept = []
         for number, piece in enumerate(pieces):
             bits, first = _Bits(piece), number * each
-            self._walk(bits, parts, range(first, min(first + each, units)), head[1 + 2 * count :])
+            again = self._walk(bits, parts, range(first, min(first + each, units)), head[1 + 2 * count :])
             kept.append(bits.needed() + (marks[number] if number < len(marks) else b""))
+            if _goes_on(bits, again):
+                raise TornError
         return b"".join(kept)
 
-    def _walk(self, bits: _Bits, parts: Sequence[tuple[int, int]], units: range, spectrum: bytes) -> None:
+    def _walk(self, bits: _Bits, parts: Sequence[tuple[int, int]], units: range, spectrum: bytes) -> Sequence[Blocks]:
+        """Follow the blocks of some units; of a sequential scan, gives those of one unit, to be followed further."""
         first, last, bit = spectrum
         if self.frame == _PROGRESSIVE and first:
             (number, tables), *_ = parts
             scan = _Spectrum(bits, self.tables[16 + (tables & 15)], first, last, bool(bit >> 4))
             for unit in units:
                 self.known[number][unit] = scan.block(self.known[number][unit])
-            return
+            return ()
         blocks: list[Blocks] = []
         for number, tables in parts:
             blocks += [self._first_block(bits, tables, bit)] * self._in_mcu(number, parts)
         for _ in units:
             for block in blocks:
                 block()
+        return () if self.frame == _PROGRESSIVE else blocks
 
     def _in_mcu(self, number: int, parts: Sequence[object]) -> int:
         component = self.components[number]
@@ -203,6 +212,19 @@ class _Spectrum:
         if self.refining:
             for at in range(self.first, self.last + 1):
                 self.bits.take(known >> at & 1)
+
+
+def _goes_on(bits: _Bits, blocks: Sequence[Blocks]) -> bool:
+    """Whether the data left over are blocks themselves, up to their end: then a piece before them is missing."""
+    begun = bits.left
+    try:
+        while blocks and bits.left > 7:
+            for block in blocks:
+                block()
+        bits.needed()
+    except TornError:
+        return False
+    return 0 <= bits.left < 8 <= begun
 
 
 def _level(bits: _Bits, table: Sequence[int]) -> None:
