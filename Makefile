@@ -18,7 +18,7 @@ MAKEFLAGS += --no-print-directory
 # Each variable of the command line as one word of the shell, whatever is in it.
 GIVEN := $(sort $(foreach v,$(filter-out PYTHON,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $v))),$v)))
 QUOTE = '$(subst ','\'',$1)'
-OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(ARGS)
+OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(value ARGS)
 
 ##@ Jobs
 .PHONY: distill teacher signals export check verify ijb embed evaluate curves judge nightly nights registry rollback score faces dashboard

@@ -32,6 +32,7 @@ from distill.atomic import write_atomic
 from distill.claims import Claims
 from distill.data.augment import Augmentation
 from distill.data.batches import Plan, as_it_is
+from distill.data.damage import Damage
 from distill.data.faceset import FaceSet
 from distill.data.module import FacesModule
 from distill.data.synth.dataset import SynthFaces
@@ -134,7 +135,7 @@ def _store(folder: Path, faces: FaceSet, teacher: Teacher) -> Store:
     write_atomic(folder / MANIFEST, manifest.to_json().encode())
     claims = Claims(folder)
     with waiting("signals of r152", len(faces), "images") as progress:
-        Writer(folder, manifest, teacher, 32, 0, 0).write(faces, VIEWS, claims, progress)
+        Writer(folder, manifest, teacher, 32, 0, Damage(0)).write(faces, VIEWS, claims, progress)
     claims.close()
     return Store(folder, faces)
 

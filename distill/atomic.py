@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from distill.shown import ERRORS
 from distill.types import UserError
 
 
@@ -24,6 +25,16 @@ def write_atomic(path: Path, data: bytes) -> None:
             f"cannot write {path} ({len(data)} bytes): {error.strerror}; expected a writable folder with that much "
             "space, so free some or choose another folder. An earlier file there is untouched"
         ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for text that is read back; bytes of paths that are no UTF-8 are written as they are."""
+    write_atomic(path, text.encode(errors="surrogateescape"))
+
+
+def write_page(path: Path, text: str) -> None:
+    """The same for text that people read, whatever names are in it."""
+    write_atomic(path, text.encode(errors=ERRORS))
 
 
 def _discard(partial: Path) -> None:

@@ -16,11 +16,15 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from distill.module import Distiller
+from distill.registry.durable import sync_folder
 from distill.types import UserError
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes beside the target and renames, so that a full disk or a kill leaves the last good checkpoint alone."""
+    """Writes beside the target and renames, so that a full disk or a kill leaves the last good checkpoint alone.
+
+    Contents are on disk before the name, and the name before this returns: what is told of as saved survives the power.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         target = Path(path)
@@ -32,6 +36,7 @@ class WholeFiles(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, target)
+            sync_folder(target.parent)
         except (OSError, RuntimeError) as error:  # torch's zip writer turns a short write into a RuntimeError
             with suppress(OSError):  # where its folder is no folder, there is nothing to remove
                 partial.unlink()

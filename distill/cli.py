@@ -18,9 +18,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from distill.jobs.compose import JOBS, conf_dir, register, typed, with_own_faces
+from distill.jobs.compose import JOBS, conf_dir, readable, register, typed, with_own_faces
 from distill.jobs.suggest import did_you_mean, explain
+from distill.jobs.variables import with_variables
 from distill.redact import redact_text
+from distill.shown import ShownFormatter, print_anything, shown
 from distill.types import UserError
 
 USER_ERROR = 2
@@ -36,6 +38,7 @@ VALUED = ("-c", "--cfg", "-p", "--package", "-cd", "--config-dir")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one job and return the exit status: 0 done, 1 failed its check, 2 the user's mistake, 130 interrupted."""
+    print_anything()
     os.umask(os.umask(0o022) | 0o022)  # whatever is written, nobody but its owner may change it
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
@@ -57,11 +60,11 @@ def _dispatch(name: str, arguments: Sequence[str]) -> int:
         return import_module("distill.tracking.dashboard").main(arguments)
     if name not in JOBS:
         raise UserError(f"there is no job {name!r}{did_you_mean(name, [*JOBS, DASHBOARD])}")
-    return _run_job(name, _flags_first(name, arguments))
+    return _run_job(name, *_parted(name, arguments))
 
 
-def _flags_first(name: str, arguments: Sequence[str]) -> list[str]:
-    """The same arguments with flags before overrides: Hydra's parser wants all overrides in one stretch."""
+def _parted(name: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Flags and overrides, apart: Hydra's parser wants all overrides in one stretch."""
     flags: list[str] = []
     overrides: list[str] = []
     words = iter(arguments)
@@ -70,25 +73,30 @@ def _flags_first(name: str, arguments: Sequence[str]) -> list[str]:
         if not word.startswith("-"):
             overrides.append(word)
         elif flag in VALUED:
-            flags += [word] if equals else [word, next(words, "")]
+            flags += [flag, os.path.expanduser(word.partition("=")[2] if equals else next(words, ""))]
         elif word in SWITCHES:
             flags.append(word)
         else:
             raise UserError(f"there is no flag {word!r}{did_you_mean(word, [*SWITCHES, *VALUED])}")
-    return flags + with_own_faces(name, overrides)
+    return flags, with_own_faces(name, overrides)
 
 
-def _run_job(name: str, arguments: Sequence[str]) -> int:
+def _run_job(name: str, flags: Sequence[str], overrides: Sequence[str]) -> int:
     """Let Hydra compose the configuration and run the job, or a sweep of jobs; the worst exit status of them."""
     register()
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(ShownFormatter())
     for package in ("distill", "teachers"):
         logging.getLogger(package).setLevel(logging.INFO)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print some errors itself and exit; here they are explained
-    sys.argv = [f"face-distill {name}", *arguments]
+    sweep = not {"-m", "--multirun"}.isdisjoint(flags)
+    known = with_variables(name, JOBS[name].conf, readable(name, overrides, sweep), os.environ, sweep)
+    sys.argv = [f"face-distill {name}", *flags, *known]
     statuses = [0]  # Hydra drops what a job returns
 
     def task(cfg: DictConfig) -> None:
+        sys.argv = [f"face-distill {name}", *flags, *overrides]  # as results show the command
         statuses.append(_status(name, cfg))
 
     try:
@@ -125,7 +133,7 @@ def _refuse(error: UserError | OSError) -> int:
     line = str(error)
     if isinstance(error, OSError) and error.strerror:
         line = f"{error.filename or 'the system'}: {error.strerror}; expected a place that can be read and written"
-    print(f"error: {redact_text(' '.join(line.splitlines()))}", file=sys.stderr)
+    print(f"error: {shown(redact_text(' '.join(line.splitlines())))}", file=sys.stderr)
     return USER_ERROR
 
 

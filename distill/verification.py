@@ -41,7 +41,7 @@ class EvalEmbedder:
 def score(embedder: Embedder, pairs: Pairs, batch_size: int = 64) -> Verification:
     """The standard protocol on one set: flip-sum, ten folds."""
     embeddings = embed_flip_sum(embedder, pairs.images, batch_size)
-    return verify(embeddings[0::2], embeddings[1::2], pairs.same)
+    return verify(embeddings[0::2], embeddings[1::2], pairs.same, left_out=pairs.left_out)
 
 
 class VerificationDuringTraining(pl.Callback):

@@ -13,7 +13,9 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
-from distill.digest import sha256
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
+from distill.network_file import network_sha256
 from distill.types import Preprocessing, UserError
 
 
@@ -58,8 +60,9 @@ class Card:
 
 def read_card(path: Path) -> Card:
     """Read a card strictly: an unknown key, a missing one or a wrong type is a UserError."""
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"card {path} does not exist")
+    refuse_foreign(path, "a card in YAML", *TEXTS, EMPTY)
     return _parse(_text(path), str(path))
 
 
@@ -79,7 +82,7 @@ def check_hash(card: Card, weights: Path) -> None:
     """UserError where the file is not the one that the card describes."""
     if card.sha256 is None:
         return
-    if (found := sha256(weights)) != card.sha256.lower():
+    if (found := network_sha256(weights)) != card.sha256.lower():
         raise UserError(
             f"{weights} has another hash than its card says: sha256 {found[:12]}..., the card of {card.name!r} "
             f"says {card.sha256[:12]}...; take the file that the card describes, or correct the card"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from teachers.iresnet import IResNet
-from teachers.weights import Weights, load_into
+from teachers.weights import Weights, load_into, named_for
 
 _BLOCK = re.compile(r"layer(\d+)\.(\d+)\.")
 
@@ -20,6 +20,7 @@ def grow_into(network: IResNet, shallow: Weights) -> None:
 
     Raises UserError where a weight fits neither by name nor by shape, or is missing from a block that both have.
     """
+    shallow = named_for(network.state_dict(), shallow)
     known = _blocks(shallow.tensors)
     fresh = {key: value for key, value in network.state_dict().items() if (block := _block(key)) and block not in known}
     load_into(network, Weights(shallow.path, {**shallow.tensors, **fresh}))

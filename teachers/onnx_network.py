@@ -1,6 +1,6 @@
-"""Any ONNX embedding file as a black box: fixed or dynamic batch, any output width, run by onnxruntime on the CPU.
+"""Any ONNX embedding file as a black box: run by onnxruntime on the CPU, in the way that ``onnx_probe`` finds.
 
-A file of fixed batch 1 is run image by image. Rewriting its batch dimension was tried and left out: on a
+A file that takes one image is run image by image. Rewriting its batch dimension was tried and left out: on a
 MobileFaceNet it gained nothing over single images (176-188 against 120-199 images/s on one thread), and a graph
 whose reshape names the batch gives wrong shapes. What does pay is several single-threaded runs side by side.
 """
@@ -12,17 +12,16 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
-import numpy as np
-import onnxruntime as ort
 import torch
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright: ignore[reportAttributeAccessIssue]
 from torch import Tensor
 
-from distill.digest import sha256
-from distill.types import CROP_PX, FaceNetwork, Output, Preprocessing, UserError
+from distill.network_file import network_sha256
+from distill.types import FaceNetwork, Output, Preprocessing, UserError
 from teachers.card import card_beside, check_hash, parse_preprocessing, read_card
+from teachers.onnx_probe import FREE_BATCH, find_way
+from teachers.onnx_session import Failed, open_session
 
 METADATA_KEY = "preprocessing"
 """Key of ``metadata_props`` under which our exporter writes the preprocessing as JSON."""
@@ -32,19 +31,10 @@ CONCENTRATION = "concentration"
 
 Source = Literal["given", "metadata", "card", "default"]
 
-FREE_BATCH = 8  # images a run where the file leaves the batch open: beyond that, caches lose more than calls gain
-DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-_REFUSALS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoModel,
-    ort_errors.NoSuchFile,
-    ort_errors.NotFound,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
+PIXELS = Preprocessing("rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""Of a file that takes uint8, where nobody says otherwise: its graph normalises by itself."""
+
+UINT8 = "tensor(uint8)"
 log = logging.getLogger(__name__)
 
 
@@ -62,30 +52,34 @@ def preprocessing_from_json(text: str, where: str) -> Preprocessing:
     return parse_preprocessing(raw, where)
 
 
-def find_preprocessing(path: Path, metadata: dict[str, str]) -> tuple[Preprocessing, Source]:
-    """From the file's metadata, else from a card beside it, else RGB (x - 127.5) / 128.
+def find_preprocessing(
+    path: Path, metadata: dict[str, str], takes_pixels: bool = False
+) -> tuple[Preprocessing, Source]:
+    """From the file's metadata, else from a card beside it, else RGB (x - 127.5) / 128, as it is for uint8 inputs.
 
     A folder's ``card.yaml`` counts only if its hash or its name is that of the file.
     """
     if METADATA_KEY in metadata:
         return preprocessing_from_json(metadata[METADATA_KEY], f"{path}: metadata {METADATA_KEY!r}"), "metadata"
+    default = PIXELS if takes_pixels else Preprocessing()
     beside = card_beside(path)
     if beside is None:
-        return Preprocessing(), "default"
+        return default, "default"
     card = read_card(beside)
     own = beside.name != "card.yaml" or card.name in (path.name, path.stem)
     if own:
         check_hash(card, path)
-    return (card.preprocessing, "card") if own or card.sha256 == sha256(path) else (Preprocessing(), "default")
+    return (card.preprocessing, "card") if own or card.sha256 == network_sha256(path) else (default, "default")
 
 
 class OnnxNetwork(FaceNetwork):
     """An ``Embedder`` without maps and without anything to train.
 
     ``preprocessing_source`` says where the preprocessing comes from, ``output_name`` which output is read and
-    ``batch`` the fixed batch size or None. ``threads`` defaults to PyTorch's number. ``width`` is that of the output
-    that is wanted; by default any above 1, for what is 1 wide is no embedding. ``says_concentration`` is whether the
-    length of what comes out is a concentration kappa: in parts of d for what is 1 wide.
+    ``batch`` how many images are run at a time, None for any number. ``threads`` defaults to PyTorch's number.
+    ``width`` is that of the output that is wanted; by default any above 1, for what is 1 wide is no embedding.
+    ``says_concentration`` is whether the length of what comes out is a concentration kappa: in parts of d for what is
+    1 wide.
     """
 
     def __init__(
@@ -98,16 +92,21 @@ class OnnxNetwork(FaceNetwork):
         super().__init__()
         self.path = Path(path)
         self.threads = threads or torch.get_num_threads()
-        self._width = width
-        self._session = _open(self.path)
-        self._read_input()
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self.says_concentration = CONCENTRATION in metadata
+        session = open_session(self.path)
+        self.takes_pixels = session.type == UINT8
+        self.says_concentration = CONCENTRATION in session.metadata
         self.preprocessing_source: Source = "given"
         if preprocessing is None:
-            preprocessing, self.preprocessing_source = find_preprocessing(self.path, metadata)
+            preprocessing, self.preprocessing_source = find_preprocessing(
+                self.path, session.metadata, self.takes_pixels
+            )
         self.preprocessing = preprocessing
-        self.output_name, self.embedding_dim = self._choose_output()
+        if self.takes_pixels:
+            _require_pixels(self.path, preprocessing)
+        self._way = find_way(self.path, session, preprocessing, width)
+        if self._way.notes:
+            log.warning("%s: found by trying: %s", self.path, "; ".join(self._way.notes))
+        self.batch, self.output_name, self.embedding_dim = self._way.batch, self._way.output, self._way.width
         self.map_channels = {}
 
     def embed(self, images: Tensor) -> Tensor:
@@ -120,76 +119,27 @@ class OnnxNetwork(FaceNetwork):
 
     def forward(self, x: Tensor) -> Tensor:
         """Preprocessed crops [b 3 112 112] to float32 embeddings [b d]."""
-        pieces = x.detach().cpu().float().split(self.batch or FREE_BATCH)
+        crops = x.detach().cpu().float()
+        whole = len(crops) // FREE_BATCH * FREE_BATCH if self.batch is None else len(crops)
+        pieces = [*crops[:whole].split(self.batch or FREE_BATCH), *crops[whole:].split(1)]
         with ThreadPoolExecutor(self.threads) as pool:
-            found = list(pool.map(self._run, pieces))
+            found = list(pool.map(self._run, [piece for piece in pieces if len(piece)]))
         return torch.cat(found or [torch.empty(0, self.embedding_dim)]).to(x.device)
 
     def _run(self, piece: Tensor) -> Tensor:
-        (found,) = self._outputs([self.output_name], self._as_input(piece))
-        return torch.from_numpy(found.astype(np.float32)).reshape(-1, self.embedding_dim)[: len(piece)]
-
-    def _outputs(self, names: list[str], crops: np.ndarray) -> list[np.ndarray]:
-        try:
-            return cast(list[np.ndarray], self._session.run(names, {self._input: crops}))
-        except _REFUSALS as error:
-            raise UserError(f"{self.path} fails on crops {list(crops.shape)}: {_first_line(error)}") from error
-
-    def _as_input(self, piece: Tensor) -> np.ndarray:
-        """Pad a short piece up to the fixed batch, in the file's layout and dtype."""
+        """A piece of at most the fixed batch, padded up to it."""
         missing = max(0, (self.batch or 0) - len(piece))
-        padded = torch.cat([piece, piece.new_zeros(missing, *piece.shape[1:])])
-        array = padded.numpy().transpose(0, 2, 3, 1) if self._channels_last else padded.numpy()
-        return np.ascontiguousarray(array, self._dtype)
-
-    def _read_input(self) -> None:
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1:
-            raise UserError(f"{self.path} has {len(inputs)} inputs ({', '.join(i.name for i in inputs)}); expected 1")
-        (one,) = inputs
-        shape = [size if isinstance(size, int) else None for size in one.shape]
-        if one.type not in DTYPES or len(shape) != 4:
-            raise UserError(f"{self.path} takes {one.type} {one.shape}; expected float crops [b 3 {CROP_PX} {CROP_PX}]")
-        self._channels_last = shape[3] == 3 and shape[1] != 3
-        batch, *image = shape if not self._channels_last else (shape[0], shape[3], shape[1], shape[2])
-        if any(size not in (None, good) for size, good in zip(image, (3, CROP_PX, CROP_PX), strict=True)):
-            raise UserError(f"{self.path} takes input {one.shape}; expected [b 3 {CROP_PX} {CROP_PX}]")
-        self.batch = batch
-        self._input, self._dtype = one.name, DTYPES[one.type]
-
-    def _choose_output(self) -> tuple[str, int]:
-        """The first output of the form [b d] or [b d 1 1], found by running one empty crop."""
-        names = [o.name for o in self._session.get_outputs()]
-        crops = self._as_input(torch.zeros(self.batch or 1, 3, CROP_PX, CROP_PX))
-        found = dict(zip(names, self._outputs(names, crops), strict=True))
-        fits = [n for n in names if self._fits(found[n].shape, len(crops))]
-        if not fits:
-            shapes = ", ".join(f"{n} {list(v.shape)}" for n, v in found.items())
-            wanted = "embedding output [b d]" if self._width is None else f"output [b {self._width}]"
-            raise UserError(f"{self.path} has no {wanted}; it gives {shapes}")
-        if len(names) > 1:
-            log.warning("%s has %d outputs; the embedding is read from %r", self.path, len(names), fits[0])
-        return fits[0], found[fits[0]].shape[1]
-
-    def _fits(self, shape: tuple[int, ...], batch: int) -> bool:
-        if len(shape) not in (2, 4) or shape[0] != batch or shape[2:] not in ((), (1, 1)):
-            return False
-        return shape[1] > 1 if self._width is None else shape[1] == self._width
+        try:
+            found = self._way.run(torch.cat([piece, piece.new_zeros(missing, *piece.shape[1:])]))
+        except Failed as failure:
+            raise UserError(f"{self.path} fails on crops {list(piece.shape)}: {failure}") from failure
+        return found[: len(piece)]
 
 
-def _open(path: Path) -> ort.InferenceSession:
-    if not path.is_file():
-        raise UserError(f"ONNX file {path} does not exist")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1  # runs go side by side instead
-    options.log_severity_level = 4  # what goes wrong is raised; onnxruntime would print it as well
-    try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except ort_errors.InvalidProtobuf as error:
-        raise UserError(f"{path} is not an ONNX file, or is cut short") from error
-    except _REFUSALS as error:
-        raise UserError(f"{path} cannot be run by onnxruntime: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+def _require_pixels(path: Path, preprocessing: Preprocessing) -> None:
+    """What goes into uint8 has to be what an image has."""
+    if (preprocessing.mean, preprocessing.std) != (PIXELS.mean, PIXELS.std):
+        raise UserError(
+            f"{path} takes uint8 pixels, and its preprocessing is mean {preprocessing.mean}, std {preprocessing.std}; "
+            "expected mean 0 and std 1 in its metadata, its card or teacher.preprocessing"
+        )

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from distill.foreign import refuse_foreign
 from distill.types import FaceNetwork, Output, Preprocessing, UserError
 from teachers.card import Card, card_beside, check_hash, read_card, shipped_card
 from teachers.frozen import Frozen
@@ -87,8 +88,9 @@ def load_teacher(
     known = own or _shipped(name, weights)
     classifier = None
     if network is None:
-        network = OnnxNetwork(weights, preprocessing)
-        if card is None and network.preprocessing_source == "metadata":
+        named = own.preprocessing if own is not None and card is not None else None
+        network = OnnxNetwork(weights, preprocessing or named)
+        if network.preprocessing_source == "metadata" or (own is None and network.takes_pixels):
             preprocessing = network.preprocessing
     else:
         content = read_weights(weights)
@@ -105,6 +107,8 @@ def load_teacher(
 def _existing(name: str, network: FaceNetwork | None, weights: Path | None) -> Path:
     if weights is not None and weights.is_file():
         return weights
+    if weights is not None:
+        refuse_foreign(weights, "the file of a teacher")
     if network is None:
         where = f"its file {weights} does not exist" if weights else "it has no file"
         raise UserError(f"teacher {name} is an ONNX file of yours and {where}: name one with teacher.weights=FILE.onnx")

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from distill.file_kinds import CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, ONNX, PICKLE, SAFETENSORS
+from distill.foreign import foreign, kind_of
+from distill.shown import shown_all
 from distill.types import UserError
+from distill.utf8_path import utf8_path
+from teachers.weight_names import Place, is_ambiguous, names_of, place_of
 
-WRAPPERS = ("state_dict", "state_dict_backbone")  # keys under which trainers keep the network among other things
-PREFIXES = ("module.", "backbone.", "_orig_mod.")  # left by DDP, by wrappers and by torch.compile
 CLASSIFIER = "classifier.weight"
 """Key of the class centres [n d] that a teacher of our own carries beside its network."""
 
 NAMED_KEYS = 3
+_EXPECTED = "a PyTorch checkpoint of plain tensors or a safetensors file"
 _UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError, OSError)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,73 +42,108 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Read .safetensors, or .pth/.pt/.ckpt with plain tensors, with wrappers and prefixes taken off."""
-    if not path.is_file():
+    """Read safetensors or a PyTorch checkpoint of plain tensors, whatever the file is called; names as they are in it.
+
+    What is in nested dicts has dotted names (``weight_names.names_of``).
+    """
+    kind = kind_of(path)
+    if kind is None and not path.is_file():
         raise UserError(f"weights file {path} does not exist")
-    if path.suffix == ".onnx":
+    if kind == ONNX or (path.is_file() and path.suffix == ".onnx"):
         raise UserError(f"{path} is an ONNX file, not weights for a network; use teacher=onnx teacher.weights={path}")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
+    if told := foreign(path, _EXPECTED, SAFETENSORS, CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, PICKLE):
+        raise UserError(told)
+    by_name = kind is None and path.suffix == ".safetensors"
+    return _read_safetensors(path) if by_name or kind in (SAFETENSORS, CENTRES) else _read_checkpoint(path)
 
 
 def _read_safetensors(path: Path) -> Weights:
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as text, safe_open(text, framework="pt") as file:
             return Weights(path, {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a whole safetensors file: {_first_line(error)}") from error
+        raise UserError(f"{path} is not a whole safetensors file; download or copy it again") from error
 
 
 def _read_checkpoint(path: Path) -> Weights:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's advice to those who call it
+            with path.open("rb") as file:  # torch would go by the ending of a path
+                content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(_refusal(path, str(error))) from error
     except _UNREADABLE as error:
-        raise UserError(f"{path} is not a PyTorch checkpoint, or is cut short: {_first_line(error)}") from error
-    return Weights(path, _strip_prefixes(_unwrap(content, path)))
+        told = foreign(path, _EXPECTED, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING)
+        raise UserError(told or f"{path} is not a PyTorch checkpoint, or is cut short; copy it again") from error
+    return Weights(path, _tensors(content, path))
 
 
 def _refusal(path: Path, reason: str) -> str:
     """What torch's reader objected to: a named object, whose making could run anything, or just rubbish."""
-    if found := re.search(r"GLOBAL (\S+)", reason):
+    found = re.search(r"GLOBAL (\S+)", reason)
+    pairs = found is None or found[1].startswith("numpy")  # as verification sets name
+    if pairs and (told := foreign(path, _EXPECTED, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING)):
+        return told
+    if found:
         return f"{path} was refused: loading it would run {found[1]}; save network.state_dict() and nothing else"
     return f"{path} is not a PyTorch checkpoint of plain tensors; expected a saved network.state_dict()"
 
 
-def _unwrap(content: object, path: Path) -> dict[str, Tensor]:
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not content:
-        raise UserError(f"{path} holds a {type(content).__name__}; expected a state dict of named tensors")
-    if odd := [str(k) for k, v in content.items() if not (isinstance(k, str) and isinstance(v, Tensor))]:
-        raise UserError(f"{path} holds more than named tensors ({_some(odd)}); expected a state dict")
-    return dict(content)
-
-
-def _strip_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    for prefix in PREFIXES * 2:  # twice, for "backbone.module." and the like
-        if all(k.startswith(prefix) for k in tensors):
-            tensors = {k.removeprefix(prefix): v for k, v in tensors.items()}
-    return tensors
+def _tensors(content: object, path: Path) -> dict[str, Tensor]:
+    found = names_of(content) if isinstance(content, Mapping) else {}
+    if not found:
+        raise UserError(
+            f"{path} holds a {type(content).__name__} without named tensors; expected a state dict of them, such as "
+            "network.state_dict()"
+        )
+    return found
 
 
 def load_into(network: nn.Module, weights: Weights) -> None:
-    """Fill a network, every key and every shape; UserError names what does not fit.
+    """Fill a network, every key and every shape, from wherever in the file it is; UserError names what does not fit.
 
-    A missing ``num_batches_tracked`` is no fault: old PyTorch did not write it, and nothing here reads it.
+    What lies beside the network, a classifier or an optimiser say, is left out with a note. A missing
+    ``num_batches_tracked`` is no fault: old PyTorch did not write it, and nothing here reads it.
     """
     expected = network.state_dict()
-    missing = [k for k in expected if k not in weights.tensors and not k.endswith("num_batches_tracked")]
-    surplus = [k for k in weights.tensors if k not in expected]
-    if missing or surplus:
+    place = place_of(expected, weights.tensors)
+    surplus = place.surplus + (place.others if place.missing else [])
+    if place.missing or surplus:
+        other = "" if place.tensors else "; it is of another network: name that one with teacher= or student="
         raise UserError(
-            f"{weights.path} does not fit this network: {len(missing)} keys are missing ({_some(missing)}), "
-            f"{len(surplus)} are surplus ({_some(surplus)})"
+            f"{weights.path} does not fit this network: {len(place.missing)} keys are missing "
+            f"({_some(place.missing)}), {len(surplus)} are surplus ({_some(surplus)}){other}"
         )
-    _check_shapes(weights, {k: v for k, v in expected.items() if k in weights.tensors}, network)
-    _check_finite(weights)
-    network.load_state_dict({**expected, **weights.tensors})
+    _check_copies(weights.path, place)
+    found = Weights(weights.path, dict(place.tensors), weights.metadata)
+    _check_shapes(found, {k: v for k, v in expected.items() if k in found.tensors}, network)
+    _check_finite(found)
+    if place.others:
+        log.info(
+            "%s: %d tensors beside the network are not used (%s)", weights.path, len(place.others), _some(place.others)
+        )
+    network.load_state_dict({**expected, **found.tensors})
+
+
+def named_for(expected: Mapping[str, Tensor], weights: Weights) -> Weights:
+    """The same weights by the names of a network with the state dict ``expected``, as far as they fit one."""
+    prefix = place_of(expected, weights.tensors).prefix
+    tensors = {k.removeprefix(prefix): v for k, v in weights.tensors.items() if k.startswith(prefix)}
+    return Weights(weights.path, tensors, weights.metadata)
+
+
+def _check_copies(path: Path, place: Place) -> None:
+    """A file may hold several networks of these names, a teacher and its student say."""
+    if not place.copies:
+        return
+    if is_ambiguous(place):
+        found = [prefix or "(no prefix)" for prefix in (place.prefix, *place.copies)]
+        raise UserError(
+            f"{path} holds this network {len(found)} times with other values, below {_some(found)}; expected it once: "
+            "save the one that is meant alone"
+        )
+    log.info("%s: the weights below %r are used, not those below %s", path, place.prefix, _some(place.copies))
 
 
 def _check_shapes(weights: Weights, expected: Mapping[str, Tensor], network: nn.Module) -> None:
@@ -133,7 +175,7 @@ def save_weights(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, dict(metadata or {}))
+        temporary.write_bytes(save(tensors, shown_all(metadata or {})))
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot write {path}: {_first_line(error)}") from error

@@ -11,6 +11,7 @@ from torch import nn
 from distill.atomic import write_atomic
 from distill.export.onnx_file import export_onnx
 from distill.types import UserError
+from reference.disk_steps import DiskSteps
 
 
 @contextmanager
@@ -30,6 +31,15 @@ def test_writes_and_replaces(tmp_path: Path) -> None:
     write_atomic(path, b"two")
     assert path.read_bytes() == b"two"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_contents_are_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut there is the earlier file or this one, never an empty one."""
+    steps = DiskSteps(monkeypatch)
+    for data in (b"short", bytes(100_000), b""):
+        write_atomic(tmp_path / "file", data)
+        steps.require_contents_before_name(tmp_path / "file")
+        steps.all.clear()
 
 
 def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path) -> None:

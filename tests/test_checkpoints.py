@@ -5,12 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
-from distill.checkpoints import WholeFiles
+from distill.checkpoints import Checkpoints, WholeFiles
+from distill.module import Distiller
 from distill.types import UserError
+from reference.disk_steps import DiskSteps
 
 FULL_DISK = """
 import resource, signal, sys, torch
@@ -44,6 +48,44 @@ def test_written_whole_into_a_new_folder(tmp_path: Path):
     save({"a": torch.arange(3)}, path)
     assert torch.equal(torch.load(path, weights_only=True)["a"], torch.arange(3))
     assert [p.name for p in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_checkpoint_is_on_the_disk_before_its_name_and_both_are_when_it_is_told_of(tmp_path: Path, monkeypatch):
+    steps, path = DiskSteps(monkeypatch), tmp_path / "checkpoints" / "last.ckpt"
+    for number in range(2):
+        save({"a": torch.full((3,), number)}, path)
+        steps.require_name(path, after=steps.require_contents_before_name(path))
+        steps.all.clear()
+
+
+def test_an_interval_ends_with_a_checkpoint_that_the_module_knows_of(tmp_path: Path):
+    path, told = tmp_path / "last.ckpt", []
+    module: Any = Distiller.__new__(Distiller)
+    torch.nn.Module.__init__(module)
+    module.layer = torch.nn.Linear(2, 2)
+    module.last_checkpoint = "none yet"
+    trainer: Any = SimpleNamespace(
+        global_step=7, save_checkpoint=lambda path: told.append((path, module.last_checkpoint))
+    )
+    Checkpoints(path).on_train_epoch_end(trainer, module)
+    assert told == [(path, "none yet")], "it is told of when it is there"
+    assert module.last_checkpoint == f"{path} (step 7)"
+    module.layer.weight.data[0, 0] = float("nan")
+    with pytest.raises(UserError, match=r"step 7: the weights layer\.weight are not finite.*last\.ckpt \(step 7\)"):
+        Checkpoints(path).on_train_epoch_end(trainer, module)
+    assert len(told) == 1
+
+
+def test_a_run_that_goes_on_knows_its_checkpoint_from_the_start(tmp_path: Path):
+    module: Any = Distiller.__new__(Distiller)
+    torch.nn.Module.__init__(module)
+    module.last_checkpoint = "none yet"
+    path, trainer = tmp_path / "last.ckpt", SimpleNamespace()
+    Checkpoints(path).on_fit_start(trainer, module)  # pyright: ignore[reportArgumentType]
+    assert module.last_checkpoint == "none yet"
+    path.touch()
+    Checkpoints(path).on_fit_start(trainer, module)  # pyright: ignore[reportArgumentType]
+    assert module.last_checkpoint == str(path)
 
 
 def test_a_later_one_takes_its_place_and_a_torn_one_of_a_killed_run_is_no_obstacle(tmp_path: Path):

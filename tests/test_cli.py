@@ -79,7 +79,7 @@ def job(monkeypatch: pytest.MonkeyPatch) -> list[CheckConf]:
         ("run.name=${nothing}", "run.name: Interpolation key 'nothing' not found"),
         ("student", "cannot read 'student'; expected key=value"),
         ("seed=[1", "cannot read 'seed=[1'"),
-        ("trainer=3", "Config group override must be a string"),
+        ("trainer=3", "there is no trainer '3'; expected one of auto, "),
         ("student=vargnet,vargfacenet", "to run one job for each value add -m"),
         ("--multirn", "there is no flag '--multirn'; did you mean '--multirun'?"),
         ("--experimental-rerun=x.pickle", "there is no flag '--experimental-rerun=x.pickle'"),

@@ -41,7 +41,24 @@ def test_variables_go_to_the_job_and_args_last(project: Path):
 
 @pytest.mark.parametrize(
     "value",
-    ["/a b/c", "it's", 'say "so"', "${run.root}", "[1, 2]", "{a: 1}", "a\\b", "`id`", "x;y|z&", "*", "a,b", "r=1"],
+    [
+        "/a b/c",
+        "it's",
+        'say "so"',
+        "${run.root}",
+        "[1, 2]",
+        "{a: 1}",
+        "a\\b",
+        "`id`",
+        "x;y|z&",
+        "*",
+        "a,b",
+        "r=1",
+        "a$b",
+        "$(x)",
+        "a#b",
+        "50%",
+    ],
 )
 def test_values_arrive_as_they_were_given(project: Path, value: str):
     assert make(project, "distill", f"run.name={value}")[-1] == f"run.name={value}"
@@ -54,6 +71,10 @@ def test_forced_keys_are_variables_too(project: Path):
 def test_quotes_in_args_are_the_shell_s(project: Path):
     words = make(project, "distill", "ARGS='student=vargnet,mobilefacenet' -m run.name='\"a b\"'")
     assert words[-3:] == ["student=vargnet,mobilefacenet", "-m", 'run.name="a b"']
+
+
+def test_dollars_in_args_are_the_shell_s_too(project: Path):
+    assert make(project, "distill", "ARGS=-m run.name='a$b,$(c)'")[-2:] == ["-m", "run.name=a$b,$(c)"]
 
 
 @pytest.mark.parametrize(

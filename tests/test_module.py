@@ -17,7 +17,7 @@ from distill.losses.centres import Moments
 from distill.losses.feature import EmbeddingCosine
 from distill.losses.margin import CosFace
 from distill.losses.objective import Objective, Term
-from distill.module import Distiller, GrowthGuard, Recipe
+from distill.module import Distiller, GrowthGuard, LiveTeacher, Recipe, StoredTeacher, TeacherOutputs
 from distill.optimise import LearningRate, OptimizerSettings
 from distill.students.vargnet import VarGNet
 from distill.types import Output, Preprocessing, Sizes, UserError
@@ -54,7 +54,18 @@ class Mean:
         return Output(images.float().mean((2, 3)) * self.value)
 
 
-def distiller(steps: int, teacher: Mean | None = None, on_values=None, **recipe) -> Distiller:
+class Looker:
+    """A network of width 3 that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def output(self, images: Tensor, maps: bool) -> Output:
+        self.seen.append(images)
+        return Output(images.float().mean((2, 3)))
+
+
+def distiller(steps: int, teacher: TeacherOutputs | None = None, on_values=None, **recipe) -> Distiller:
     torch.manual_seed(0)
     student = VarGNet(**TINY)
     sizes = Sizes(6, None if teacher is None else 3, 4, student.map_channels)
@@ -130,16 +141,40 @@ def test_an_optimiser_without_second_moments_leaves_none():
 
 
 def test_a_run_begins_with_small_crops_and_the_teacher_sees_whole_ones():
-    sides: list[int] = []
-    teacher = Mean()
-    module = distiller(4, teacher, small_px=64, small_fraction=0.5)
-    module.student.get_submodule("stem").register_forward_pre_hook(lambda _, given: sides.append(given[0].shape[-1]))
-    whole: list[int] = []
-    told = teacher.output
-    teacher.output = lambda batch, maps: (whole.append(batch["images"].shape[-1]), told(batch, maps))[1]
+    seen: list[Tensor] = []
+    teacher = Looker()
+    module = distiller(4, LiveTeacher(teacher), small_px=64, small_fraction=0.5)
+    module.student.get_submodule("stem").register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
     fit(module, 2)
-    assert sides == [64, 64, 112, 112]
-    assert whole == [112] * 4
+    assert [tuple(pixels.shape) for pixels in seen] == [(4, 3, 64, 64)] * 2 + [(4, 3, 112, 112)] * 2
+    batches = Faces().images.split(4)
+    assert len(teacher.seen) == 4
+    assert all(torch.equal(shown, batches[k % 2]) for k, shown in enumerate(teacher.seen)), "as they are, every time"
+    assert all(torch.equal(shown, Preprocessing()(batches[k])) for k, shown in enumerate(seen[2:]))
+    for small, whole in zip(seen[:2], batches, strict=True):
+        rows = small.mean((2, 3)) - Preprocessing()(whole).mean((2, 3))
+        assert rows.abs().max() < 0.01, "small crops are of the same faces"
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_crops_have_the_memory_format_that_the_recipe_says(channels_last: bool):
+    seen: list[bool] = []
+    module = distiller(2, channels_last=channels_last)
+
+    def look(_: nn.Module, given: tuple[Tensor]) -> None:
+        seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
+
+    module.student.get_submodule("stem").register_forward_pre_hook(look)
+    fit(module, 1)
+    assert seen == [channels_last] * 2
+
+
+def test_a_store_gives_what_was_stored_in_float32_and_maps_where_they_are_wanted():
+    stored = {"embedding": torch.ones(2, 3).half() / 3, "stage4": torch.ones(2, 1, 7, 7).half()}
+    plain, with_maps = (StoredTeacher().output({"stored": dict(stored)}, maps) for maps in (False, True))
+    assert plain.embedding.dtype == with_maps.maps["stage4"].dtype == torch.float32
+    assert torch.equal(plain.embedding, stored["embedding"].float())
+    assert (list(plain.maps), list(with_maps.maps)) == ([], ["stage4"])
 
 
 @pytest.mark.parametrize("wrong", [{"small_px": 72}, {"small_px": 16}, {"small_px": 128}, {"small_fraction": 1.5}])
@@ -173,6 +208,24 @@ def test_average_follows_its_formula_with_accumulation():
     assert torch.allclose(module.trained.stem[0].weight, expected, atol=1e-7)  # pyright: ignore
 
 
+def test_statistics_of_norms_are_averaged_as_weights_are():
+    module, seen = distiller(3, ema_decay=0.5), []
+    norm = module.student.get_submodule("stem.1")
+    optimised = module.optimizer_step
+
+    def step(*args, **kwargs) -> None:
+        optimised(*args, **kwargs)
+        seen.append(norm.running_mean.clone())  # pyright: ignore
+
+    module.optimizer_step = step
+    fit(module, 2)
+    expected = seen[0]
+    for statistics in seen[1:]:
+        expected = 0.5 * expected + 0.5 * statistics
+    assert torch.allclose(module.trained.get_submodule("stem.1").running_mean, expected, atol=1e-6)  # pyright: ignore
+    assert not torch.allclose(expected, seen[-1], atol=1e-4)
+
+
 def test_without_average_the_student_itself_is_trained():
     module = distiller(1)
     assert module.trained is module.student
@@ -193,8 +246,50 @@ def test_growth_is_noticed_when_it_lasts():
     assert found[-1][0] == "a"
 
 
+@pytest.mark.parametrize(
+    ("start", "value", "ends"),
+    [(1.0, 10.9, False), (1.0, 11.2, True), (0.0, 0.9, False), (0.0, 1.2, True), (-2.0, 20.5, False), (-2.0, 22, True)],
+)
+def test_a_loss_may_grow_by_its_factor_and_one_unit(start: float, value: float, ends: bool):
+    guard = GrowthGuard(10.0)
+    assert guard.grown({"a": start}) is None
+    assert any(guard.grown({"a": value}) for _ in range(80)) == ends
+
+
+def test_training_stops_where_a_raw_term_has_grown():
+    seen: list[Mapping[str, float]] = []
+    module = distiller(8, Mean(), lambda step, values: seen.append(values), max_loss_growth=1.5)
+    fit(module, 1, limit_train_batches=1)
+    assert module._guard.start == {name: seen[0][f"raw/{name}"] for name in ("margin", "embedding")}
+    assert seen[0]["raw/embedding"] != seen[0]["weighted/embedding"]
+    stopped = distiller(8, Mean(), max_loss_growth=1.5)
+    stopped._guard.start = {"margin": 1e-3}
+    stopped._guard._smooth = {"margin": 1e3}
+    with pytest.raises(UserError, match=r"step 0: the loss term 'margin' has grown to \d+\.?\d*, 1\.5 times its start"):
+        fit(stopped, 1)
+
+
+def test_a_run_that_goes_on_remembers_start_time_and_random_numbers():
+    """A loss that had doubled before the run was stopped has doubled after it as well."""
+    first, second = distiller(2), distiller(2)
+    first._guard.grown({"a": 1.0})
+    first._guard.grown({"a": 5.0})
+    first._earlier_s = 500.0
+    saved: dict[str, Any] = {}
+    first.on_save_checkpoint(saved)
+    draws = torch.rand(3)
+    torch.manual_seed(99)
+    second.on_load_checkpoint(saved)
+    assert torch.equal(torch.rand(3), draws)
+    assert 500 <= second.trained_s < 600
+    assert second._guard.start == {"a": 1.0}
+    assert second._guard.grown({"a": 90.0}) is None, "one odd batch, the first after the stop, is no explosion"
+    assert any(second._guard.grown({"a": 20.0}) for _ in range(30))
+
+
 def test_checkpoint_holds_no_teacher_and_loads_as_weights_only(tmp_path):
-    module = distiller(2, Mean())
+    plain = distiller(2, Mean())
+    module = Distiller(plain.student, plain.objective, plain.recipe, Preprocessing(), Mean(), torch.ones(4, 3))
     engine = fit(module, 1)
     engine.save_checkpoint(tmp_path / "x.ckpt")
     content = torch.load(tmp_path / "x.ckpt", weights_only=True)

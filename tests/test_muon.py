@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -55,7 +57,7 @@ def test_steps_of_a_grouped_convolution_are_those_of_its_groups() -> None:
     assert list(weights) == [(2, 8, 3, 3, 3)]
     before = layer.weight.detach().clone()
     optimizer = Muon([{"params": weights[2, 8, 3, 3, 3], "blocks": 2, "weight_decay": 0.1}], lr=0.05, momentum=0.9)
-    gradients = [random(8, 3, 3, 3) * k for k in (1, 2, 3)]
+    gradients = [random(8, 3, 3, 3, k)[..., 0] * k for k in (1, 2, 3)]  # of different directions, so that means matter
     for gradient in gradients:
         layer.weight.grad, twin.weight.grad = gradient, -gradient
         optimizer.step()
@@ -63,6 +65,56 @@ def test_steps_of_a_grouped_convolution_are_those_of_its_groups() -> None:
         told = [g[rows].reshape(4, -1).numpy() for g in gradients]
         expected = reference.steps(before[rows].reshape(4, -1).numpy(), told, 0.05, 0.9, 0.1)
         np.testing.assert_allclose(layer.weight.detach()[rows].reshape(4, -1).numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5)])
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.95, None])
+def test_many_steps_are_those_of_the_reference(shape: tuple[int, int], momentum: float | None) -> None:
+    """With gradients that turn and change their size: one that only grows has the same mean at any momentum."""
+    weight = nn.Parameter(random(*shape))
+    before = weight.detach().numpy().copy()
+    gradients = [random(*shape, k)[..., 0] * size for k, size in enumerate((1.0, 30.0, 0.1, 5.0, 1.0), 1)]
+    given: dict[str, Any] = {} if momentum is None else {"momentum": momentum}
+    optimizer = Muon([{"params": [weight], "blocks": 1, "weight_decay": 0.3}], lr=0.1, **given)
+    for count, gradient in enumerate(gradients, 1):
+        weight.grad = gradient.clone()
+        optimizer.step()
+        told = [g.numpy() for g in gradients[:count]]
+        expected = reference.steps(before, told, 0.1, 0.95 if momentum is None else momentum, 0.3)
+        np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-9, atol=1e-12)
+        assert torch.equal(weight.grad, gradient)
+
+
+def test_a_step_is_computed_in_the_type_that_is_asked_for() -> None:
+    weights = [nn.Parameter(torch.zeros(6, 20)) for _ in range(2)]
+    for weight, dtype in zip(weights, (None, torch.bfloat16), strict=True):
+        weight.grad = random(6, 20).float()
+        Muon([{"params": [weight], "blocks": 1}], lr=1.0, dtype=dtype).step()
+    scale = 0.2 * 20**0.5
+    for weight, dtype in zip(weights, (None, torch.bfloat16), strict=True):
+        turned = orthogonalised(random(6, 20).float()[None], dtype)[0]
+        torch.testing.assert_close(weight.detach(), -scale * turned)
+    assert not torch.equal(*weights)
+
+
+def test_frozen_layers_are_not_turned() -> None:
+    network = nn.ModuleList([nn.Linear(3, 4), nn.Linear(3, 4).requires_grad_(False)])
+    (found,) = layer_weights(network).values()
+    assert [id(weight) for weight in found] == [id(network.get_submodule("0").weight)]
+
+
+@pytest.mark.parametrize("given", [{}, {"betas": (0.8, 0.9)}])
+def test_the_rest_follows_adamw_whatever_is_given(given: dict) -> None:
+    ours, theirs = (nn.Parameter(random(3, 4)) for _ in range(2))
+    mine, other = (
+        Muon([{"params": [ours]}], lr=0.01, **given),
+        torch.optim.AdamW([theirs], 0.01, weight_decay=0, **given),
+    )
+    for k in range(5):
+        ours.grad, theirs.grad = (random(3, 4, k + 1)[..., 0] * 1e-7 for _ in range(2))
+        mine.step()
+        other.step()
+    assert torch.equal(ours, theirs)
 
 
 def test_the_rest_follows_adamw_to_the_bit() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from distill.muon import orthogonalised
 from distill.optimise import LearningRate, OptimizerSettings, build_optimizer, parameter_groups
 from distill.students.vargnet import VarGNet
 from distill.types import UserError
@@ -79,6 +80,34 @@ def test_muon_turns_the_layers_and_leaves_the_rest_to_adamw():
     assert rest[id(heads.bias)] == 0.0
     assert turned.keys() | rest.keys() == {id(p) for p in whole.parameters()}
     assert not turned.keys() & rest.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("sgd", {"momentum": 0.7, "nesterov": True}),
+        ("adamw", {"betas": (0.8, 0.85), "eps": 1e-8}),
+        ("muon", {"momentum": 0.7, "betas": (0.8, 0.85), "eps": 1e-8}),
+    ],
+)
+def test_an_optimiser_is_told_all_that_the_settings_say(name, told: dict):
+    layer = nn.Linear(2, 2)
+    settings = OptimizerSettings(name, lr=0.3, weight_decay=0.5, betas=(0.8, 0.85), momentum=0.7, nesterov=True)
+    for group in build_optimizer(layer, settings, layer).param_groups:
+        assert {key: group[key] for key in told} == told
+        assert group["lr"] == 0.3
+        assert group["weight_decay"] == (0.5 if group["params"][0].ndim > 1 else 0.0)
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_muon_s_products_are_as_coarse_as_the_settings_say(bf16: bool):
+    torch.manual_seed(0)
+    layer, gradient = nn.Linear(20, 6, bias=False), torch.randn(6, 20)
+    layer.weight.data.zero_()
+    layer.weight.grad = gradient
+    build_optimizer(layer, OptimizerSettings("muon", lr=1.0, momentum=0.5, bf16_products=bf16), layer).step()
+    turned = orthogonalised(gradient[None], torch.bfloat16 if bf16 else None)[0]
+    torch.testing.assert_close(layer.weight.detach(), -0.2 * 20**0.5 * turned, rtol=1e-4, atol=1e-5)
 
 
 def test_frozen_parameters_are_in_no_group():

@@ -27,13 +27,16 @@ from distill.types import CROP_PX, UserError
 class Plan:
     """How many batches of how many images a run has in all, and how many lie between two checkpoints.
 
-    ``batch_size`` is that of one process; ``total_steps`` counts batches.
+    ``batch_size`` is that of one process; ``total_steps`` counts batches. ``steps_done`` of them and ``intervals_done``
+    were those of the run before it went on, whatever its intervals were.
     """
 
     batch_size: int
     total_steps: int
     steps_per_interval: int
     seed: int
+    steps_done: int = 0
+    intervals_done: int = 0
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "total_steps", "steps_per_interval"):
@@ -46,24 +49,25 @@ class Plan:
 class StepOrder(Sampler[np.ndarray]):
     """Yields the batches of one interval, each as int64 [b 2]: image index and visit.
 
-    An interval is what Lightning calls an epoch, and ``set_epoch`` chooses it. Of the global batch each of ``world``
-    processes takes every ``world``-th position, beginning with its ``rank``. ``images`` is their number, or which
-    ones [n] are shown at all.
+    An interval is what Lightning calls an epoch, and ``set_epoch`` chooses it, first that at which the run goes on. Of
+    the global batch each of ``world`` processes takes every ``world``-th position, beginning with its ``rank``.
+    ``images`` is their number, or which ones [n] are shown at all.
     """
 
     def __init__(self, images: int | np.ndarray, plan: Plan, rank: int = 0, world: int = 1) -> None:
         self._images, self._plan = images, plan
         self._rank, self._world = rank, world
-        self._interval = 0
+        self._interval = plan.intervals_done
         self._orders: dict[int, np.ndarray] = {}
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the interval: its batches are ``epoch * steps_per_interval`` onwards."""
+        """Choose the interval, counted from the beginning of the run."""
         self._interval = epoch
 
     def _steps(self) -> range:
-        begin = self._interval * self._plan.steps_per_interval
-        return range(begin, min(begin + self._plan.steps_per_interval, self._plan.total_steps))
+        plan = self._plan
+        begin = plan.steps_done + (self._interval - plan.intervals_done) * plan.steps_per_interval
+        return range(begin, min(begin + plan.steps_per_interval, plan.total_steps))
 
     def __len__(self) -> int:
         return len(self._steps())
@@ -143,7 +147,7 @@ class FaceBatches(Dataset[FaceBatch]):
     def _image(self, index: int, damaged: list[tuple[int, str]]) -> tuple[int, np.ndarray]:
         """The image, or the next whole one after it; every damaged one on the way is noted.
 
-        Where the tries run out, more are noted than a run may meet, and the main process ends it in ``DamageLog``.
+        Where the tries run out, more are noted than a run may meet, and the main process ends it in ``Damage``.
         """
         for candidate in ((index + k) % len(self._faces) for k in range(self._tries)):
             try:

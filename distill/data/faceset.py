@@ -50,6 +50,14 @@ class FaceSet(Protocol):
 
 
 @runtime_checkable
+class Listed(Protocol):
+    """A set that was found file by file; ``told`` says how many images and people, and what is not read."""
+
+    @property
+    def told(self) -> str: ...
+
+
+@runtime_checkable
 class Described(Protocol):
     """A set that knows what its people look like."""
 

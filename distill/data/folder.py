@@ -1,4 +1,4 @@
-"""A plain folder of people: ``root/identity/*.jpg|jpeg|png``, each an aligned crop."""
+"""A plain folder of people, ``root/PERSON/*.jpg``, each picture an aligned crop."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.data.decode import check_crops
-from distill.data.faceset import DamagedImage, bytes_digest, spread
+from distill.contents import contents_sha256
+from distill.data.decode import RULE, check_crops
+from distill.data.faceset import DamagedImage, bytes_digest
 from distill.data.inside import Inside
+from distill.data.people import RefuseLink, read_people
 from distill.types import CROP_PX, UserError
-
-SUFFIXES = (".jpg", ".jpeg", ".png")
-"""Of files that are images, in lower case."""
-_HASHED_IMAGES = 64
 
 
 class ImageFolderSet:
-    """Each folder that holds images is a person, numbered by the sorted names; other files are passed over.
+    """Each folder that holds images is a person, numbered by the sorted names; ``told`` says what is not read.
 
-    Names are kept as one array of bytes and sizes as numbers, not as an object for each file. A link that leaves
+    Paths are kept as one array of bytes and sizes as numbers, not as an object for each file. A link that leaves
     ``root`` is refused, unless ``links`` permits it.
     """
 
     def __init__(self, root: str | Path, links: bool = False) -> None:
         self._root = Path(root)
         if not self._root.is_dir():
-            raise UserError(f"{root}: no such folder; expected {root}/IDENTITY/*.jpg: set data.root=FOLDER")
-        inside = None if links else Inside(self._root)
-        people = [(person, _images(self._root / person, inside)) for person in _folders(self._root)]
-        people = [(person, files) for person, files in people if files]
-        if not people:
-            raise UserError(f"{root}: holds no images; expected IDENTITY/*{'|*'.join(SUFFIXES)}, {CROP_PX}x{CROP_PX}")
-        self.classes = len(people)
-        self.labels = np.repeat(np.arange(len(people)), [len(files) for _, files in people])
-        self._people = [person for person, _ in people]
-        self._files = np.array([os.fsencode(name) for _, files in people for name, _ in files])
-        self._sizes = np.array([size for _, files in people for _, size in files], np.int64)
+            raise UserError(f"{root}: no such folder; expected {root}/PERSON/*.jpg: set data.root=FOLDER")
+        found = read_people(self._root, _follow if links else _inside(self._root))
+        if not found.pictures:
+            raise UserError(
+                f"{root}: holds no images{found.unread.words()}; expected PERSON/*.jpg, {CROP_PX}x{CROP_PX}"
+            )
+        self._people = sorted({one.person for one in found.pictures})
+        number = {person: label for label, person in enumerate(self._people)}
+        self.classes = len(self._people)
+        self.labels = np.array([number[one.person] for one in found.pictures], np.int64)
+        self._files = np.array([os.fsencode(one.path) for one in found.pictures])
+        self._sizes = np.array([one.size for one in found.pictures], np.int64)
+        self.told = found.words()
+        self._fingerprint: str | None = None
         check_crops(self)
 
     def __len__(self) -> int:
@@ -48,7 +49,7 @@ class ImageFolderSet:
         return self._people
 
     def _path(self, index: int) -> Path:
-        return self._root / self._people[self.labels[index]] / os.fsdecode(bytes(self._files[index]))
+        return self._root / os.fsdecode(bytes(self._files[index]))
 
     def read(self, index: int) -> bytes:
         try:
@@ -63,28 +64,28 @@ class ImageFolderSet:
         return bytes_digest(encoded)
 
     def fingerprint(self) -> str:
-        """Sha256 of names, sizes and labels, and of 64 images spread over the set."""
-        digest = hashlib.sha256("\n".join(self._people).encode(errors="surrogateescape"))
-        for array in (self._files, self._sizes, self.labels):
-            digest.update(array.tobytes())
-        for index in spread(_HASHED_IMAGES, len(self)):
-            digest.update(self.read(index))
-        return digest.hexdigest()
+        """Hex sha256 of names, labels and the contents of all images, and of the rule by which they are decoded."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256("\n".join([f"rule {RULE}", *self._people]).encode(errors="surrogateescape"))
+            for array in (self._files, self._sizes, self.labels):
+                digest.update(array.tobytes())
+            digest.update(contents_sha256(lambda: map(self._path, range(len(self))), str(self._root)).encode())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
 
 
-def _folders(root: Path) -> list[str]:
-    with os.scandir(root) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+def _follow(entry: os.DirEntry[str]) -> None:
+    """Any link is followed."""
 
 
-def _images(folder: Path, inside: Inside | None) -> list[tuple[str, int]]:
-    """Sorted (name, bytes) of the images in a folder, which none may lie outside of ``inside``."""
-    with os.scandir(folder) as entries:
-        wanted = [e for e in entries if e.name.lower().endswith(SUFFIXES) and not e.name.startswith(".")]
-    if inside is not None:
-        for path in (folder, *(Path(e.path) for e in wanted if e.is_symlink())):
-            if path not in inside:
-                raise UserError(
-                    f"{path}: is a link that leaves {inside.root}; expected faces there, or data.reader.links=true"
-                )
-    return sorted((e.name, e.stat().st_size) for e in wanted if e.is_file())
+def _inside(root: Path) -> RefuseLink:
+    """Refuses links that lead out of ``root``."""
+    inside = Inside(root)
+
+    def refuse(entry: os.DirEntry[str]) -> None:
+        if Path(entry.path) not in inside:
+            raise UserError(
+                f"{entry.path}: is a link that leaves {inside.root}; expected faces there, or data.reader.links=true"
+            )
+
+    return refuse

@@ -27,10 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.data.align import align
-from distill.data.decode import decode_any
+from distill.data.decode import RULE, decode_any
 from distill.data.faceset import DamagedImage
 from distill.data.inside import Inside
 from distill.data.text_table import Line, columns_of, lines_of, parsed
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.types import UserError
 
 FACES, POINTS, PAIRS = "face_tid_mid.txt", "name_5pts_score.txt", "template_pair_label.txt"
@@ -81,17 +83,18 @@ class LooseFaces:
         return self.folder.image(self.names[row])
 
     def crop(self, row: int) -> NDArray[np.uint8]:
-        """The aligned crop RGB [112 112 3] of one image; UserError names a file that cannot be read or decoded."""
+        """The aligned crop RGB [112 112 3] of one image; raises ``DamagedImage``."""
         try:
             return align(decode_any(self.path(row).read_bytes()), self.points_px[row])
-        except DamagedImage as damage:
-            raise UserError(f"{self.path(row)}: {damage}; expected a JPEG or PNG image: copy it again") from damage
+        except OSError as error:
+            raise DamagedImage(f"cannot be read ({error.strerror})") from error
 
     def fingerprint(self) -> str:
-        """Hex sha256 of all that the text files say of the images."""
+        """Hex sha256 of all that the text files say of the images, and of the rule by which these are decoded."""
         digest = hashlib.sha256("\n".join(self.names).encode(errors="surrogateescape"))
         for values in (self.template, self.medium, self.points_px, self.score):
             digest.update(values.tobytes())
+        digest.update(f"rule {RULE}".encode())
         return digest.hexdigest()
 
 
@@ -167,6 +170,29 @@ def _read_points(folder: IjbFolder, names: Sequence[str]) -> NDArray[np.float64]
     return np.array(numbers, np.float64).reshape(-1, 11)
 
 
+def require_scores(faces: LooseFaces) -> None:
+    """``UserError`` for a detector's score below 0, and for a template none of whose images has one above 0.
+
+    An image counts times its score, so that such a template would have no direction.
+    """
+    path = faces.folder.meta(POINTS)
+    if (faces.score < 0).any():
+        row = int(np.argmax(faces.score < 0))
+        raise UserError(
+            f"{path}: gives {faces.names[row]} the detector's score {faces.score[row]:g}; expected 0 or more, or "
+            "detector_score=false, which counts all images alike"
+        )
+    templates, rows = np.unique(faces.template, return_inverse=True)
+    empty = np.bincount(rows, weights=faces.score) <= 0
+    if empty.any():
+        first = int(np.argmax(empty[rows]))
+        raise UserError(
+            f"{path}: gives every image of template {faces.template[first]} ({faces.names[first]} is one) the "
+            f"detector's score 0, as of {int(empty.sum()):,} of {len(templates):,} templates; expected an image with "
+            "a score above 0 in each, or detector_score=false, which counts all images alike"
+        )
+
+
 def read_template_pairs(
     folder: IjbFolder, templates: Ints, progress: Callable[[int], None] | None = None
 ) -> TemplatePairs:
@@ -175,6 +201,7 @@ def read_template_pairs(
     ``progress`` is called with the number of bytes that every stretch of lines had.
     """
     path, blocks, first = folder.meta(PAIRS), [], 1
+    refuse_foreign(path, f"a text of lines {_PAIR}", *TEXTS, EMPTY)
     with path.open(encoding="utf-8", errors="surrogateescape") as file:
         while lines := list(islice(file, _LINES)):
             blocks.append(_read_block(path, first, lines, templates))

@@ -6,7 +6,6 @@ number and the number of processes; neither the number of workers nor what was t
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 from multiprocessing.context import SpawnContext
 
@@ -16,35 +15,9 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from distill.data.batches import FaceBatch, FaceBatches, Plan, StepOrder, StoredRows, as_it_is, use_one_thread
+from distill.data.damage import Damage
 from distill.data.faceset import FaceSet
 from distill.data.views import Views
-from distill.types import UserError
-
-_log = logging.getLogger(__name__)
-
-
-class DamageLog:
-    """Counts the different damaged images that a run has met; lives in the main process, whatever the workers do."""
-
-    def __init__(self, images: int, max_damaged: int) -> None:
-        self._limit = min(max_damaged, images - 1)
-        self._met: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self._met)
-
-    def note(self, damaged: list[tuple[int, str]]) -> None:
-        """Log each image once; raises ``UserError`` past the limit."""
-        for index, what in damaged:
-            if index in self._met:
-                continue
-            self._met.add(index)
-            if len(self._met) > self._limit:
-                raise UserError(
-                    f"{what}: damaged, number {len(self._met)} of this run; data.max_damaged allows {self._limit}: "
-                    "mend the data or raise the limit"
-                )
-            _log.warning("%s: skipped (damaged image %d of at most %d)", what, len(self._met), self._limit)
 
 
 class FacesModule(LightningDataModule):
@@ -67,7 +40,7 @@ class FacesModule(LightningDataModule):
         super().__init__()
         self._images, self._plan, self._workers = len(train) if shown is None else shown, plan, workers
         self._batches = FaceBatches(train, views, max_damaged, store)
-        self.damage = DamageLog(len(train), max_damaged)
+        self.damage = Damage(min(max_damaged, len(train) - 1), "data.max_damaged")
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
         """The loader of the interval at which the trainer stands.
@@ -95,7 +68,8 @@ class FacesModule(LightningDataModule):
 
     def on_before_batch_transfer(self, batch: FaceBatch, dataloader_idx: int) -> FaceBatch:
         """Count the damaged images of every batch in the process that trains."""
-        self.damage.note(batch["damaged"])
+        for index, what in batch["damaged"]:
+            self.damage.note(index, what)
         batch["damaged"] = []
         return batch
 

@@ -1,7 +1,7 @@
 """Verification sets: pairs of crops and whether the two show the same person.
 
 The ``.bin`` files of InsightFace are pickles of ``(images, same)``: pair i is the images 2i and 2i+1, each an encoded
-image as bytes or as a one-dimensional uint8 array.
+image as bytes or as an array of them, in any of the ways in which pickles and numpy write those.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distill.data.damage import Damage
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
-from distill.data.unpickle import ByteArray, unpickle
+from distill.data.unpickle import EXPECTED, FileArray, unpickle
+from distill.shown import shown
 from distill.types import CROP_PX, UserError
 
 
@@ -27,13 +29,15 @@ from distill.types import CROP_PX, UserError
 class Pairs:
     """``images`` RGB uint8 [2p 3 112 112] (channels last in memory), pair i in rows 2i and 2i+1; ``same`` bool [p].
 
-    ``identity`` names a set that is made anew on every machine, where a pixel may be rounded otherwise.
+    ``identity`` names a set that is made anew on every machine, where a pixel may be rounded otherwise. ``left_out``
+    are the numbers in the file, from 0, of pairs that are not here because an image of theirs cannot be read.
     """
 
     name: str
     images: Tensor
     same: np.ndarray
     identity: str | None = None
+    left_out: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.same)
@@ -68,46 +72,73 @@ def _evenly(rows: np.ndarray, count: int) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)] if count else rows[:0]
 
 
-def read_pairs(path: str | Path) -> Pairs:
+def read_pairs(path: str | Path, damage: Damage | None = None) -> Pairs:
     """Read and decode a whole set: 38 kB of memory an image, 450 MB for the 6,000 pairs of LFW.
 
     All is decoded at once, so that a broken file stops a run before it begins rather than at its first verification.
+    With ``damage`` an image that cannot be read is noted there, and its pair left out; without, it is a ``UserError``.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a verification set (.bin)")
     encoded, same = _pair_lists(path, unpickle(path))
     images = np.empty((len(encoded), CROP_PX, CROP_PX, 3), np.uint8)
+    whole = np.ones(len(same), bool)
     for row, item in enumerate(encoded):
         try:
             images[row] = decode(_encoded(item))
-        except DamagedImage as damage:
-            raise UserError(f"{path}: image {row % 2 + 1} of pair {row // 2} of {len(same)}: {damage}") from damage
-    return Pairs(path.stem, torch.from_numpy(images).permute(0, 3, 1, 2), same)
+        except DamagedImage as damaged:
+            what = f"{path}: image {row % 2 + 1} of pair {row // 2} of {len(same)}: {damaged}"
+            if damage is None:
+                raise UserError(what) from damaged
+            damage.note((path, row), what)
+            whole[row // 2] = False
+    if not whole.any():
+        raise UserError(f"{path}: none of its {len(same)} pairs has two images that can be read; copy it again")
+    if whole.all():
+        return Pairs(shown(path.stem), torch.from_numpy(images).permute(0, 3, 1, 2), same)
+    images, left_out = images[np.repeat(whole, 2)], tuple(np.flatnonzero(~whole).tolist())
+    return Pairs(shown(path.stem), torch.from_numpy(images).permute(0, 3, 1, 2), same[whole], left_out=left_out)
 
 
 def _pair_lists(path: Path, content: object) -> tuple[Sequence[object], np.ndarray]:
-    if not isinstance(content, tuple | list) or len(content) != 2 or not isinstance(content[0], tuple | list):
-        raise UserError(f"{path}: holds no pair of lists (images, same); expected a verification set of InsightFace")
-    encoded, verdicts = content
-    if isinstance(verdicts, ByteArray):
-        verdicts = list(verdicts.content)
-    if not isinstance(verdicts, tuple | list) or not all(type(v) in (bool, int) and v in (0, 1) for v in verdicts):
-        raise UserError(f"{path}: its second part is no list of booleans; expected one for every pair of images")
-    if not verdicts or len(encoded) != 2 * len(verdicts):
+    both = _listed(content)
+    encoded, verdicts = (_listed(part) for part in both) if both is not None and len(both) == 2 else (None, None)
+    if both is None or len(both) != 2 or encoded is None:
+        raise UserError(f"{path}: holds no pair of lists (images, same); {EXPECTED}")
+    same = None if verdicts is None else [_verdict(one) for one in verdicts]
+    if same is None or None in same:
+        raise UserError(f"{path}: its second part is no list of booleans, nor of 0 and 1; {EXPECTED}")
+    if not same or len(encoded) != 2 * len(same):
         raise UserError(
-            f"{path}: has {len(encoded)} images and {len(verdicts)} verdicts; expected two images for every verdict, "
-            "and at least one: copy it again"
+            f"{path}: has {len(encoded)} images and {len(same)} verdicts; expected two images for every verdict, "
+            "and at least one: write the set again from its images"
         )
-    return encoded, np.array(verdicts, bool)
+    return encoded, np.array(same, bool)
+
+
+def _listed(part: object) -> Sequence[object] | None:
+    """The elements of a list, a tuple or an array that is a row or a column; None for anything else."""
+    if isinstance(part, FileArray):
+        return part.values() if part.flat and part.shape else None
+    return part if isinstance(part, tuple | list) else None
+
+
+def _verdict(value: object) -> bool | None:
+    """The boolean that is meant: itself, a number that is 0 or 1, or an array of one of these; None for others."""
+    if isinstance(value, FileArray | tuple | list):
+        elements = value.values() if isinstance(value, FileArray) else value
+        value = elements[0] if len(elements) == 1 else None
+    return bool(value) if isinstance(value, bool | int | float) and value in (0, 1) else None
 
 
 def _encoded(item: object) -> bytes:
-    if isinstance(item, bytes):
-        return item
-    if isinstance(item, ByteArray) and len(item.shape) == 1:
-        return item.content
-    raise DamagedImage("is neither bytes nor a one-dimensional uint8 array")
+    if isinstance(item, FileArray) and not item.flat:
+        raise DamagedImage(f"is an array of shape {item.shape}; expected an encoded image, JPEG or PNG, not its pixels")
+    found = item.encoded() if isinstance(item, FileArray) else item
+    if not isinstance(found, bytes | bytearray):
+        raise DamagedImage("is neither bytes nor an array of them")
+    return bytes(found)
 
 
 def write_pairs(path: str | Path, encoded: Sequence[bytes], same: Sequence[bool]) -> None:

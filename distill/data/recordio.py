@@ -4,23 +4,33 @@ Two layouts exist. With a header, key 0 is a record without an image whose two l
 images, keys a..b-1 are one empty record for each identity. Without one (im2rec, InsightFace's pip package), every key
 is an image. The header is written last and a .idx may list keys in any order, so everything goes through the ``.idx``:
 image i is the i-th image that it lists. Labels are float32 on disk, exact up to 2^24 only.
+
+The records are all that is needed: where ``train.idx`` or ``property`` is missing, or the header says nothing, what
+they would say is found in ``train.rec``, and a note says so.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 
 import numpy as np
 
-from distill.data.decode import check_crops
-from distill.data.faceset import bytes_digest, spread
+from distill.contents import contents_sha256
+from distill.data.decode import RULE, check_crops
+from distill.data.faceset import bytes_digest
+from distill.data.property_file import EXACT_IN_FLOAT32, NAME, Property, read_property
 from distill.data.records import Heads, RecordFile, read_index
-from distill.types import CROP_PX, UNLABELLED, UserError
+from distill.file_kinds import RECORDS as RECORD_FILE
+from distill.file_kinds import TEXT
+from distill.foreign import refuse_foreign
+from distill.types import UNLABELLED, UserError
 
-FILES = ("train.rec", "train.idx", "property")
-_EXACT_IN_FLOAT32 = 1 << 24
-_HASHED_IMAGES = 64
+RECORDS, INDEX = "train.rec", "train.idx"
+FILES = (RECORDS, INDEX, NAME)
+
+_log = logging.getLogger(__name__)
 
 
 class RecordIOSet:
@@ -29,22 +39,34 @@ class RecordIOSet:
     def __init__(self, root: str | Path) -> None:
         self._root = Path(root)
         _check_root(self._root)
-        self.classes, announced = _read_property(self._root / "property")
-        index_path = self._root / "train.idx"
-        keys, offsets = read_index(index_path)
-        self._records = RecordFile(self._root / "train.rec")
+        said = read_property(self._root / NAME)
+        self._records = RecordFile(self._root / RECORDS)
+        index_path = self._root / INDEX
+        listed = index_path.exists()
+        keys, offsets = read_index(index_path) if listed else self._records.scan()
         if not len(keys):
-            raise UserError(f"{index_path}: lists no records; expected a line for every image")
+            raise UserError(f"{index_path}: lists no records; expected a line for every image, or no such file")
         heads = self._records.heads(keys, offsets)
-        rows = _image_rows(index_path, keys, heads)
+        rows = _image_rows(index_path, keys, heads) if listed else _holds_image(heads)
         self.keys, self._offsets = keys[rows], offsets[rows]
-        if announced is not None and announced != len(self.keys):
-            raise UserError(
-                f"{self._root / 'property'}: says {announced} images, but {index_path} lists {len(self.keys)}: "
-                "correct the second line or copy the folder again"
-            )
-        self.labels = self._whole_labels(np.where(heads.whole, heads.label, UNLABELLED)[rows], heads.whole[rows])
+        stored = np.where(heads.whole, heads.label, UNLABELLED)[rows]
+        self.classes = _counted(stored) if said is None else said.classes
+        self._tell_what_was_missing(listed, said)
+        self.labels = self._whole_labels(stored, heads.whole[rows], said is not None)
+        self._fingerprint: str | None = None
         check_crops(self)
+
+    def _tell_what_was_missing(self, listed: bool, said: Property | None) -> None:
+        """A note for what was found in the records; ``UserError`` where ``property`` counts other images."""
+        if not listed:
+            _log.info("data      %s: has no %s; %d images found in %s", self._root, INDEX, len(self.keys), RECORDS)
+        if said is None:
+            _log.info("data      %s: has no %s; %d classes by its labels", self._root, NAME, self.classes)
+        elif said.images not in (None, len(self.keys)):
+            raise UserError(
+                f"{self._root / NAME}: says {said.images} images, but {self._root / INDEX} lists {len(self.keys)}: "
+                "correct or delete the second line, or copy the folder again"
+            )
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -59,26 +81,25 @@ class RecordIOSet:
         return bytes_digest(encoded)
 
     def fingerprint(self) -> str:
-        """Sha256 of classes, keys, offsets, labels, the file's size and 64 images spread over it.
+        """Hex sha256 of classes, keys, offsets, labels, all bytes of the file, and the rule of decoding."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256(f"recordio {self.classes} rule {RULE}".encode())
+            for array in (self.keys, self._offsets, self.labels):
+                digest.update(array.tobytes())
+            digest.update(contents_sha256(lambda: [self._records.path], str(self._root)).encode())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
 
-        Hashing every byte of 30 GB would take a minute and find only an edit that keeps the length of each record.
-        """
-        digest = hashlib.sha256(f"recordio {self.classes} {self._records.size}".encode())
-        for array in (self.keys, self._offsets, self.labels):
-            digest.update(array.tobytes())
-        for index in spread(_HASHED_IMAGES, len(self)):
-            digest.update(self._records.payload(int(self._offsets[index])))
-        return digest.hexdigest()
-
-    def _whole_labels(self, stored: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    def _whole_labels(self, stored: np.ndarray, whole: np.ndarray, counted_elsewhere: bool) -> np.ndarray:
         """The float32 labels [n] as int64, each checked to be the number of a class where its record is whole."""
         with np.errstate(invalid="ignore"):
             named = (stored >= 0) & (stored < self.classes) & (stored == np.floor(stored))
         wrong = np.flatnonzero(whole & ~named)
         if len(wrong):
+            said = f"{self._root / NAME}: says {self.classes} classes, but " if counted_elsewhere else ""
             raise UserError(
-                f"{self._root / 'property'}: says {self.classes} classes, but {self.name(wrong[0])} has label "
-                f"{stored[wrong[0]]:g}; expected a whole number from 0 to {self.classes - 1}"
+                f"{said}{self.name(wrong[0])} has label {stored[wrong[0]]:g}; expected a whole number "
+                f"from 0 to {self.classes - 1}"
             )
         return stored.astype(np.int64)
 
@@ -86,27 +107,28 @@ class RecordIOSet:
 def _check_root(root: Path) -> None:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; expected one with {', '.join(FILES)}: set data.root=FOLDER")
-    for name in FILES:
-        if not (root / name).is_file():
-            raise UserError(f"{root}: has no file {name}; expected {', '.join(FILES)} (InsightFace's RecordIO layout)")
-        if not (root / name).stat().st_size:
-            raise UserError(f"{root / name}: is empty; copy it again")
+    if not (root / RECORDS).is_file():
+        others = sorted(path.stem for path in root.glob("*.rec"))
+        named = f"; rename {others[0]}.rec to {RECORDS}, and {others[0]}.idx to {INDEX}" if others else ""
+        raise UserError(
+            f"{root}: has no file {RECORDS}; expected {', '.join(FILES)} (InsightFace's RecordIO layout){named}"
+        )
+    if not (root / RECORDS).stat().st_size:
+        raise UserError(f"{root / RECORDS}: is empty; copy it again")
+    for name in (RECORDS, INDEX):
+        if (root / name).is_file() and (root / name).stat().st_size:
+            refuse_foreign(root / name, f"the {name} of a RecordIO folder", RECORD_FILE if name == RECORDS else TEXT)
 
 
-def _read_property(path: Path) -> tuple[int, int | None]:
-    """Classes, and the number of images where the second line states it."""
-    lines = path.read_text(errors="replace").split()
-    try:
-        classes, height, width = (int(part) for part in lines[0].split(","))
-        announced = int(lines[1]) if len(lines) > 1 else None
-    except (ValueError, IndexError) as error:
-        said = " ".join(lines)[:60]
-        raise UserError(f"{path}: says {said!r}; expected 'classes,height,width', such as 93431,112,112") from error
-    if (height, width) != (CROP_PX, CROP_PX):
-        raise UserError(f"{path}: says images of {width}x{height}; expected aligned {CROP_PX}x{CROP_PX} crops")
-    if not 0 < classes <= _EXACT_IN_FLOAT32:
-        raise UserError(f"{path}: says {classes} classes; expected 1 to {_EXACT_IN_FLOAT32}, the labels being float32")
-    return classes, announced
+def _counted(stored: np.ndarray) -> int:
+    """How many classes the float32 labels [n] name: 0 to the highest."""
+    named = stored[(stored >= 0) & (stored < EXACT_IN_FLOAT32)]
+    return int(named.max()) + 1 if len(named) else 1
+
+
+def _holds_image(heads: Heads) -> np.ndarray:
+    """Which records are images by what they hold: bool [n]. A broken one may have held one."""
+    return (heads.image_bytes > 0) | ~heads.whole
 
 
 def _image_rows(path: Path, keys: np.ndarray, heads: Heads) -> np.ndarray:
@@ -116,13 +138,16 @@ def _image_rows(path: Path, keys: np.ndarray, heads: Heads) -> np.ndarray:
     header = np.flatnonzero((keys == 0) & (heads.flag == 2) & (heads.image_bytes == 0))
     if not len(header):
         return np.ones(len(keys), bool)  # face2rec2 gives images flag 2 too: only an empty key 0 is a header
-    first_identity = int(heads.label[header[0]])
-    if first_identity > _EXACT_IN_FLOAT32:  # rounded when it was written: go by what the records hold
-        return (keys != 0) & ((heads.image_bytes > 0) | ~heads.whole)
+    first_identity = heads.label[header[0]]
+    if not 0 < first_identity <= EXACT_IN_FLOAT32:  # no number, or one that was rounded when it was written
+        _log.info(
+            "data      %s: the header (key 0) says %g; images are the records that hold one", path, first_identity
+        )
+        return (keys != 0) & _holds_image(heads)
     rows = (keys > 0) & (keys < first_identity)
-    if not 0 < rows.sum() == first_identity - 1:
+    if not 0 < rows.sum() == int(first_identity) - 1:
         raise UserError(
-            f"{path}: lists {rows.sum()} images, but the header (key 0) announces {first_identity - 1}; "
-            "expected the same and at least one: copy the folder again"
+            f"{path}: lists {rows.sum()} images, but the header (key 0) announces {int(first_identity) - 1}; expected "
+            "the same and at least one: copy it again, or delete it, and it is made from the records"
         )
     return rows

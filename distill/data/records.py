@@ -8,9 +8,13 @@ float32 labels, then the encoded image.
 
 from __future__ import annotations
 
+import codecs
+import itertools
 import mmap
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal, DecimalException
 from pathlib import Path
 
 import numpy as np
@@ -42,19 +46,48 @@ class Heads:
 
 def read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The ``.idx`` text, ``key<TAB>offset`` a line, as two int64 arrays [n] in the order of the lines."""
-    text = path.read_bytes()
+    text = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
-        numbers = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, np.int64)  # pyright: ignore
-    except (ValueError, DeprecationWarning) as error:
-        raise UserError(f"{path}: not a RecordIO index; expected 'key<TAB>offset' on every line") from error
+        numbers = _whole_numbers(text)
+    except ValueError as error:
+        raise UserError(
+            f"{path}: not a RecordIO index; expected 'key<TAB>offset' on every line: {_MADE_ANEW}"
+        ) from error
     if len(numbers) % 2:
-        raise UserError(f"{path}: {len(numbers)} numbers, expected 'key<TAB>offset' on every line: truncated?")
+        raise UserError(
+            f"{path}: {len(numbers)} numbers, expected 'key<TAB>offset' on every line: truncated? {_MADE_ANEW}"
+        )
     keys, offsets = numbers.reshape(-1, 2).T.copy()
     ordered = np.sort(keys)
     if (ordered[1:] == ordered[:-1]).any():
         key = ordered[1:][ordered[1:] == ordered[:-1]][0]
-        raise UserError(f"{path}: lists key {key} twice; expected every key once: write the index again")
+        raise UserError(f"{path}: lists key {key} twice; expected every key once: {_MADE_ANEW}")
     return keys, offsets
+
+
+_MADE_ANEW = "copy it again, or delete it, and it is made from the records"
+
+
+def _whole_numbers(text: bytes) -> np.ndarray:
+    """The numbers of a text as int64 [n]; those of a spreadsheet, such as 40.0, are whole too. ``ValueError`` else."""
+    try:
+        return np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, np.int64)  # pyright: ignore
+    except (ValueError, DeprecationWarning):
+        return np.array([_whole(word) for word in text.split()], np.int64)
+
+
+def _whole(word: bytes) -> int:
+    try:
+        number = Decimal(word.decode("ascii"))
+    except DecimalException as error:
+        raise ValueError(word) from error
+    if not number.is_finite() or number.adjusted() > _MOST_DIGITS or number != number.to_integral_value():
+        raise ValueError(word)
+    return int(number)
+
+
+_MOST_DIGITS = 18
+"""After the first, of an int64."""
 
 
 class RecordFile:
@@ -76,10 +109,9 @@ class RecordFile:
         self.__dict__.update(state)
         self._open()
 
-    def payload(self, offset: int) -> bytes:
-        """The whole record at ``offset``, its parts joined; raises ``DamagedImage``."""
-        parts: list[bytes] = []
-        while True:
+    def _parts(self, offset: int) -> Iterator[tuple[int, int]]:
+        """Where the parts of the record at ``offset`` begin and end, frames left out; raises ``DamagedImage``."""
+        for parts in itertools.count():
             if offset + _FRAME_BYTES > self.size:
                 raise DamagedImage(f"the file ends before byte {offset}, where the record goes on")
             magic, lrec = struct.unpack_from("<II", self._map, offset)
@@ -89,10 +121,14 @@ class RecordFile:
             begin = offset + _FRAME_BYTES
             if begin + length > self.size:
                 raise DamagedImage(f"the file ends {begin + length - self.size} bytes before the record does")
-            parts.append(self._map[begin : begin + length])
+            yield begin, begin + length
             if cflag in (0, 3):
-                return _MAGIC_BYTES.join(parts)
+                return
             offset = begin + length + -length % 4
+
+    def payload(self, offset: int) -> bytes:
+        """The whole record at ``offset``, its parts joined; raises ``DamagedImage``."""
+        return _MAGIC_BYTES.join(self._map[begin:end] for begin, end in self._parts(offset))
 
     def image(self, offset: int) -> bytes:
         """The encoded image of the record at ``offset``; raises ``DamagedImage``."""
@@ -100,6 +136,29 @@ class RecordFile:
         if len(payload) < _HEAD_BYTES:
             raise DamagedImage(f"the record has {len(payload)} bytes, fewer than its header")
         return payload[_HEAD_BYTES + 4 * struct.unpack_from("<I", payload)[0] :]
+
+    def scan(self) -> tuple[np.ndarray, np.ndarray]:
+        """Keys and offsets int64 [n] of the records one after another, which an index would list.
+
+        A record's key is its own id where all have different ones, as writers of this layout give; else its number.
+        Raises ``UserError`` where the file is not a row of whole records.
+        """
+        ids: list[int] = []
+        offsets: list[int] = []
+        at = 0
+        while at < self.size:
+            try:
+                parts = list(self._parts(at))
+                head = self.payload(at) if len(parts) > 1 else self._map[parts[0][0] : parts[0][0] + _HEAD_BYTES]
+            except DamagedImage as damage:
+                raise UserError(
+                    f"{self.path}: {damage}; expected whole records one after another: copy it again"
+                ) from damage
+            offsets.append(at)
+            ids.append(struct.unpack_from("<Q", head.ljust(_HEAD_BYTES), 8)[0])
+            at = parts[-1][1] + -parts[-1][1] % 4
+        told = len(set(ids)) == len(ids) and max(ids, default=0) < 1 << 63
+        return np.array(ids if told else range(len(ids)), np.int64), np.array(offsets, np.int64)
 
     def heads(self, keys: np.ndarray, offsets: np.ndarray) -> Heads:
         """Check every record's frame and read its first label, by arrays, a chunk of records at a time.

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.types import UserError
 
 
@@ -44,6 +46,7 @@ class Line(NamedTuple):
 
 def lines_of(path: Path, fields: int, expected: str) -> Iterator[Line]:
     """The lines of a file, each of so many words; ``expected`` describes one for messages."""
+    refuse_foreign(path, f"a text of lines {expected}", *TEXTS, EMPTY)
     with path.open(encoding="utf-8", errors="surrogateescape") as file:
         yield from parsed(path, 1, file, fields, expected)
 
@@ -60,6 +63,7 @@ def parsed(path: Path, first: int, lines: Iterable[str], fields: int, expected: 
 
 def columns_of(path: Path, columns: Sequence[str]) -> Iterator[Line]:
     """The lines of a CSV file below its first, which names the columns; words are those of ``columns`` alone."""
+    refuse_foreign(path, f"a CSV file with the columns {', '.join(columns)}", *TEXTS, EMPTY)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.reader(file)
         header = [name.strip() for name in next(rows, [])]

@@ -1,6 +1,6 @@
 """Verification sets are pickles, and a pickle is a program: this reads the harmless ones and runs none of it.
 
-Nothing that a file names is ever imported. The dozen names that lists of bytes, booleans and uint8 arrays need are
+Nothing that a file names is ever imported. The dozen names that lists of bytes, numbers and plain arrays need are
 answered by small stand-ins of our own (not even numpy's reconstructors see the file's bytes); any other name is
 refused. Protocols 0 to 5, from Python 2 and from Python 3.
 """
@@ -10,54 +10,95 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from distill.file_kinds import PICKLE, TEXT
+from distill.foreign import foreign, refuse_foreign
 from distill.types import UserError
 
-_BYTE_KINDS = {"u1": "u1", "B": "u1", "b1": "b1", "?": "b1"}
+_KINDS = re.compile(r"[|=<>]?(b1|\?|[Bb]|[iu][1248]|f[248]|O[48]?|[VS]\d+)")
 
 
 class Refused(Exception):
     """The pickle names something outside the list; the message is its dotted name."""
 
 
-class _Kind:
-    """Stands for a numpy dtype; only one-byte unsigned integers and booleans exist here."""
+class _Foreign(ValueError):
+    """The pickle is whole, but holds what no verification set does; the message says what."""
 
-    __slots__ = ("code",)
+
+class _Kind:
+    """Stands for a numpy dtype: booleans, numbers, fixed lengths of bytes, and objects, which the file itself holds."""
+
+    __slots__ = ("code", "order")
 
     def __init__(self, code: object, *_: object) -> None:
         text = code.decode("ascii") if isinstance(code, bytes) else str(code)
-        if text.lstrip("|=<>") not in _BYTE_KINDS:
-            raise ValueError(f"an array of {text!r}; expected uint8 or bool")
-        self.code = _BYTE_KINDS[text.lstrip("|=<>")]
+        if not (known := _KINDS.fullmatch(text)):
+            raise _Foreign(f"an array of {text!r}; expected numbers, booleans or bytes")
+        self.code, self.order = known[1], text[0] if text[0] in "<>" else "<"
 
-    def __setstate__(self, _: object) -> None:
-        """Byte order and the like, which one byte does not have."""
+    def __setstate__(self, state: object) -> None:
+        """Of all that a dtype remembers, the byte order alone means something here."""
+        order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
+        self.order = ">" if order in (">", b">") else "<"
+
+    @property
+    def objects(self) -> bool:
+        return self.code.startswith("O")
+
+    def numpy(self) -> np.dtype:
+        return np.dtype(self.order + self.code)
 
 
-class ByteArray:
-    """Stands for a numpy array of bytes; ``content`` are its elements in memory order."""
+class FileArray:
+    """Stands for a numpy array or scalar; its elements lie in ``content`` in memory order, as bytes or as a list."""
 
-    __slots__ = ("content", "shape")
+    __slots__ = ("content", "kind", "shape")
 
     def __init__(self) -> None:
-        self.content, self.shape = b"", (0,)
+        self.content: bytes | list[object] = b""
+        self.kind, self.shape = _Kind("u1"), (0,)
 
     def __setstate__(self, state: tuple[int, tuple[int, ...], _Kind, bool, object]) -> None:
         _, shape, kind, _, content = state
         self.fill(content, kind, shape)
 
-    def fill(self, content: object, kind: object, shape: object) -> ByteArray:
-        """Take the elements over; raises ``ValueError`` where they are not bytes or not as many as the shape says."""
-        if not isinstance(kind, _Kind) or not isinstance(content, bytes | bytearray) or not isinstance(shape, tuple):
-            raise ValueError("an array that does not hold bytes")
-        if not all(type(side) is int and side >= 0 for side in shape) or math.prod(shape) != len(content):
+    def fill(self, content: object, kind: object, shape: object) -> FileArray:
+        """Take the elements over; raises ``ValueError`` where they are not as many as the shape says."""
+        if not isinstance(kind, _Kind) or not isinstance(shape, tuple):
+            raise ValueError("an array without a dtype or a shape")
+        if not isinstance(content, list if kind.objects else bytes | bytearray):
+            raise ValueError("an array whose elements are missing")
+        if not all(type(side) is int and side >= 0 for side in shape):
+            raise ValueError(f"an array of shape {shape}")
+        if math.prod(shape) * (1 if kind.objects else kind.numpy().itemsize) != len(content):
             raise ValueError(f"an array of shape {shape} with {len(content)} bytes")
-        self.content, self.shape = bytes(content), shape
+        self.content, self.kind, self.shape = content if isinstance(content, list) else bytes(content), kind, shape
         return self
+
+    @property
+    def flat(self) -> bool:
+        """Whether it is a row or a column, whatever its number of axes: memory order is its only order then."""
+        return sum(side != 1 for side in self.shape) <= 1
+
+    def values(self) -> list[object]:
+        """The elements as Python's own bools, numbers and bytes, or as what the file put there."""
+        if isinstance(self.content, list):
+            return self.content
+        return np.frombuffer(self.content, self.kind.numpy()).tolist()
+
+    def encoded(self) -> bytes | None:
+        """The bytes of a file that the elements are: each some bytes itself, or the value of one; None for others."""
+        if isinstance(self.content, bytes) and (self.kind.numpy().kind in "SV" or self.kind.numpy().itemsize == 1):
+            return self.content
+        values = [value for value in self.values() if type(value) is int and 0 <= value < 256]
+        return bytes(values) if len(values) == math.prod(self.shape) else None
 
 
 class _Answer:
@@ -78,42 +119,47 @@ class _Answer:
         raise ValueError("sets the state of a function")
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    if encoding != "latin1" or not isinstance(text, str):
+def _encode(text: object, encoding: object) -> bytes:
+    if encoding not in _LATIN_1 or not isinstance(text, str):
         raise ValueError(f"bytes in the encoding {encoding!r}; expected latin1")
     return text.encode("latin1")
 
 
-def _scalar(kind: object, content: object) -> int | bool:
-    if not isinstance(kind, _Kind) or not isinstance(content, bytes) or len(content) != 1:
-        raise ValueError("a numpy scalar that is not one byte")
-    return bool(content[0]) if kind.code == "b1" else content[0]
+def _scalar(kind: object, content: object) -> object:
+    """A numpy scalar as the Python value that it is: bool, int, float or bytes."""
+    return FileArray().fill(content, kind, ()).values()[0]
 
 
 def _bytes(*arguments: object) -> bytes:
-    if arguments:
+    """``bytes`` and ``bytearray``: of nothing, of bytes, or of text and its encoding, as Python 2 writes them."""
+    if not arguments:
+        return b""
+    if len(arguments) == 1 and isinstance(arguments[0], bytes | bytearray):
+        return bytes(arguments[0])
+    if len(arguments) != 2:
         raise ValueError("bytes made from something else")
-    return b""
+    return _encode(*arguments)
 
 
 def _bool(*arguments: object) -> bool:
     return bool(arguments and arguments[0])
 
 
-def _array(*_: object) -> ByteArray:
-    return ByteArray()
+def _array(*_: object) -> FileArray:
+    return FileArray()
 
 
-def _from_buffer(content: object, kind: object, shape: object, *_: object) -> ByteArray:
-    return ByteArray().fill(content, kind, shape)
+def _from_buffer(content: object, kind: object, shape: object, *_: object) -> FileArray:
+    return FileArray().fill(content, kind, shape)
 
 
 def _nothing(*_: object) -> object:
     raise ValueError("calls numpy.ndarray itself")
 
 
+_LATIN_1 = ("latin1", "latin-1", b"latin1", b"latin-1")
 _MULTIARRAY = {"_reconstruct": _Answer(_array), "scalar": _Answer(_scalar)}
-_BUILTIN = {"bytes": _Answer(_bytes), "bool": _Answer(_bool)}
+_BUILTIN = {"bytes": _Answer(_bytes), "bytearray": _Answer(_bytes), "bool": _Answer(_bool)}
 _PERMITTED = {
     "numpy": {"ndarray": _Answer(_nothing), "dtype": _Answer(_Kind)},
     "numpy.core.multiarray": _MULTIARRAY,
@@ -143,23 +189,39 @@ class _Reader(pickle._Unpickler):
 
 
 def unpickle(path: Path) -> object:
-    """The file's value, of None, bools, ints, floats, bytes, str, ``ByteArray`` and containers of these.
+    """The file's value, of None, bools, ints, floats, bytes, str, ``FileArray`` and containers of these.
 
     Raises ``UserError`` in one line where the file asks for anything else, is truncated or is no pickle.
     """
     content = path.read_bytes()
     if not content:
         raise UserError(f"{path}: is empty; expected a verification set; copy it again")
+    refuse_foreign(path, "a verification set (.bin)", PICKLE, TEXT)
     try:
         return _Reader(io.BytesIO(content), encoding="bytes").load()
     except Refused as refused:
         raise UserError(
-            f"{path}: asks to run {refused}: refused; a verification set needs only bytes, booleans and uint8 arrays"
+            f"{path}: asks to run {refused}: refused; a verification set needs only bytes, numbers and arrays of them"
         ) from refused
+    except _Foreign as other:
+        raise UserError(f"{path}: holds {other}; {EXPECTED}") from other
     except _BROKEN as error:
-        raise UserError(f"{path}: is no whole verification set ({_one_line(error)}); copy it again") from error
+        told = foreign(path, "a verification set (.bin)", PICKLE)
+        raise UserError(
+            told or f"{path}: is no whole verification set ({_one_line(error)}); {_advice(content)}"
+        ) from error
     except (MemoryError, OverflowError) as error:
         raise UserError(f"{path}: claims sizes that do not fit ({_one_line(error)}): damaged or hostile") from error
+
+
+EXPECTED = "expected a pickle of (images, same) as InsightFace writes it, so write the set again from its images"
+
+
+def _advice(content: bytes) -> str:
+    """What can help: a copy, where the file's end is missing; a file that ends as a pickle does was written so."""
+    return (
+        EXPECTED if content.endswith(pickle.STOP) else "its end is missing or it is another kind of file: copy it again"
+    )
 
 
 def _one_line(error: Exception) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill.atomic import write_atomic
+from distill.atomic import write_page
 from distill.export.axis import Axis, axis_for
 from distill.export.figures import Figure, Line, histogram, rates
 from distill.export.panels import GENUINE, IMPOSTOR
@@ -122,7 +122,7 @@ class CurvesPage:
 def write_curves(path: Path, page: CurvesPage) -> None:
     """Write ``page`` as one HTML file; UserError where that is impossible."""
     template = html_templates().get_template("curves.html.j2")
-    write_atomic(path, template.render(page=page, command=redact_text(page.command)).encode())
+    write_page(path, template.render(page=page, command=redact_text(page.command)))
 
 
 def roc_of(models: Sequence[ModelCurves]) -> Figure:

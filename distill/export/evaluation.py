@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill.atomic import write_atomic
+from distill.atomic import write_page
 from distill.export.model_card import markdown_templates
 from distill.redact import redact_text
 
@@ -30,4 +30,4 @@ class EvaluationPage:
 def write_evaluation(path: Path, page: EvaluationPage) -> None:
     """Write ``page`` as Markdown; UserError where that is impossible."""
     template = markdown_templates().get_template("evaluation.md.j2")
-    write_atomic(path, template.render(page=page, command=redact_text(page.command)).encode())
+    write_page(path, template.render(page=page, command=redact_text(page.command)))

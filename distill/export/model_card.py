@@ -8,11 +8,12 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from distill.atomic import write_atomic
+from distill.atomic import write_page
 from distill.export.parity import Parity
 from distill.export.report import Cost
 from distill.export.scores import Scores
 from distill.redact import redact_text
+from distill.shown import shown
 from distill.types import Preprocessing
 
 
@@ -44,7 +45,7 @@ class ModelCard:
 def write_model_card(path: Path, card: ModelCard) -> None:
     """Write ``card`` as Markdown; UserError where that is impossible."""
     text = markdown_templates().get_template("card.md.j2").render(card=card, command=redact_text(card.command))
-    write_atomic(path, text.encode())
+    write_page(path, text)
 
 
 def markdown_templates() -> Environment:
@@ -62,5 +63,5 @@ def markdown_templates() -> Environment:
 
 def _plain(value: object) -> str:
     """A value as text that opens no tag, ends no table cell or code block and stays on its line."""
-    text = " ".join(str(value).split())
+    text = shown(" ".join(str(value).split()))
     return text.replace("<", "&lt;").replace("|", "\\|").replace("`", "'")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill.atomic import write_atomic
+from distill.atomic import write_page
 from distill.export.night_lines import NightLine, line_of, points
 from distill.export.report import html_templates
 from distill.metrics.cells import percent_cell
@@ -76,7 +76,7 @@ class NightReport:
 def write_night_report(path: Path, report: NightReport) -> None:
     """Write ``report`` as one HTML file; UserError where that is impossible."""
     page = html_templates().get_template("night.html.j2").render(report=report, line=report.line)
-    write_atomic(path, page.encode())
+    write_page(path, page)
 
 
 def _figures(reason: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill.atomic import write_atomic
+from distill.atomic import write_page
 from distill.export.night_figures import cost_figures, data_figures, duration_figures, score_figures
 from distill.export.night_lines import NightLine
 from distill.export.report import html_templates
@@ -86,4 +86,4 @@ def write_nights(path: Path, page: NightsPage) -> None:
         cost=cost_figures(page.nights),
         durations=duration_figures(page.nights),
     )
-    write_atomic(path, shown.encode())
+    write_page(path, shown)

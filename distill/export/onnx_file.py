@@ -30,6 +30,7 @@ from torch import nn
 from distill.atomic import write_atomic
 from distill.export.graph import flush_denormals, foldable_norms, strip
 from distill.export.parity import parity, random_images
+from distill.shown import shown_all
 from distill.types import CROP_PX, Preprocessing, UserError
 from teachers.onnx_network import METADATA_KEY, preprocessing_to_json
 
@@ -63,7 +64,7 @@ def export_onnx(network: nn.Module, path: Path, metadata: Mapping[str, str], ops
     model, simplified = _simplify(plain, network)
     flushed = flush_denormals(model)
     strip(model)
-    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.helper.set_model_props(model, shown_all(metadata))
     model.producer_name, model.producer_version = "distill", version("torch")
     _check(model, opset)
     data = model.SerializeToString(deterministic=True)

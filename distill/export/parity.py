@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright
 from torch import Tensor, nn
 
 from distill.types import CROP_PX, Preprocessing, UserError
+from distill.utf8_path import utf8_path
 
 BATCHES = (1, 2, 7)
 REFERENCE_BATCH = 16
@@ -99,9 +101,9 @@ def _reference(network: nn.Module, images: Tensor) -> Tensor:
 def _session(model: Path | bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 4  # the error is raised; ORT need not print it too
-    source = model if isinstance(model, bytes) else str(model)
     try:
-        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        with nullcontext(model) if isinstance(model, bytes) else utf8_path(model) as source:
+            return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except ORT_ERRORS as error:
         name = "the exported graph" if isinstance(model, bytes) else model
         raise UserError(f"{name} is not a model that ONNX Runtime loads ({_line(error)}); export it again") from error

@@ -10,11 +10,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from distill.atomic import write_atomic
+from distill.atomic import write_page
 from distill.export.panels import Series, training_figures, verification_figures
 from distill.export.parity import Parity
 from distill.export.scores import Score, Scores
 from distill.redact import flatten, redact_text
+from distill.shown import shown
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def write_report(path: Path, report: RunReport) -> None:
         environment=list(flatten(report.environment)),
         command=redact_text(report.command),
     )
-    write_atomic(path, page.encode())
+    write_page(path, page)
 
 
 def quantity(value: int, unit: str, short: bool = False) -> str:
@@ -152,10 +153,21 @@ def _data_url(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
+def _shown(value: object) -> object:
+    return shown(value) if type(value) is str else value
+
+
 def html_templates() -> Environment:
-    """Every value is escaped unless it is Markup, which only our own charts and style sheet are."""
+    """Every value is shown and escaped unless it is Markup, which only our own charts and style sheet are."""
     loader = PackageLoader("distill.export")
-    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
     source, _, _ = loader.get_source(pages, "report.css")
     pages.globals["style"] = Markup(source)
     return pages

@@ -14,6 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.data.inside import Inside
+from distill.data.people import as_on_disk, is_picture, person_name
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
+from distill.shown import shown
 from distill.types import UNLABELLED, UserError
 
 Kind = Literal["image", "video"]
@@ -21,7 +25,6 @@ Kind = Literal["image", "video"]
 DISTRACTOR = "-"
 """The label of a face whose person is nobody else's in the list."""
 
-FRAME_SUFFIX = ".jpg"
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 _TOLD_LINES = 256
 _BOM = b"\xef\xbb\xbf"
@@ -31,7 +34,8 @@ class Lines:
     """The lines of a text file by number from 0, kept as its bytes and not as an object for each line.
 
     White space around a line is dropped, and empty lines at the end of the file. ``sha256`` is that of the file.
-    Raises ``UserError`` for a file that is missing, empty or not UTF-8, and for a line that is empty.
+    Names of files are bytes: those of a line that are not UTF-8 stay as they are, as surrogates. Raises ``UserError``
+    for a file that is missing, empty or no text, and for a line that is empty.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -40,11 +44,11 @@ class Lines:
             self._text = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}; expected a text file with {what} on each line") from error
+        refuse_foreign(path, f"a text file with {what} on each line", *TEXTS, EMPTY)
         self.sha256 = hashlib.sha256(self._text).hexdigest()
         self._text = self._text.removeprefix(_BOM).rstrip()
         if not self._text:
             raise UserError(f"{path}: is empty; expected {what} on each line")
-        self._require_text()
         breaks = np.flatnonzero(np.frombuffer(self._text, np.uint8) == ord("\n"))
         self._begins = np.concatenate([[0], breaks + 1])
         self._ends = np.concatenate([breaks, [len(self._text)]])
@@ -56,7 +60,7 @@ class Lines:
         return len(self._begins)
 
     def __getitem__(self, number: int) -> str:
-        return self._text[self._begins[number] : self._ends[number]].decode().strip()
+        return self._text[self._begins[number] : self._ends[number]].decode(errors="surrogateescape").strip()
 
     def __iter__(self) -> Iterator[str]:
         return (self[number] for number in range(len(self)))
@@ -64,15 +68,6 @@ class Lines:
     def place(self, number: int) -> str:
         """File and line for a message; people count from 1."""
         return f"{self.path}, line {number + 1}"
-
-    def _require_text(self) -> None:
-        try:
-            self._text.decode()
-        except UnicodeDecodeError as error:
-            line = self._text.count(b"\n", 0, error.start) + 1
-            raise UserError(
-                f"{self.path}, line {line}: is not UTF-8 (byte 0x{self._text[error.start]:02x}); expected UTF-8 text"
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,8 @@ class FaceList:
         return self.lines[row] if self.kind == "image" else self.lines[row].split(maxsplit=1)[0]
 
     def path(self, row: int) -> Path:
-        return self.root / self.entry(row)
+        """Where the face of a row lies; a name counts in either of its two spellings in Unicode."""
+        return as_on_disk(self.root, self.entry(row))
 
     def place(self, row: int) -> str:
         """File, line and entry for a message."""
@@ -162,7 +158,7 @@ def _people(path: Path, rows: int, owner: str, numbers: dict[str, int]) -> NDArr
             f"{path}: has {len(lines):,} labels, and {owner}; expected one for each: "
             f"line {min(len(lines), rows) + 1:,} stands alone"
         )
-    return np.array([numbers.setdefault(label, len(numbers) - 1) for label in lines], np.int64)
+    return np.array([numbers.setdefault(person_name(label), len(numbers) - 1) for label in lines], np.int64)
 
 
 _A = {"image": "an image", "video": "a video"}
@@ -180,7 +176,7 @@ class _Look:
         """What is wrong with an entry."""
         if "\0" in entry or entry.startswith("/") or ".." in entry.split("/"):
             return f"{entry!r} leaves the root; expected a path below {self.root}, without '..'"
-        path = self.root / entry
+        path = as_on_disk(self.root, entry)
         try:
             return self._leads_out(path) or (self._of_folder(path) if path.is_dir() else self._of_file(path))
         except OSError as error:
@@ -196,7 +192,8 @@ class _Look:
 
     def _of_file(self, path: Path) -> str | None:
         if not path.is_file():
-            return f"{path}: no such file; expected {_A[self.kind]}"
+            hint = "" if _is_text(str(path)) else " (the line is not UTF-8; does the list have another encoding?)"
+            return f"{shown(path)}: no such file; expected {_A[self.kind]}{hint}"
         if self.kind == "video" and path.suffix.lower() not in VIDEO_SUFFIXES:
             return (
                 f"{path}: is no video; expected a folder of frames, or a file that ends in {', '.join(VIDEO_SUFFIXES)}"
@@ -209,18 +206,23 @@ class _Look:
         with os.scandir(path) as entries:
             frames = [Path(entry.path) if entry.is_symlink() else None for entry in entries if is_frame(entry.name)]
         if not frames:
-            return f"{path}: is an empty video; expected at least one frame *{FRAME_SUFFIX}"
+            return f"{path}: is an empty video; expected at least one frame *.jpg"
         return next((told for frame in frames if frame is not None and (told := self._leads_out(frame))), None)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8 on the disk."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def is_frame(name: str) -> bool:
     """Whether a file in the folder of a video is one of its frames."""
-    return name.endswith(FRAME_SUFFIX) and not name.startswith(".")
+    return is_picture(name)
 
 
 def _digest(entry: str) -> int:
     """64 bits for a path, however it is spelt."""
-    return int.from_bytes(hashlib.blake2b(posixpath.normpath(entry).encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(os.fsencode(posixpath.normpath(entry)), digest_size=8).digest(), "little")
 
 
 def _earlier(faces: FaceList, digests: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -7,12 +7,14 @@ float32, 5. Source: ``challenges/iccv19-lfr/gen_image_feature.py`` of deepinsigh
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.file_kinds import EMPTY, FEATURES
+from distill.foreign import foreign
 from distill.types import UserError
 
 HEADER_BYTES = 16
@@ -55,15 +57,20 @@ def open_features(path: Path, rows: int | None = None) -> NDArray[np.float32]:
     return np.memmap(path, np.float32, "r", HEADER_BYTES, (found, cols))
 
 
-def verify_features(path: Path, rows: int | None = None, progress: Callable[[int], None] | None = None) -> None:
+def verify_features(
+    path: Path, rows: int | None = None, progress: Callable[[int], None] | None = None, empty: Collection[int] = ()
+) -> None:
     """Read a whole file in pieces and raise ``UserError`` for the first row that is not a finite unit vector.
 
-    ``progress`` is called with the number of rows of each piece.
+    ``empty`` are the rows of faces that cannot be read: all zeros. ``progress`` is called with the number of rows of
+    each piece.
     """
     features = open_features(path, rows)
+    wanted = np.ones(len(features))
+    wanted[list(empty)] = 0
     for first, piece in _pieces(features):
         length = np.sqrt(np.einsum("nd,nd->n", piece, piece, dtype=np.float64))
-        bad = np.flatnonzero(~(np.abs(length - 1) <= NORM_TOLERANCE))
+        bad = np.flatnonzero(~(np.abs(length - wanted[first : first + len(piece)]) <= NORM_TOLERANCE))
         if len(bad):
             raise UserError(f"{path}: row {first + bad[0]:,} of {len(features):,} {_fault(piece[bad[0]])}")
         if progress is not None:
@@ -91,6 +98,8 @@ def _read_header(path: Path) -> tuple[int, int]:
             first = file.read(HEADER_BYTES)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected a feature file") from None
+    if told := foreign(path, "a feature file", FEATURES, EMPTY):
+        raise UserError(told)
     if len(first) < HEADER_BYTES:
         raise UserError(f"{path}: has {len(first)} bytes; expected a header of {HEADER_BYTES} and rows of float32")
     rows, cols, stride, kind = struct.unpack(_HEADER, first)

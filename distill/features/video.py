@@ -12,8 +12,11 @@ import numpy as np
 
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
-from distill.features.face_list import is_frame
+from distill.features.face_list import FaceList, is_frame
+from distill.file_kinds import VIDEO
+from distill.foreign import kind_of
 from distill.types import CROP_PX
+from distill.utf8_path import utf8_path
 
 _log = logging.getLogger(__name__)
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's own words; what goes wrong is told here, once
@@ -24,6 +27,12 @@ os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "format_whitelist;avi,mov,matroska
 def frame_files(folder: Path) -> list[Path]:
     """The frames of a folder by name, so that their sum is rounded alike every time."""
     return sorted(folder / name for name in os.listdir(folder) if is_frame(name))
+
+
+def files_of(faces: FaceList, row: int) -> list[Path]:
+    """The files that a row of a list is made of."""
+    path = faces.path(row)
+    return frame_files(path) if path.is_dir() else [path]
 
 
 def read_crop(path: Path) -> np.ndarray:
@@ -43,6 +52,8 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
     capture = _open(path)
     try:
         if not capture.isOpened():
+            if (kind := kind_of(path)) not in (None, VIDEO):
+                raise DamagedImage(f"is {kind.words}; expected a video file")
             raise DamagedImage("cannot be decoded by OpenCV; expected a whole video file")
         announced, met = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0
         while (frame := _next_frame(capture)) is not None:
@@ -61,7 +72,8 @@ def _open(path: Path) -> cv2.VideoCapture:
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        with utf8_path(path) as text:
+            return cv2.VideoCapture(text, cv2.CAP_FFMPEG)
     finally:
         cv2.utils.logging.setLogLevel(level)
 

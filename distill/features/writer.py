@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,24 +23,36 @@ from distill.atomic import write_atomic
 from distill.features.feature_file import HEADER_BYTES, file_bytes, header
 from distill.types import UserError
 
-WRITTEN = "rows_written"
+WRITTEN, IMAGES = "rows_written", "images_sha256"
+EMPTY, DAMAGED = "rows_without_features", "damaged"
+"""Rows (from 0) that are all zeros, as nothing of their face can be read; and every image that cannot, with its row."""
 
 
 class FeatureWriter:
     """A feature file of ``rows`` x ``cols`` in the making, as a context; ``done`` rows are certain.
 
-    ``made_of`` are the facts that decide the bytes, as JSON has them. Entering raises ``UserError`` where the place
+    ``made_of`` are the facts that decide the bytes, as JSON has them; ``images`` gives the digest of what the first
+    rows are made of, because later ones may still be mended. Entering raises ``UserError`` where the place
     holds a file, or the beginning of one, that was made of something else (unless ``fresh``), where another process is
     writing, and where the disk has too little space.
     """
 
-    def __init__(self, out: Path, shape: tuple[int, int], made_of: Mapping[str, Any], fresh: bool = False) -> None:
+    def __init__(
+        self,
+        out: Path,
+        shape: tuple[int, int],
+        made_of: Mapping[str, Any],
+        fresh: bool = False,
+        images: Callable[[int], str] | None = None,
+    ) -> None:
         self.out, (self.rows, self.cols) = out, shape
         self.done = 0
+        self.empty: list[int] = []
+        self.damaged: list[tuple[int, str]] = []
         self._partial, self._journal = out.with_name(f"{out.name}.partial"), journal_path(out)
         self._header = header(self.rows, self.cols)
         self._made_of = {**made_of, "rows": self.rows, "cols": self.cols}
-        self._fresh = fresh
+        self._fresh, self._images = fresh, images
         self._named = False
 
     def __enter__(self) -> Self:
@@ -117,11 +129,21 @@ class FeatureWriter:
         known = isinstance(done, int) and 0 <= done <= self.rows and self._made_of.keys() <= journal.keys()
         least = self.rows if self._named else 0
         if known and done >= least and there.stat().st_size >= file_bytes(done, self.cols):
+            self._require_same_images(there, journal, done)
+            self.empty = [row for row in journal.get(EMPTY, []) if row < done]
+            self.damaged = [(row, what) for row, what in journal.get(DAMAGED, []) if row < done]
             return done
         raise UserError(
             f"{there} exists, and {self._journal} does not say what it is made of; expected a new name: give another "
             "out, or fresh=true to write it anew"
         )
+
+    def _require_same_images(self, there: Path, journal: Mapping[str, Any], done: int) -> None:
+        if self._images is not None and journal.get(IMAGES) != self._images(done):
+            raise UserError(
+                f"{there} has features of images with other contents than those that are there now, among the first "
+                f"{done:,} rows; expected the same: put these back, give another out, or fresh=true to write them anew"
+            )
 
     def _read_journal(self) -> Mapping[str, Any]:
         try:
@@ -149,10 +171,22 @@ class FeatureWriter:
             ) from error
 
     def _note(self, done: int) -> None:
-        write_atomic(self._journal, json.dumps({**self._made_of, WRITTEN: done}, indent=2).encode() + b"\n")
+        images = {} if self._images is None else {IMAGES: self._images(done)}
+        content = {**self._made_of, **images, WRITTEN: done, EMPTY: self.empty, DAMAGED: self.damaged}
+        write_atomic(self._journal, json.dumps(content, indent=2).encode() + b"\n")
         self.done = done
 
 
 def journal_path(out: Path) -> Path:
     """Where it stands what the features in ``out`` are made of."""
     return out.with_name(f"{out.name}.json")
+
+
+def kept_rows(out: Path, rows: int) -> NDArray[np.int64] | None:
+    """Which of the rows of a feature file [k] have features, by what stands beside it; None: all."""
+    try:
+        journal = json.loads(journal_path(out).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    empty = journal.get(EMPTY) if isinstance(journal, dict) else None
+    return np.delete(np.arange(rows), empty) if empty else None

@@ -33,19 +33,21 @@ class Alone:
     source: str
 
 
-def comparison(conf: DistillConf, faces: str, pairs: str, image_steps: int) -> str:
+def comparison(conf: DistillConf, faces: str, pairs: str, image_steps: int, begins_with: Mapping[str, str]) -> str:
     """Sixteen digits that two runs share when teacher and objective are all that tells them apart.
 
-    ``faces`` and ``pairs`` are the fingerprints of what is trained on and of what the student is scored on. How fast
-    the machine is made to go, and how often it is looked at, counts nothing.
+    ``faces`` and ``pairs`` are the fingerprints of what is trained on and of what the student is scored on;
+    ``begins_with`` identifies its first weights and centres, where they come from files. How fast the machine is made
+    to go, and how often it is looked at, counts nothing.
     """
     trainer = {key: value for key, value in asdict(conf.trainer).items() if key not in NOT_COMPARED}
     augment = switched_on(conf.data.augment)
-    said = [conf.student.network, conf.student.init, augment, trainer, faces, pairs, image_steps, conf.seed]
+    init = begins_with.get("student.init")
+    said = [conf.student.network, init, augment, trainer, faces, pairs, image_steps, conf.seed]
     if conf.replay.share is not None:
         said.append(asdict(conf.replay))
-    if conf.student.centres is not None:
-        said.append(conf.student.centres)
+    if "student.centres" in begins_with:
+        said.append(begins_with["student.centres"])
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -69,7 +69,11 @@ def _targets(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _target(node: Mapping[str, Any], where: str) -> type:
     """The class that a node names."""
-    path = node["_target_"]
+    return named_class(node["_target_"], where)
+
+
+def named_class(path: Any, where: str) -> type:
+    """The class at a dotted path, for the node at ``where``. Raises UserError for what may not be one, or is none."""
     if not isinstance(path, str) or not path.startswith(ALLOWED):
         raise UserError(f"{where}._target_ is {path!r}; expected a class in {', '.join(a[:-1] for a in ALLOWED)}")
     module_path, _, name = path.rpartition(".")

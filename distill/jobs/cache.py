@@ -10,19 +10,22 @@ from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
+
+from distill.utf8_path import utf8_path
 
 _log = logging.getLogger(__name__)
 
 
 def kept(folder: Path, kind: str, made_from: tuple[str, ...], make: Callable[[], Tensor]) -> Tensor:
     """The tensor made by ``make``, or what an earlier run made of the same ``made_from``; damaged files are remade."""
-    key = hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join(made_from).encode(errors="surrogateescape")).hexdigest()[:16]
     path = folder / f"{kind}-{key}.safetensors"
     if path.exists():
         try:
-            return load_file(path)[kind]
+            with utf8_path(path) as text:
+                return load_file(text)[kind]
         except (SafetensorError, KeyError):
             path.unlink()
     made = make().contiguous()
@@ -35,7 +38,7 @@ def _keep(made: Tensor, kind: str, path: Path) -> None:
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({kind: made}, partial)
+        partial.write_bytes(save({kind: made}))
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         _log.warning("%s cannot be written, the next run will compute it again: %s", path, error)

@@ -14,6 +14,7 @@ from distill.jobs.centres import mean_centres
 from distill.jobs.centres_file import CENTRES, Learned, People, people_of, read_learned, write_learned
 from distill.jobs.recipe import STUDENT_INPUT
 from distill.jobs.run_folder import RunFolder
+from distill.jobs.run_identity import centres_file
 from distill.jobs.schema import StudentConf
 from distill.losses.centres import grow, placed
 from distill.losses.objective import Objective
@@ -37,9 +38,8 @@ def take_centres(objective: Objective, conf: StudentConf, student: FaceNetwork, 
     What terms keep in the teacher's space begins at random for the new. What the file does not hold begins anew, and
     what the objective does not have is left. Raises UserError where the centres are missing or do not fit.
     """
-    if conf.centres is None:
+    if (path := centres_file(conf)) is None:
         return
-    path = _file(conf)
     learned, people = read_learned(path), people_of(faces)
     _require_fit(path, learned, objective, people)
     rows, new = placed(learned.people.numbers, people.numbers)
@@ -62,21 +62,6 @@ def _means(student: FaceNetwork, faces: FaceSet, new: np.ndarray) -> Tensor:
     if len(new) == 0:
         return torch.zeros(0, student.embedding_dim)
     return mean_centres(EvalEmbedder(student, STUDENT_INPUT), faces, new)[torch.from_numpy(new)]
-
-
-def _file(conf: StudentConf) -> Path:
-    """The file that ``student.centres`` names, itself or by its run folder."""
-    assert conf.centres is not None
-    path = Path(conf.centres)
-    if conf.init is None:
-        raise UserError(
-            f"student.centres is {path}, and student.init is null; expected both: centres say nothing to a student "
-            "that begins anew"
-        )
-    path = path / CENTRES if path.is_dir() else path
-    if not path.is_file():
-        raise UserError(f"student.centres is {conf.centres}: {path} does not exist; expected the folder of a run")
-    return path
 
 
 def _require_fit(path: Path, learned: Learned, objective: Objective, people: People) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
+
+from onnx import TensorProto
 
 from distill.jobs.run_folder import write_json
 from distill.jobs.schema import ProtocolConf
 from distill.jobs.side_schema import CheckConf
-from distill.protocol.graph import read_model
+from distill.protocol.graph import read_model, true_inputs
 from distill.protocol.limits import Protocol
 from distill.protocol.verdict import Verdict, judge
 from distill.tracking.summary import print_check
-from distill.types import Preprocessing
-from teachers.onnx_network import Source, find_preprocessing
+from distill.types import Preprocessing, UserError
+from teachers.onnx_network import OnnxNetwork, Source, find_preprocessing
 
 FILE = "check.json"
+_log = logging.getLogger(__name__)
 
 
 def run(conf: CheckConf) -> int:
@@ -25,6 +29,7 @@ def run(conf: CheckConf) -> int:
     expects = _expects(model)
     print_check(verdict.rows(), verdict.passed, verdict.reasons)
     print(f"preprocessing: {expects}")
+    _try(model)
     _write(verdict, expects, Path(conf.out) if conf.out else model.parent)
     return 0 if verdict.passed else 1
 
@@ -48,8 +53,18 @@ def describe(preprocessing: Preprocessing, source: Source) -> str:
 
 
 def _expects(model: Path) -> str:
-    metadata = {entry.key: entry.value for entry in read_model(model).metadata_props}
-    return describe(*find_preprocessing(model, metadata))
+    graph = read_model(model)
+    metadata = {entry.key: entry.value for entry in graph.metadata_props}
+    takes_pixels = any(value.type.tensor_type.elem_type == TensorProto.UINT8 for value in true_inputs(graph.graph))
+    return describe(*find_preprocessing(model, metadata, takes_pixels))
+
+
+def _try(model: Path) -> None:
+    """Say where the file runs otherwise than it declares, or not at all; the limits are judged by its graph alone."""
+    try:
+        OnnxNetwork(model)
+    except UserError as trouble:
+        _log.warning("%s", trouble)
 
 
 def _write(verdict: Verdict, expects: str, out: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,10 +19,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import distill
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.jobs.build import check_targets
+from distill.jobs.idle import idle_options, without
 from distill.jobs.judge_schema import JudgeJobConf
 from distill.jobs.nightly_schema import NightlyConf
 from distill.jobs.nights_schema import NightsConf
+from distill.jobs.overrides import letter_for_letter, literal
 from distill.jobs.registry_schema import RegistryConf, RollbackConf
 from distill.jobs.schema import DataConf, DistillConf
 from distill.jobs.scoring_schema import (
@@ -34,6 +39,9 @@ from distill.jobs.scoring_schema import (
 )
 from distill.jobs.side_schema import CheckConf, ContactSheetConf, ExportJobConf, SignalsConf, TeachConf
 from distill.jobs.suggest import explain
+from distill.jobs.text_options import expanded, text_option
+from distill.jobs.yaml_source import read_text_as_text
+from distill.jobs.yaml_text import load_yaml
 from distill.redact import secret_in
 from distill.types import UserError
 
@@ -80,6 +88,7 @@ def register() -> None:
     """Make the types known to Hydra under the names that the root files' defaults start with."""
     for name, job in JOBS.items():
         ConfigStore.instance().store(name=f"{name}_schema", node=job.conf)
+    read_text_as_text({name: job.conf for name, job in JOBS.items()}, conf_dir())
 
 
 def typed(cfg: DictConfig) -> Any:
@@ -96,7 +105,7 @@ def typed(cfg: DictConfig) -> Any:
         missing = sorted(OmegaConf.missing_keys(strict))
         if missing:
             raise UserError("; ".join([*(_needs(kind, key) for key in missing), *_absent_teacher(kind, strict)]))
-        conf = OmegaConf.to_object(strict)
+        conf = expanded(OmegaConf.to_object(strict))
     except OmegaConfBaseException as error:
         raise UserError(explain(error, kind)) from error
     plain = dataclasses.asdict(cast(Any, conf))
@@ -125,7 +134,12 @@ def load(job: str, overrides: Sequence[str] = ()) -> Any:
     register()
     running = GlobalHydra.instance().is_initialized()
     with nullcontext() if running else initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return typed(compose(job, with_own_faces(job, overrides)))
+        return typed(compose(job, readable(job, with_own_faces(job, overrides))))
+
+
+def readable(job: str, overrides: Sequence[str], sweep: bool = False) -> list[str]:
+    """The same overrides as Hydra has to be given them; in a ``sweep``, commas part the values of text too."""
+    return letter_for_letter(JOBS[job].conf, overrides, sweep, conf_dir())
 
 
 def with_own_faces(job: str, overrides: Sequence[str]) -> list[str]:
@@ -141,7 +155,20 @@ def with_own_faces(job: str, overrides: Sequence[str]) -> list[str]:
 
 def config_yaml(conf: Any) -> str:
     """The resolved configuration as YAML, which ``read_config`` reads back."""
-    return OmegaConf.to_yaml(OmegaConf.structured(conf))
+    return OmegaConf.to_yaml(_node(conf))
+
+
+def _node(conf: Any) -> DictConfig:
+    """The configuration as OmegaConf has it; no text in it is an interpolation any more."""
+    return cast(DictConfig, OmegaConf.merge(OmegaConf.structured(type(conf)), _literal(dataclasses.asdict(conf))))
+
+
+def _literal(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {key: _literal(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_literal(value) for value in tree]
+    return literal(tree) if isinstance(tree, str) and not isinstance(tree, Enum) else tree
 
 
 def read_config(path: Path, conf: type[Conf]) -> Conf:
@@ -149,8 +176,11 @@ def read_config(path: Path, conf: type[Conf]) -> Conf:
 
     Raises UserError for a file that is missing, is no YAML or does not fit.
     """
+    refuse_foreign(path, "a configuration in YAML", *TEXTS, EMPTY)
     try:
-        return typed(cast(DictConfig, OmegaConf.merge(OmegaConf.structured(conf), OmegaConf.load(path))))
+        with path.open(encoding="utf-8") as file:
+            stored = load_yaml(file, lambda place: text_option(conf, ".".join(place)))
+        return typed(cast(DictConfig, OmegaConf.merge(OmegaConf.structured(conf), stored)))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the configuration of a run") from error
     except UserError as error:
@@ -160,15 +190,10 @@ def read_config(path: Path, conf: type[Conf]) -> Conf:
 
 
 def config_hash(conf: Any, *ignored: str) -> str:
-    """Sixteen hex digits that name the configuration; ``ignored`` are dotted keys that do not count."""
-    plain = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(conf), enum_to_str=True))
-    for key in ignored:
-        *parents, last = key.split(".")
-        node = plain
-        for parent in parents:
-            node = node[parent]
-        del node[last]
-    return hashlib.sha256(yaml.safe_dump(plain, sort_keys=True).encode()).hexdigest()[:16]
+    """Sixteen hex digits that name the configuration; idle options do not count, nor the dotted ones ``ignored``."""
+    plain = cast(dict[str, Any], OmegaConf.to_container(_node(conf), enum_to_str=True))
+    counted = without(plain, [*ignored, *idle_options(conf)])
+    return hashlib.sha256(yaml.safe_dump(counted, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _absent_teacher(kind: type, cfg: Any) -> Iterator[str]:

@@ -12,8 +12,10 @@ from distill.data.synth.circumstances import EVERYDAY
 from distill.data.synth.picture import Sitter
 from distill.data.synth.streams import Key, Split
 from distill.jobs.side_schema import ContactSheetConf
+from distill.shown import shown
 from distill.types import UserError
 from distill.waiting import waiting
+from distill.writable import require_writable
 
 MAX_FACES = 2000
 _GAP_PX = 4
@@ -22,6 +24,7 @@ _GAP_PX = 4
 def run(conf: ContactSheetConf) -> int:
     """Write the PNG: the first people of the training split, as the data set would show them."""
     _check(conf)
+    require_writable(Path(conf.out), "out=FILE")
     with waiting("drawing faces", conf.people * conf.pictures, "faces") as progress:
         rows = []
         for person in range(conf.people):
@@ -30,7 +33,7 @@ def run(conf: ContactSheetConf) -> int:
             rows.append(np.hstack([_framed(face) for face in faces]))
             progress(conf.pictures)
     write_atomic(Path(conf.out), cv2.imencode(".png", np.vstack(rows)[..., ::-1])[1].tobytes())
-    print(f"{conf.people} people, {conf.pictures} pictures of each: {conf.out}")
+    print(f"{conf.people} people, {conf.pictures} pictures of each: {shown(conf.out)}")
     return 0
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from distill.data.damage import Damage
 from distill.data.pairs import Pairs, read_pairs
 from distill.export.curves import ModelCurves, SetCurves
 from distill.jobs.check import describe
@@ -21,21 +23,40 @@ from distill.waiting import waiting
 from teachers.onnx_network import OnnxNetwork
 
 
-def verification_sets(models: Sequence[str], files: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
-    """Every model on every set; all files are looked for before the first embedding."""
+@dataclass(frozen=True)
+class Opened:
+    """Networks and files of pairs, each with the name that the page calls it by."""
+
+    networks: Mapping[str, OnnxNetwork]
+    pairs: Mapping[str, Path]
+    damage: Damage
+
+
+def open_models(models: Sequence[str], files: Sequence[str], max_damaged: int) -> Opened:
+    """Every network open and every set read once, so that a broken one is known before the first embedding."""
     paths = [Path(file) for file in files]
     if absent := [path for path in paths if not path.is_file()]:
         raise UserError(f"{absent[0]}: no such file; expected a verification set (.bin)")
     networks = [OnnxNetwork(model_file(model)) for model in models]
     names = distinct_names([model_name(Path(model)) for model in models], "models")
-    found = []
-    for path, title in zip(paths, distinct_names(paths, "pairs"), strict=True):
-        pairs = read_pairs(path)
-        if pairs.same.all() or not pairs.same.any():
+    titles, damage = distinct_names(paths, "pairs"), Damage(max_damaged)
+    for path in paths:
+        same = read_pairs(path, damage).same
+        if same.all() or not same.any():
             raise UserError(
-                f"{path}: all pairs are {'genuine' if pairs.same.all() else 'impostor'}; expected some of each kind"
+                f"{path}: all pairs are {'genuine' if same.all() else 'impostor'}; expected some of each kind"
             )
-        judged = [_judge(network, name, pairs, conf) for network, name in zip(networks, names, strict=True)]
+    return Opened(dict(zip(names, networks, strict=True)), dict(zip(titles, paths, strict=True)), damage)
+
+
+def verification_sets(opened: Opened, conf: CurvesConf) -> list[SetCurves]:
+    """Every model on every set."""
+    found = []
+    for title, path in opened.pairs.items():
+        pairs = read_pairs(path, opened.damage)
+        if pairs.left_out:
+            print(f"{title}: {len(pairs.left_out):,} pairs left out, with an image that cannot be read")
+        judged = [_judge(network, name, pairs, conf) for name, network in opened.networks.items()]
         found.append(SetCurves(title, judged, "pairs", Bootstrap.confidence))
     return found
 

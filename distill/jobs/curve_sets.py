@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from distill.export.curves import ModelCurves, SetCurves
 from distill.features.face_list import FaceList, Kind, read_labels, read_lines
-from distill.features.feature_file import open_features
 from distill.features.writer import journal_path
-from distill.jobs.evaluate import FEATURES, FILE
+from distill.jobs.evaluate import FEATURES, FILE, labelled_features
 from distill.jobs.hard_pairs import of_survey
 from distill.jobs.model_file import distinct_names, model_name
 from distill.jobs.run_folder import read_json
@@ -29,6 +28,7 @@ from distill.metrics.allpairs.score import Settings, score_all_pairs
 from distill.metrics.allpairs.survey import Survey, survey_pairs
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.operating import PER_DECADE, decades, fpr_grid
+from distill.shown import shown
 from distill.types import UserError
 from distill.waiting import waiting
 
@@ -39,6 +39,7 @@ class Evaluation:
 
     path: Path
     model: Path
+    model_sha256: str
     list: Path
     list_sha256: str
     labels: Path
@@ -47,6 +48,14 @@ class Evaluation:
     @property
     def features(self) -> Path:
         return self.path.parent / FEATURES
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What a survey is of: features, and the list of their faces."""
+
+    features: Faces
+    faces: FaceList
 
 
 def feature_sets(files: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
@@ -59,14 +68,14 @@ def feature_sets(files: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
     names = distinct_names([Path(file) for file in files], "features")
     faces = FaceList(read_lines(root / conf.data.list, kind), root, kind)
     people = read_labels(root / conf.data.labels, faces)
-    opened = [Faces(open_features(Path(file), len(people)), people, file) for file in files]
+    opened = [labelled_features(Path(file), people) for file in files]
     for features in opened:
         _require_both_kinds(Pairing(features), root / conf.data.labels)
     models = []
     for name, features in zip(names, opened, strict=True):
         points = _points(features, conf)
-        models.append(_judged(name, points, _survey(features, conf), faces, conf))
-    return [SetCurves(str(root / conf.data.list), models, "persons", Bootstrap.confidence)]
+        models.append(_judged(name, points, _survey(features, conf), _Shown(features, faces), conf))
+    return [SetCurves(shown(root / conf.data.list), models, "persons", Bootstrap.confidence)]
 
 
 def evaluated_sets(places: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
@@ -86,7 +95,7 @@ def _together(evaluations: Sequence[Evaluation], conf: CurvesConf) -> SetCurves:
         names = distinct_names([evaluation.path for evaluation in evaluations], "evaluations")
     judged = [_evaluated(evaluation, name, conf) for evaluation, name in zip(evaluations, names, strict=True)]
     first = evaluations[0]
-    return SetCurves(str(first.list), judged, "persons", first.scores.confidence)
+    return SetCurves(shown(first.list), judged, "persons", first.scores.confidence)
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -95,7 +104,8 @@ def read_evaluation(path: Path) -> Evaluation:
     try:
         made = content["made_from"]
         model, faces, labels = (Path(made[key]) for key in ("model", "list", "labels"))
-        return Evaluation(path, model, faces, str(made["list sha256"]), labels, AllPairs.from_json(content["scores"]))
+        known = str(made["model sha256"]), str(made["list sha256"])
+        return Evaluation(path, model, known[0], faces, known[1], labels, AllPairs.from_json(content["scores"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: holds no evaluation ({error!r}); expected what `make evaluate` writes") from error
 
@@ -109,15 +119,17 @@ def _evaluated(evaluation: Evaluation, name: str, conf: CurvesConf) -> ModelCurv
     if not conf.every_pair or not evaluation.features.is_file():
         return _judged(name, evaluation.scores, None, None, conf)
     faces, people = _faces_of(evaluation)
-    features = Faces(open_features(evaluation.features, len(people)), people, str(evaluation.features))
+    features = labelled_features(evaluation.features, people)
     if Pairing(features).genuine != evaluation.scores.genuine:
         raise UserError(f"{evaluation.labels}: has changed since {evaluation.path} was written; evaluate again")
-    return _judged(name, evaluation.scores, _survey(features, conf), faces, conf)
+    return _judged(name, evaluation.scores, _survey(features, conf), _Shown(features, faces), conf)
 
 
 def _faces_of(evaluation: Evaluation) -> tuple[FaceList, NDArray[np.int64]]:
     """The list as it was evaluated, and its people; the journal of the features knows where the faces lie."""
     journal: Mapping[str, Any] = read_json(journal_path(evaluation.features))
+    if journal.get("model_sha256") != evaluation.model_sha256:
+        raise UserError(f"{evaluation.features}: is of another network than {evaluation.path}; evaluate again")
     kind: Kind = "video" if journal.get("kind") == "video" else "image"
     faces = FaceList(read_lines(evaluation.list, kind), Path(str(journal.get("root"))), kind)
     if faces.lines.sha256 != evaluation.list_sha256:
@@ -145,9 +157,7 @@ def _survey(features: Faces, conf: CurvesConf) -> Survey | None:
         return survey_pairs(pairing, conf.hardest, conf.max_memory_bytes, progress)
 
 
-def _judged(
-    name: str, scores: AllPairs, survey: Survey | None, faces: FaceList | None, conf: CurvesConf
-) -> ModelCurves:
+def _judged(name: str, scores: AllPairs, survey: Survey | None, shown: _Shown | None, conf: CurvesConf) -> ModelCurves:
     band = [point for point in scores.points if point.tpr is not None]
     known = sorted((point.fpr, point.tpr) for point in band if point.tpr is not None)
     return ModelCurves(
@@ -158,7 +168,9 @@ def _judged(
         impostor=scores.impostor,
         genuine=scores.genuine,
         histogram=None if survey is None else survey.histogram(),
-        hard=[] if survey is None else of_survey(survey, faces if conf.show_faces else None),
+        hard=[]
+        if survey is None or shown is None
+        else of_survey(survey, shown.features, shown.faces if conf.show_faces else None),
         dots=survey is None,
         note="" if survey else "known at these FPRs alone",
     )

@@ -9,11 +9,14 @@ from typing import Any
 from distill.export.curves import CurvesPage, SetCurves, write_curves
 from distill.export.panels import COLOURS
 from distill.jobs.command import command_line
-from distill.jobs.curve_pairs import verification_sets
+from distill.jobs.curve_pairs import open_models, verification_sets
 from distill.jobs.curve_sets import evaluated_sets, feature_sets
+from distill.jobs.requirements import require_at_least
 from distill.jobs.scoring_schema import CurvesConf
+from distill.shown import shown
 from distill.tracking.summary import print_facts
 from distill.types import UserError
+from distill.writable import require_writable
 
 
 def run(conf: CurvesConf) -> int:
@@ -22,9 +25,9 @@ def run(conf: CurvesConf) -> int:
     models, pairs = _several(conf.models, "models"), _several(conf.pairs, "pairs")
     evaluations, features = _several(conf.evaluations, "evaluations"), _several(conf.features, "features")
     _require_something(models, pairs, evaluations, features)
-    out = Path(conf.out)
-    out.parent.mkdir(parents=True, exist_ok=True)  # better refused now than when everything is scored
-    sets = [*evaluated_sets(evaluations, conf), *feature_sets(features, conf), *verification_sets(models, pairs, conf)]
+    out = require_writable(Path(conf.out), "out=FILE")
+    opened = open_models(models, pairs, conf.max_damaged)  # better refused now than when everything else is scored
+    sets = [*evaluated_sets(evaluations, conf), *feature_sets(features, conf), *verification_sets(opened, conf)]
     page = CurvesPage(
         title=_title(sets),
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -35,7 +38,7 @@ def run(conf: CurvesConf) -> int:
     write_curves(out, page)
     for found in sets:
         print_facts(found.name, [(model.name, _told(found, i)) for i, model in enumerate(found.models)])
-    print(f"page      {out}")
+    print(f"page      {shown(out)}")
     return 0
 
 
@@ -50,9 +53,7 @@ def _several(value: Any, key: str) -> list[str]:
 
 
 def _check(conf: CurvesConf) -> None:
-    for name, least in (("hardest", 0), ("bootstrap", 1), ("batch_size", 1)):
-        if getattr(conf, name) < least:
-            raise UserError(f"{name} is {getattr(conf, name)}; expected {least} or more")
+    require_at_least(conf, hardest=0, bootstrap=1, batch_size=1, seed=0)
     if bad := [fpr for fpr in conf.fprs if not 0 < fpr < 1]:
         raise UserError(f"fprs has {bad[0]:g}; expected numbers between 0 and 1")
     if Path(conf.out).suffix.lower() != ".html":

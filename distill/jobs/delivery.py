@@ -133,7 +133,7 @@ class _Shown:
 
 def _verified(embeddings: Tensor | np.ndarray, pairs: Pairs) -> Verification:
     rows = np.asarray(embeddings)
-    return verify(rows[0::2], rows[1::2], pairs.same)
+    return verify(rows[0::2], rows[1::2], pairs.same, left_out=pairs.left_out)
 
 
 def _embeddings(embedder: Embedder, pairs: Pairs, who: str) -> np.ndarray:
@@ -146,7 +146,11 @@ def _teacher_scores(delivery: Delivery) -> list[Verification]:
     if delivery.supervision is None:
         return []
     found = [delivery.supervision.distances(pairs) for pairs in delivery.pairs]
-    known = [verify_distances(d, p.same) for d, p in zip(found, delivery.pairs, strict=True) if d is not None]
+    known = [
+        verify_distances(d, p.same, left_out=p.left_out)
+        for d, p in zip(found, delivery.pairs, strict=True)
+        if d is not None
+    ]
     return known if len(known) == len(found) else []
 
 

@@ -21,14 +21,17 @@ from distill.jobs.faces import augmentation, labelled_faces, shown_rows, verific
 from distill.jobs.onnx_student import rehearse
 from distill.jobs.open_teacher import try_out
 from distill.jobs.quality import fill, require_trained
-from distill.jobs.recipe import build_objective, length, machine_for, seed_everything, sizes_of
+from distill.jobs.recipe import build_objective, length, machine_for, recipe, seed_everything, sizes_of
 from distill.jobs.run_folder import NOT_COMPARED, STUDENT_WEIGHTS, RunFolder, open_run
+from distill.jobs.run_identity import RunIdentity, begins_with, init_file, pairs_identity, remember
 from distill.jobs.schema import DistillConf, TeacherConf
 from distill.jobs.supervision import Showing, Supervision, require_teacher, supervise
 from distill.jobs.tracking import tracked
 from distill.jobs.training import Faces, Training, fit
+from distill.jobs.unfinished import tell_unfinished
+from distill.shown import shown as shown_text
 from distill.tracking.series import Sink
-from distill.types import FaceNetwork, UserError
+from distill.types import FaceNetwork
 from teachers.weights import read_weights, save_weights
 
 
@@ -59,10 +62,13 @@ def run(conf: DistillConf) -> int:
     shown = Showing(labelled, faces, augmentation(conf.data), conf.seed)
     root = Path(conf.run.root)
     opened = Opened(shown, pairs, supervise(conf.teacher, conf.signals, shown, root / ".cache"), rows)
-    name = conf.run.name or f"{conf.student.name}-{conf.teacher.name}-{identity(conf, opened)}"
+    known = identity(conf, opened)
+    name = conf.run.name or f"{conf.student.name}-{conf.teacher.name}-{known.digits}"
+    tell_unfinished(root, name, conf)
     with open_run(root, name, conf.run.fresh, conf) as folder:
+        remember(folder, known)
         if folder.finished:
-            print(f"this run is finished; run.fresh=true trains another one: {folder.path}")
+            print(f"this run is finished; run.fresh=true trains another one: {shown_text(folder.path)}")
             return show(folder)
         with tracked(folder, conf.tracking, conf) as wandb:
             network, trained = train(conf, opened, folder, [wandb])
@@ -84,6 +90,7 @@ def train(
     take_centres(objective, conf.student, student, shown.labelled, conf.seed)
     run_length = length(conf.trainer, opened.images, conf.seed)
     machine = machine_for(conf.trainer, run_length)
+    recipe(conf.trainer, run_length, machine)  # refused now, and not when the teacher has looked at every image
     data = _faces(conf, opened, supervision)
     training = Training(folder, conf.trainer, run_length, machine, data, sinks)
     tried = _try_out(supervision, conf.teacher, opened.pairs[0])
@@ -100,7 +107,13 @@ def train(
         people=shown.faces.classes,
         teacher_tried=tried,
         learned_from=conf.teacher.name if objective.needs_teacher else None,
-        comparison=comparison(conf, shown.faces.fingerprint(), opened.pairs[0].fingerprint(), run_length.images),
+        comparison=comparison(
+            conf,
+            shown.faces.fingerprint(),
+            opened.pairs[0].fingerprint(),
+            run_length.images,
+            begins_with(conf.student),
+        ),
         machine={**asdict(machine), "steps": run_length.steps, "image_steps": run_length.images},
         training_s=round(training_s, 1),
         losses={k: v for k, v in recorder.last.items() if k.startswith(("raw/", "loss"))},
@@ -128,28 +141,23 @@ def _warn_of_limits(student: FaceNetwork, conf: DistillConf) -> None:
         print(f"warning: this student will not pass {conf.protocol.name}: {reason}", file=sys.stderr)
 
 
-def identity(conf: DistillConf, opened: Opened) -> str:
-    """Eight digits that change with whatever changes the student; where it is written and tracked does not."""
+def identity(conf: DistillConf, opened: Opened) -> RunIdentity:
+    """What changes with whatever changes the student or its scores; where these are written and tracked does not."""
     learned_from = opened.supervision.identity if opened.supervision else "no teacher"
-    named = f"{config_hash(conf, *NOT_COMPARED, 'signals')} {opened.shown.faces.fingerprint()} {learned_from}"
-    return hashlib.sha256(named.encode()).hexdigest()[:8]
+    inputs = {
+        "data": opened.shown.faces.fingerprint(),
+        "data.pairs": pairs_identity(opened.pairs),
+        "teacher": hashlib.sha256(learned_from.encode()).hexdigest(),
+        **begins_with(conf.student),
+    }
+    return RunIdentity(config_hash(conf, *NOT_COMPARED, "signals"), inputs)
 
 
 def open_student(conf: DistillConf) -> FaceNetwork:
     """The student, fresh or from the weights of ``student.init``: a run folder or a file."""
     student = build(conf.student.network, "student.network")
-    if conf.student.init is None:
+    if (path := init_file(conf.student)) is None:
         require_trained(student)
-        return student
-    path = Path(conf.student.init)
-    if not path.exists():
-        raise UserError(f"student.init is {path}, which does not exist; expected the folder of a run or a weights file")
-    if path.is_dir():
-        path = path / STUDENT_WEIGHTS
-        if not path.exists():
-            raise UserError(
-                f"student.init is {conf.student.init}, which holds no {STUDENT_WEIGHTS}: that run has not finished; "
-                "give its own command again, or name another run"
-            )
-    fill(student, read_weights(path))
+    else:
+        fill(student, read_weights(path))
     return student

@@ -18,13 +18,14 @@ from distill.jobs.cache import kept
 from distill.jobs.faces import augmentation, verification_pairs
 from distill.jobs.open_teacher import open_teacher, try_out
 from distill.jobs.side_schema import SignalsConf
-from distill.jobs.stored import described_data, described_teacher
+from distill.jobs.stored import asked_precision, described_data, described_teacher, other_precision
 from distill.jobs.storing import (
     Storing,
     bound,
     keep_centres,
     keep_distances,
     missing_shards,
+    store_name,
     stored_views,
     teacher_distances,
 )
@@ -90,8 +91,8 @@ class DropSignals:
         storing = self._storing
         assert storing is not None
         wanted = storing.manifest(part)
-        folder = self._root / f"{part.drop}-{wanted.hash()[:8]}"
-        manifest = bound(folder, wanted)
+        folder = self._root / store_name(part.drop, wanted, storing.precision)
+        manifest = bound(folder, wanted, storing.precision)
         shards = storing.fill(folder, manifest, part, before=lambda: self._tried)
         if missing := missing_shards(folder, manifest):
             raise UserError(f"{folder}: {len(missing)} shards are being written by another process; wait for it")
@@ -109,6 +110,7 @@ class DropSignals:
             manifest = read_manifest(path.parent)
             said = json.loads(manifest.to_json())
             whole = not missing_shards(path.parent, manifest)
+            whole = whole and other_precision(manifest, asked_precision(self._conf.teacher)) is None
             if whole and {"embedding", *self._conf.maps} == set(manifest.arrays) and not first_difference(said, wanted):
                 return path.parent
         open_teacher(self._conf.teacher, "")  # says what is missing
@@ -130,7 +132,7 @@ class DropSignals:
         storing = self._storing
         if storing is None:
             return None
-        made_from = (json.dumps(storing.described, sort_keys=True), pairs.fingerprint())
+        made_from = (json.dumps(storing.described, sort_keys=True), storing.teacher.precision, pairs.fingerprint())
         made = kept(
             self._root / CACHE,
             "distances",

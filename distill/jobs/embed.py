@@ -6,17 +6,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from distill.contents import RowContents
+from distill.data.damage import Damage
+from distill.data.decode import RULE
 from distill.features.embed import FaceRows
 from distill.features.face_list import FaceList, Kind, find_faces, read_lines
 from distill.features.feature_file import file_bytes, verify_features
 from distill.features.rule import LENGTHS, NETWORK, RowRule
+from distill.features.video import files_of
 from distill.features.writer import FeatureWriter
 from distill.jobs.check import describe
-from distill.jobs.model_file import model_file, model_sha256
+from distill.jobs.model_file import model_file
 from distill.jobs.scoring_schema import EmbedConf
+from distill.network_file import network_sha256
+from distill.shown import shown
 from distill.tracking.summary import print_facts
 from distill.types import UserError
 from distill.waiting import waiting
+from distill.writable import require_writable
 from teachers.onnx_network import OnnxNetwork
 
 SOFTWARE = ("onnxruntime", "simplejpeg", "opencv-python-headless")
@@ -32,20 +39,25 @@ def run(conf: EmbedConf) -> int:
     network = makers.network
     path = Path(conf.list)
     faces = open_list(path, Path(conf.root) if conf.root else path.parent, kind, conf.links)
-    out = Path(conf.out)
-    write_features(makers, faces, rule, conf.batch_size, out, conf.fresh)
+    out, damage = require_writable(Path(conf.out), "out=FILE"), Damage(conf.max_damaged)
+    empty = write_features(makers, faces, rule, conf.batch_size, out, conf.fresh, damage)
     print_facts(
         "features",
         [
             ("file", str(out)),
-            ("rows", f"{len(faces):,}, each finite and of unit length"),
+            ("rows", _rows(len(faces), empty, damage)),
             ("columns", str(network.embedding_dim)),
             ("bytes", f"{file_bytes(len(faces), network.embedding_dim):,}"),
             ("a row is", rule.words),
-            ("preprocessing", describe(network.preprocessing, network.preprocessing_source)),
+            ("preprocessing", _expects(network)),
         ],
     )
     return 0
+
+
+def _rows(rows: int, empty: int, damage: Damage) -> str:
+    told = f"{rows:,}, each finite and of unit length"
+    return f"{told}, but for {empty:,} of zeros: {damage.words()}" if len(damage) else told
 
 
 def open_list(path: Path, root: Path, kind: Kind, links: bool) -> FaceList:
@@ -78,22 +90,31 @@ class Makers(NamedTuple):
         return rule.fusion == LENGTHS and self.network.says_concentration
 
 
-def write_features(makers: Makers, faces: FaceList, rule: RowRule, batch_size: int, out: Path, fresh: bool) -> None:
-    """Write the rows that are missing in ``out``, and verify all of them."""
+def write_features(
+    makers: Makers, faces: FaceList, rule: RowRule, batch_size: int, out: Path, fresh: bool, damage: Damage
+) -> int:
+    """Write the rows that are missing in ``out``, and verify all of them; how many are zeros, their faces damaged."""
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}; expected at least 1")
     network, quality = makers
-    rows = FaceRows(faces, network, rule, batch_size, quality, makers.say_concentrations(rule))
-    with FeatureWriter(out, (len(faces), network.embedding_dim), _made_of(rows, makers), fresh) as writer:
+    rows = FaceRows(faces, network, rule, batch_size, quality, makers.say_concentrations(rule), damage)
+    images = RowContents(len(faces), lambda row: files_of(faces, row), faces.lines.path.name)
+    made_of, shape = _made_of(rows, makers), (len(faces), network.embedding_dim)
+    with FeatureWriter(out, shape, made_of, fresh, images.sha256) as writer:
+        for row, what in writer.damaged:
+            damage.recall((row, what), what)
         if writer.done:
-            print(f"{out}: {writer.done:,} of {len(faces):,} rows are there already")
+            print(f"{shown(out)}: {writer.done:,} of {len(faces):,} rows are there already")
         if writer.done < len(faces):
             left = len(faces) - writer.done
             with waiting(f"embedding {faces.lines.path.name}", left, f"{rule.kind}s") as progress:
                 rows.write(writer, progress)
+        if len(writer.empty) == len(faces):
+            raise UserError(f"{faces.lines.path}: none of its {rule.kind}s can be read: {writer.damaged[0][1]}")
         writer.finish()
     with waiting(f"verifying {out.name}", len(faces), "rows") as progress:
-        verify_features(out, len(faces), progress)
+        verify_features(out, len(faces), progress, writer.empty)
+    return len(writer.empty)
 
 
 def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
@@ -101,14 +122,20 @@ def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
     network, quality = makers
     return {
         "list_sha256": rows.faces.lines.sha256,
+        "decoding_rule": RULE,
         "root": str(rows.faces.root.resolve()),
-        "model_sha256": model_sha256(network.path),
-        "preprocessing": describe(network.preprocessing, network.preprocessing_source),
+        "model_sha256": network_sha256(network.path),
+        "preprocessing": _expects(network),
         "kind": rows.rule.kind,
         "flip": rows.rule.flip,
         "fusion": rows.rule.fusion,
         "consensus": rows.rule.consensus,
-        "frame_quality_sha256": None if quality is None else model_sha256(quality.path),
+        "frame_quality_sha256": None if quality is None else network_sha256(quality.path),
+        "frame_quality_preprocessing": None if quality is None else _expects(quality),
         "batch_size": rows.batch_size,
         **{package: version(package) for package in SOFTWARE},
     }
+
+
+def _expects(network: OnnxNetwork) -> str:
+    return describe(network.preprocessing, network.preprocessing_source)

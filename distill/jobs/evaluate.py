@@ -12,24 +12,30 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.data.damage import Damage
 from distill.export.evaluation import EvaluationPage, write_evaluation
 from distill.features.face_list import DISTRACTOR, FaceList, read_labels
 from distill.features.feature_file import open_features
 from distill.features.rule import RowRule
+from distill.features.writer import kept_rows
 from distill.jobs.check import check, describe
 from distill.jobs.command import command_line
 from distill.jobs.embed import Makers, frame_quality, open_list, write_features
-from distill.jobs.model_file import model_file, model_sha256
+from distill.jobs.model_file import model_file
+from distill.jobs.requirements import require_at_least, require_engine
 from distill.jobs.run_folder import write_json
 from distill.jobs.schema import ProtocolConf
 from distill.jobs.scoring_schema import EvaluateConf, LabelledListConf
 from distill.metrics.allpairs import FPRS, AllPairs, Engine, Faces, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
+from distill.network_file import network_sha256
 from distill.protocol.board import Published
 from distill.protocol.placing import notes, table
 from distill.protocol.verdict import Verdict
+from distill.shown import shown
 from distill.tracking.summary import print_evaluation
 from distill.types import UNLABELLED, UserError
+from distill.writable import require_writable
 from teachers.onnx_network import OnnxNetwork
 
 FILE, PAGE, FEATURES = "evaluation.json", "evaluation.md", "features.bin"
@@ -43,14 +49,21 @@ def run(conf: EvaluateConf) -> int:
     out = Path(conf.out) if conf.out else model.parent / f"evaluation-{protocol.name}"
     board = [Published(**asdict(entry)) for entry in protocol.published]
     rule = row_rule(protocol, conf.consensus)
+    require_at_least(conf, batch_size=1, bootstrap=1, seed=0)
+    settings = _settings(conf)
     network = OnnxNetwork(model)
+    require_engine(settings.engine, network.embedding_dim)
     makers = Makers(network, frame_quality(conf.frame_quality, rule))
     faces, people = _labelled(conf.data, rule)
+    require_writable(out / FILE)
     verdict = check(model, protocol, out)
-    write_features(makers, faces, rule, conf.batch_size, out / FEATURES, conf.fresh)
-    scores = _score(conf, out, people)
+    damage = Damage(conf.max_damaged)
+    empty = write_features(makers, faces, rule, conf.batch_size, out / FEATURES, conf.fresh, damage)
+    scores = _score(conf, settings, out, people)
     facts = _facts(conf, network, faces, rule)
-    _deliver(out, conf, verdict, scores, board, facts)
+    _deliver(out, conf, verdict, scores, board, facts, damage)
+    if len(damage):
+        print(f"{damage.words()}, and {empty:,} of {len(faces):,} {rule.kind}s with them")
     shutil.rmtree(out / PAIRS, ignore_errors=True)
     return 0 if verdict.passed else 1
 
@@ -75,25 +88,37 @@ def _labelled(conf: LabelledListConf, rule: RowRule) -> tuple[FaceList, NDArray[
     return faces, people
 
 
-def _score(conf: EvaluateConf, out: Path, people: NDArray[np.int64]) -> AllPairs:
-    """All pairs, at the protocol's FPR and at every decade."""
-    if conf.fresh:
-        shutil.rmtree(out / PAIRS, ignore_errors=True)
+def _settings(conf: EvaluateConf) -> Settings:
+    """At the protocol's FPR and at every decade."""
     target = conf.protocol.far_target
-    settings = Settings(
+    if not 0 < target < 1:
+        raise UserError(f"protocol.far_target is {target:g}; expected a number between 0 and 1")
+    return Settings(
         fprs=None if target in FPRS else (*FPRS, target),
         bootstrap=Bootstrap(conf.bootstrap, seed=conf.seed),
         engine=Engine(max_memory_bytes=conf.max_memory_bytes, device=conf.device),
     )
-    faces = Faces(open_features(out / FEATURES, len(people)), people, str(out / FEATURES))
+
+
+def _score(conf: EvaluateConf, settings: Settings, out: Path, people: NDArray[np.int64]) -> AllPairs:
+    """All pairs."""
+    if conf.fresh:
+        shutil.rmtree(out / PAIRS, ignore_errors=True)
+    faces = labelled_features(out / FEATURES, people)
     return score_all_pairs(faces, settings=settings, work=out / PAIRS)
+
+
+def labelled_features(path: Path, people: NDArray[np.int64]) -> Faces:
+    """The rows of a feature file whose faces could be read, with the person of each."""
+    features, kept = open_features(path, len(people)), kept_rows(path, len(people))
+    return Faces(features, people if kept is None else people[kept], str(path), kept)
 
 
 def _facts(conf: EvaluateConf, network: OnnxNetwork, faces: FaceList, rule: RowRule) -> dict[str, str]:
     """What the figures were made from, in words."""
     return {
         "model": str(network.path),
-        "model sha256": model_sha256(network.path),
+        "model sha256": network_sha256(network.path),
         "preprocessing": describe(network.preprocessing, network.preprocessing_source),
         "list": str(faces.lines.path),
         "list sha256": faces.lines.sha256,
@@ -111,6 +136,7 @@ def _deliver(
     scores: AllPairs,
     board: list[Published],
     facts: Mapping[str, str],
+    damage: Damage,
 ) -> None:
     """Write both files, then print the table."""
     protocol = verdict.protocol
@@ -126,6 +152,7 @@ def _deliver(
             "metric": protocol.metric,
             "far_target": protocol.far_target,
             "scores": scores.to_json(),
+            **damage.to_json(),
             "published": [asdict(entry) for entry in board],
             "check": verdict.to_json(),
             "made_from": dict(facts),
@@ -141,10 +168,10 @@ def _deliver(
         passed=verdict.passed,
         reasons=verdict.reasons,
         rows=rows,
-        notes=told,
+        notes=[*told, *([damage.words()] if len(damage) else [])],
         facts=list(facts.items()),
         command=command,
     )
     write_evaluation(out / PAGE, page)
     print_evaluation(protocol.name, rows, verdict.passed, verdict.reasons, told)
-    print(f"report    {out / PAGE}")
+    print(f"report    {shown(out / PAGE)}")

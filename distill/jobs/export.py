@@ -13,8 +13,10 @@ from distill.jobs.quality import export_frame_quality
 from distill.jobs.run_folder import CONFIG, STUDENT_ONNX, STUDENT_WEIGHTS, RunFolder, write_json
 from distill.jobs.schema import DistillConf
 from distill.jobs.side_schema import ExportJobConf
+from distill.shown import shown
 from distill.tracking.summary import print_check
 from distill.types import UserError
+from distill.writable import require_writable
 
 PARITY = "parity.json"
 
@@ -27,12 +29,13 @@ def run(conf: ExportJobConf) -> int:
     trained = read_config(folder / CONFIG, DistillConf)
     student = trained_student(RunFolder(folder), trained.student)
     out = Path(conf.out) if conf.out else folder
-    path = out / STUDENT_ONNX
+    path = require_writable(out / STUDENT_ONNX)
     images = parity_images(verification_pairs(trained.data)[0], conf.export.parity_images)
     found = export_student(student, path, folder.resolve().name, conf.export, images)
     export_frame_quality(student, out, folder.resolve().name, conf.export, images)
     write_json(out / PARITY, asdict(found))
-    print(f"{path}: differs from PyTorch by {found.max_relative:.2g} (relative), {found.max_cosine:.2g} (cosine)")
+    differs = f"{found.max_relative:.2g} (relative), {found.max_cosine:.2g} (cosine)"
+    print(f"{shown(path)}: differs from PyTorch by {differs}")
     verdict = check(path, conf.protocol, out)
     print_check(verdict.rows(), verdict.passed, verdict.reasons)
     return 0 if verdict.passed else 1

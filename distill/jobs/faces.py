@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from distill.data.augment import Augmentation
-from distill.data.faceset import FaceSet, Joined
+from distill.data.damage import Damage
+from distill.data.faceset import FaceSet, Joined, Listed
 from distill.data.pairs import Pairs, read_pairs, sets_in
 from distill.data.synth.recipe import identity_of
 from distill.jobs.build import build
@@ -58,10 +59,12 @@ def verification_pairs(conf: DataConf) -> list[Pairs]:
     """The sets that students and teachers are scored on, the main one first.
 
     ``data.pairs`` names one, or a folder of them; otherwise they lie in the root. Every ``*.bin`` of a folder counts,
-    sorted by name with those called lfw first.
+    sorted by name with those called lfw first. Pairs with an image that cannot be read are left out, up to
+    ``data.max_damaged`` of those images.
     """
+    damage = Damage(conf.max_damaged, "data.max_damaged", "these pairs")
     if conf.pairs is not None and (named := _inside(conf, conf.pairs)).is_file():
-        return [_enough(named)]
+        return [_enough(named, damage)]
     folder = Path(conf.root) if conf.pairs is None else _inside(conf, conf.pairs)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such file; expected a verification set (.bin), or a folder of them")
@@ -70,19 +73,22 @@ def verification_pairs(conf: DataConf) -> list[Pairs]:
         raise UserError(
             f"no verification pairs: {folder} holds no *.bin; put lfw.bin there or name one with data.pairs=FILE.bin"
         )
-    return [_enough(path) for path in found]
+    return [_enough(path, damage) for path in found]
 
 
-def _enough(path: Path) -> Pairs:
+def _enough(path: Path, damage: Damage) -> Pairs:
     """The set, which needs a pair for each fold of the standard protocol."""
-    pairs = replace(read_pairs(path), identity=identity_of(path))
+    pairs = replace(read_pairs(path, damage), identity=identity_of(path))
     if len(pairs) < FOLDS:
         raise UserError(f"{path} has {len(pairs)} pairs; expected at least {FOLDS}, one for each fold of the protocol")
     return pairs
 
 
 def _open(conf: DataConf, root: Path) -> Any:
-    return build(conf.reader, "data.reader", root=root)
+    faces = build(conf.reader, "data.reader", root=root)
+    if isinstance(faces, Listed):
+        print(f"{root}: {faces.told}")
+    return faces
 
 
 def _inside(conf: DataConf, place: str) -> Path:

@@ -13,6 +13,7 @@ from distill.export.report import ExamplePair
 from distill.features.face_list import FaceList
 from distill.features.video import frame_files, read_crop, read_video
 from distill.jobs.pages import png
+from distill.metrics.allpairs.pairing import Faces
 from distill.metrics.allpairs.survey import Survey
 from distill.metrics.operating import hardest
 from distill.types import UserError
@@ -21,17 +22,18 @@ from distill.types import UserError
 def of_verification(pairs: Pairs, scores: NDArray[np.float64], count: int, show: bool) -> list[HardPair]:
     """``count`` pairs of each kind of a verification set, numbered from 0."""
     found = []
+    numbers = np.delete(np.arange(len(pairs) + len(pairs.left_out)), np.array(pairs.left_out, np.int64))
     for row in np.concatenate(hardest(scores, pairs.same, count)).tolist():
         images = (png(pairs.images[2 * row]), png(pairs.images[2 * row + 1])) if show else None
-        found.append(_hard(f"pair {row}", float(scores[row]), bool(pairs.same[row]), images))
+        found.append(_hard(f"pair {numbers[row]}", float(scores[row]), bool(pairs.same[row]), images))
     return found
 
 
-def of_survey(survey: Survey, faces: FaceList | None) -> list[HardPair]:
-    """Those that a survey kept, by their lines in the list, counted from 1; pictures where ``faces`` are given."""
+def of_survey(survey: Survey, features: Faces, faces: FaceList | None) -> list[HardPair]:
+    """Those that a survey of ``features`` kept, by their lines in the list, counted from 1; pictures with ``faces``."""
     found = []
     for pair in (*survey.genuine, *survey.impostors):
-        left, right = int(pair["left"]), int(pair["right"])
+        left, right = features.number(int(pair["left"])), features.number(int(pair["right"]))
         images = None if faces is None else (_look(faces, left), _look(faces, right))
         found.append(
             _hard(f"lines {left + 1:,} and {right + 1:,}", float(pair["score"]), bool(pair["genuine"]), images)

@@ -8,28 +8,33 @@ from distill.jobs.check import limits
 from distill.jobs.judge_schema import JudgeJobConf
 from distill.jobs.judging import judge_models
 from distill.jobs.model_file import model_file
+from distill.jobs.requirements import require_at_least
 from distill.jobs.run_folder import METRICS, read_json, write_json
 from distill.jobs.schema import ProtocolConf
 from distill.jobs.verify import pair_files
+from distill.network_file import network_sha256
 from distill.nightly.judge import Facts, Requirement
 from distill.protocol.verdict import judge as judge_file
 from distill.tracking.summary import print_judgement
-from distill.types import UserError
+from distill.writable import require_writable
 
 FILE = "judge.json"
 
 
 def run(conf: JudgeJobConf) -> int:
     """Print the reasons, write ``judge.json``; 0 for promote, 1 for reject."""
-    if conf.batch_size < 1:
-        raise UserError(f"batch_size is {conf.batch_size}; expected 1 or more")
+    require_at_least(conf, batch_size=1)
     challenger = model_file(conf.challenger)
     champion = None if conf.champion is None else model_file(conf.champion)
+    out = require_writable((Path(conf.out) if conf.out else challenger.parent) / FILE)
     facts = Facts(checked(challenger, conf.protocol), recorded_parity(challenger), conf.newer_data)
     found = judge_models(challenger, champion, pair_files(conf.pairs), conf.judge, facts, conf.batch_size)
     print_judgement(found.tables(), found.promoted, [reason.text for reason in found.against])
-    about = {"challenger": str(challenger), "champion": None if champion is None else str(champion)}
-    write_json((Path(conf.out) if conf.out else challenger.parent) / FILE, {**about, **found.to_json()})
+    anchor = None if conf.judge.anchor is None else model_file(conf.judge.anchor)
+    models = {"challenger": challenger, "champion": champion, "anchor": anchor}
+    about: dict[str, str | None] = {who: None if path is None else str(path) for who, path in models.items()}
+    about |= {f"{who}_sha256": None if path is None else network_sha256(path) for who, path in models.items()}
+    write_json(out, {**about, **found.to_json()})
     return 0 if found.promoted else 1
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from distill.jobs.schema import ProtocolConf, needed
+from distill.jobs.schema import PATHS, ProtocolConf, needed_path, path
 from distill.metrics.paired import Metric
 
 
@@ -32,7 +32,7 @@ class JudgeConf:
     """That ``tpr_at_fpr`` is taken at; a set needs thirty impostor pairs above it."""
     floor: float = 0.7
     """That the main figure has to reach, with a champion or without."""
-    anchor: str | None = None
+    anchor: str | None = path()
     """An ONNX file or a run folder that no challenger may be worse than, by more than ``margin``, whatever the champion
     has become; null: none."""
     margin: MarginsConf = field(default_factory=MarginsConf)
@@ -50,17 +50,17 @@ class JudgeConf:
 class JudgeJobConf:
     """``make judge``: would this challenger replace this champion, and why."""
 
-    challenger: str = needed("an ONNX file or a run folder, e.g. challenger=runs/latest")
-    champion: str | None = None
+    challenger: str = needed_path("an ONNX file or a run folder, e.g. challenger=runs/latest")
+    champion: str | None = path()
     """Another one; null: there is none yet, and the floor decides."""
     pairs: Any = field(
         default=MISSING,
-        metadata={"what": "verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER"},
+        metadata={"what": "verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER", **PATHS},
     )
     newer_data: bool = False
     """Whether the challenger knows newer data, so that equal quality is enough."""
     judge: JudgeConf = field(default_factory=JudgeConf)
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
-    out: str | None = None
+    out: str | None = path()
     """Folder of judge.json; null: that of the challenger."""
     batch_size: int = 64

@@ -17,7 +17,7 @@ from distill.metrics.folds import FOLDS
 from distill.metrics.roc import Floats
 from distill.metrics.verification import distances
 from distill.nightly.benchmark import Benchmark, read_benchmark
-from distill.nightly.comparison import Case, Margins, Settings
+from distill.nightly.comparison import Case, Margins, Settings, main_shortage
 from distill.nightly.judge import Facts, judge, main_set_of
 from distill.nightly.judgement import Judgement
 from distill.types import UserError
@@ -34,8 +34,7 @@ def judge_models(
     ``UserError``: there is nothing to compare with, and somebody has to look.
     """
     settings = to_settings(conf)
-    benchmarks = read_benchmarks(sets)
-    main_set_of([benchmark.name for benchmark in benchmarks], settings)
+    benchmarks = require_judgeable(sets, conf)
     anchor = None if conf.anchor is None else model_file(conf.anchor)
     known = {who: OnnxNetwork(path) for who, path in (("champion", champion), ("anchor", anchor)) if path is not None}
     new, cases = OnnxNetwork(challenger), []
@@ -45,6 +44,19 @@ def judge_models(
         empty = Case(benchmark, np.full(len(pairs), np.nan), scores.get("champion"), scores.get("anchor"))
         cases.append(_challenged(empty, new, pairs, batch_size))
     return judge(cases, settings, facts)
+
+
+def require_judgeable(sets: Sequence[Path], conf: JudgeConf) -> list[Benchmark]:
+    """All sets; ``UserError`` where settings or files are wrong, or the main set cannot show a gain of any model."""
+    settings, benchmarks = to_settings(conf), read_benchmarks(sets)
+    name = main_set_of([benchmark.name for benchmark in benchmarks], settings)
+    place, main = next((p, b) for p, b in zip(sets, benchmarks, strict=True) if b.name == name)
+    if short := main_shortage(main, settings):
+        raise UserError(
+            f"{place}: too few pairs to judge any model by {settings.name_of(settings.main)} ({short}); expected a "
+            "larger main set, or a wider judge.margin"
+        )
+    return benchmarks
 
 
 def read_benchmarks(sets: Sequence[Path]) -> list[Benchmark]:

@@ -1,15 +1,12 @@
-"""The ONNX file that ``model=`` means, and what decides the bytes that it makes of a face."""
+"""The ONNX file that ``model=`` means, and what it is called."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from distill.digest import sha256
 from distill.jobs.run_folder import STUDENT_ONNX
-from distill.protocol.graph import read_model
-from distill.protocol.weights import external_files
+from distill.shown import shown
 from distill.types import UserError
 
 
@@ -24,14 +21,6 @@ def model_file(model: str) -> Path:
     return student.resolve()  # runs/latest may point elsewhere before the job ends
 
 
-def model_sha256(path: Path) -> str:
-    """Hex sha256 of an ONNX file, and of the files beside it that hold its weights where there are any."""
-    external, _ = external_files(read_model(path), path)
-    if not external:
-        return sha256(path)
-    return hashlib.sha256(" ".join(map(sha256, (path, *sorted(external)))).encode()).hexdigest()
-
-
 def distinct_names(paths: Sequence[Path], key: str) -> list[str]:
     """The shortest end of each path that no other has, e.g. "a/student.onnx"; ``UserError`` if one is given twice."""
     whole = [path.resolve() for path in paths]
@@ -43,7 +32,7 @@ def distinct_names(paths: Sequence[Path], key: str) -> list[str]:
         ends = (parts[-length:] for length in range(1, len(parts) + 1))
         return "/".join(next(end for end in ends if sum(other.parts[-len(end) :] == end for other in whole) == 1))
 
-    return [name(path.parts) for path in whole]
+    return [shown(name(path.parts)) for path in whole]
 
 
 def model_name(path: Path) -> Path:

@@ -6,8 +6,9 @@ import os
 
 from distill.atomic import write_atomic
 from distill.jobs.drop_signals import DropSignals
+from distill.jobs.judging import require_judgeable
 from distill.jobs.night_student import data_conf
-from distill.jobs.night_task import Task
+from distill.jobs.night_task import Task, benchmark_files
 from distill.jobs.side_schema import SignalsConf
 from distill.jobs.vet_drops import vet
 from distill.nightly.frozen import parts_of
@@ -23,6 +24,7 @@ STORES = "stores"
 
 def freeze_stage(task: Task) -> Done:
     """Write down which images there are, by their contents."""
+    require_judgeable(benchmark_files(task.conf), task.conf.judge)  # now, and not when a student is trained
     path = task.night.folder / MANIFEST
     write_atomic(path, task.manifest.to_json().encode())
     return Done(task.manifest.summary(), [path])

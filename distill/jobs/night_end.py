@@ -11,6 +11,7 @@ from distill.jobs.night_task import Task
 from distill.jobs.registry import open_registry
 from distill.jobs.run_folder import STUDENT_ONNX
 from distill.jobs.tracking import to_settings
+from distill.network_file import network_sha256
 from distill.nightly.records import STAGES, to_the_minute
 from distill.nightly.stages import Done, Records
 from distill.registry.prune import Policy
@@ -53,7 +54,7 @@ def promote_stage(task: Task, champion: Version | None, done: Records) -> Done:
     registry = registry_of(task)
     version = registry.add(version_files(task.night), _facts(task, done))
     try:
-        registry.promote(version.name, {NIGHT: task.night.number, "main": _main(done)})
+        registry.promote(version.name, {NIGHT: task.night.number, "main": _main(done)}, instead_of=before)
     except Withdrawn as withdrawn:
         return _rejected(before, str(withdrawn))
     return Done({"outcome": "promoted", "version": version.name, "before": before, "reason": ""})
@@ -72,6 +73,7 @@ def _facts(task: Task, done: Records) -> dict[str, Any]:
         "people": freeze["people"],
         "data_sha256": freeze["data_sha256"],
         "student": task.conf.student.name,
+        "network_sha256": network_sha256(run_folder(task.night).file(STUDENT_ONNX)),
         "start": train["start"],
         "from": train["from"],
         "scores": {name: scores["auc"] for name, scores in done["verify"].result["sets"].items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from distill.jobs.onnx_student import trained_student
 from distill.jobs.run_folder import METRICS, STUDENT_ONNX
 from distill.jobs.tracking import tracked
 from distill.metrics.verification import distances, verify_distances
+from distill.network_file import network_sha256
 from distill.nightly.comparison import Case
 from distill.nightly.judge import Facts, Requirement, judge
 from distill.nightly.judgement import Judgement, Reason
@@ -56,25 +57,29 @@ def verify_stage(task: Task, begins: Beginning, champion: Version | None, done: 
         delivery = Delivery(folder, conf, opened.pairs, opened.supervision, trained_of(task.night), wandb)
         embeddings = conclude(delivery, proofs)
     found = {f"{STUDENT}/{p.name}": distances(e[0::2], e[1::2]) for p, e in zip(opened.pairs, embeddings, strict=True)}
-    found |= _known_scores(task, champion, opened.pairs)
-    path = task.night.folder / SCORES
+    compared = _compared_with(task, champion)
+    found |= _known_scores(compared, opened.pairs)
+    path, student = task.night.folder / SCORES, folder.file(STUDENT_ONNX)
     _write_scores(path, found)
     result = {
         "sets": _figures(opened.pairs, found, STUDENT),
         "champion": None if champion is None else _figures(opened.pairs, found, CHAMPION),
         "champion_version": None if champion is None else champion.name,
+        "networks": {who: network_sha256(file) for who, file in {STUDENT: student, **compared}.items()},
     }
     return Done(result, [path, *(folder.file(name) for name in PAGES)])
 
 
-def _known_scores(task: Task, champion: Version | None, pairs: Sequence[Pairs]) -> dict[str, np.ndarray]:
-    """The squared distances of the models that the student is compared with, as ``WHO/SET``.
-
-    The champion's file is checked to the last byte first.
-    """
+def _compared_with(task: Task, champion: Version | None) -> dict[str, Path]:
+    """The models that the student is compared with; the champion's file is checked to the last byte first."""
     models = {} if champion is None else {CHAMPION: champion.verified().file(STUDENT_ONNX)}
     if task.conf.judge.anchor is not None:
         models[ANCHOR] = model_file(task.conf.judge.anchor)
+    return models
+
+
+def _known_scores(models: Mapping[str, Path], pairs: Sequence[Pairs]) -> dict[str, np.ndarray]:
+    """The squared distances of these models, as ``WHO/SET``."""
     networks = {who: OnnxNetwork(path) for who, path in models.items()}
     return {
         f"{who}/{p.name}": score(network, f"{who} on {p.name}", p) for who, network in networks.items() for p in pairs

@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor
 
-from distill.atomic import write_atomic
 from distill.export.parity import Parity, parity
 from distill.jobs.centres_file import CENTRES
 from distill.jobs.check import FILE, check
@@ -23,6 +22,7 @@ from distill.jobs.nightly_schema import Start
 from distill.jobs.onnx_student import parity_images, trained_student, write_student
 from distill.jobs.quality import FRAME_QUALITY_ONNX, export_frame_quality
 from distill.jobs.run_folder import STUDENT_ONNX, STUDENT_WEIGHTS, RunFolder, open_run, read_json, write_json
+from distill.jobs.run_identity import IDENTITY, RunIdentity, remember
 from distill.jobs.schema import DataConf, DistillConf, ExportConf, ReplayConf, RunConf
 from distill.jobs.supervision import Showing, supervise
 from distill.jobs.tracking import tracked
@@ -31,7 +31,7 @@ from distill.nightly.stages import Done, Records
 from distill.registry.version import Version
 from distill.types import UserError
 
-RUN, TRAINED, IDENTITY = "run", "trained.json", "identity.txt"
+RUN, TRAINED = "run", "trained.json"
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,12 @@ def train_stage(task: Task, begins: Beginning) -> Done:
     )
 
 
-def _begin_again_if_other(folder: RunFolder, wanted: str) -> None:
+def _begin_again_if_other(folder: RunFolder, wanted: RunIdentity) -> None:
     """A run folder whose checkpoint is of other data or options is removed: its student would be neither."""
     mark = folder.file(IDENTITY)
-    if folder.path.exists() and (not mark.exists() or mark.read_text().strip() != wanted):
+    if folder.path.exists() and (not mark.exists() or mark.read_text("utf-8") != wanted.text()):
         shutil.rmtree(folder.path)
-    write_atomic(mark, f"{wanted}\n".encode())
+    remember(folder, wanted)
 
 
 def export_stage(task: Task) -> Done:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from distill.data.decode import RULE
 from distill.data.pairs import sets_in
 from distill.digest import sha256
 from distill.jobs.compose import config_hash
 from distill.jobs.model_file import model_file
 from distill.jobs.nightly_schema import NightlyConf
+from distill.jobs.run_identity import begins_with
+from distill.network_file import network_sha256
 from distill.nightly.manifest import Manifest
 from distill.nightly.nights import Night
 from distill.nightly.records import sha256_of
 from distill.types import UserError
+from teachers.card import card_beside
 
 NOT_DECIDING = (
     *("root", "drops", "benchmarks", "data.root", "data.pairs", "teacher.weights", "teacher.card", "judge.anchor"),
@@ -49,11 +53,26 @@ def benchmark_files(conf: NightlyConf) -> list[Path]:
 
 
 def decides(conf: NightlyConf) -> str:
-    """Hex sha256 of the options, the teacher's weights and the benchmark sets, wherever these files lie."""
+    """Hex sha256 of options, decoding rule and the contents of networks, cards and benchmark sets, wherever they lie.
+
+    Networks are the teacher, the anchor, and what a student begins with that does not begin with the champion.
+    """
     sets = benchmark_files(conf)
     files = [*sets, *(path.with_suffix(".tsv") for path in sets)]
-    models = [None if conf.teacher.weights is None else Path(conf.teacher.weights)]
-    models.append(None if conf.judge.anchor is None else model_file(conf.judge.anchor))
-    known = [sha256(path) if path is not None and path.is_file() else None for path in models]
-    options = config_hash(conf, *NOT_DECIDING)
-    return sha256_of([options, known, {path.name: sha256(path) for path in files if path.is_file()}])
+    teacher, anchor = conf.teacher, conf.judge.anchor
+    models = [
+        None if teacher.weights is None else _network(Path(teacher.weights), teacher.card),
+        None if anchor is None else _network(model_file(anchor)),
+        begins_with(conf.student),
+    ]
+    known = {path.name: sha256(path) for path in files if path.is_file()}
+    return sha256_of([config_hash(conf, *NOT_DECIDING), models, known, RULE])
+
+
+def _network(path: Path, card: str | None = None) -> list[str | None]:
+    """What identifies a network and the card that says what it expects; None for what is not there."""
+    beside = card_beside(path) if card is None else Path(card)
+    return [
+        network_sha256(path) if path.is_file() else None,
+        sha256(beside) if beside is not None and beside.is_file() else None,
+    ]

@@ -9,6 +9,7 @@ from distill.export.night_lines import NightLine, line_of
 from distill.metrics.cells import percent_cell
 from distill.nightly.nights import Night
 from distill.nightly.stages import Records
+from distill.shown import shown
 from distill.tracking.summary import print_facts
 from distill.waiting import duration
 
@@ -25,8 +26,8 @@ def tell(night: Night, done: Records) -> None:
     else:
         print(f"verdict   REJECTED: {promote['before'] or 'nothing'} stays in service")
     for reason in _reasons(line, judge):
-        print(f"  - {reason}")
-    print(f"report    {night.folder / 'report.html'}")
+        print(f"  - {shown(reason)}")
+    print(f"report    {shown(night.folder / 'report.html')}")
 
 
 def _rows(line: NightLine, results: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -80,7 +80,7 @@ def _task(conf: NightlyConf, decided_by: str) -> Task | None:
     root = Path(conf.root)
     last, begun = last_finished(root), unfinished(root)
     before = None if last is None else read_manifest(last.folder)
-    now = freeze(Path(conf.drops), before, _Reading(conf.drops))
+    now = freeze(Path(conf.drops), before, _Reading(conf.drops), _say)
     if begun is not None:
         return Task(conf, begun, _kept(begun, now), decided_by)
     frozen = None if last is None else last.record("freeze")

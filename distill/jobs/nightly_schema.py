@@ -16,7 +16,8 @@ from distill.jobs.schema import (
     TeacherConf,
     TrackingConf,
     TrainerConf,
-    needed,
+    needed_path,
+    path,
 )
 
 
@@ -53,10 +54,10 @@ class KeepConf:
 class NightlyConf:
     """``make nightly``: retrain on what arrived, and put the student into service if it is fit and no worse."""
 
-    drops: str = needed("the folder that holds a folder for each drop, e.g. drops=/data/drops (docs/drops.md)")
-    root: str = "nightly"
+    drops: str = needed_path("the folder that holds a folder for each drop, e.g. drops=/data/drops (docs/drops.md)")
+    root: str = path("nightly")
     """Folder of the service: nights, signals, registry, outbox."""
-    benchmarks: str | None = None
+    benchmarks: str | None = path()
     """A folder of frozen verification sets (.bin); null: those that lie in ``drops``."""
     start: Start = Start.champion
     """``champion``: go on from the champion's weights and class centres; ``anew``: train on everything from nothing."""

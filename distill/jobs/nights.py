@@ -14,6 +14,7 @@ from distill.export.nights import NightsPage, write_nights
 from distill.jobs.nights_schema import NightsConf
 from distill.nightly.history import Told, in_service, told
 from distill.nightly.records import now, to_the_minute
+from distill.shown import shown
 from distill.tracking.summary import print_figures
 from distill.types import UserError
 
@@ -35,7 +36,7 @@ def run(conf: NightsConf) -> int:
     )
     write_nights(out, page)
     _print(page)
-    print(f"page        {out}")
+    print(f"page        {shown(out)}")
     return 0
 
 
@@ -65,18 +66,18 @@ def _address(report: Path, out: Path) -> str:
 
 def _print(page: NightsPage) -> None:
     if not page.nights:
-        print(f"no nights under {page.root} yet; `make nightly drops=DIR` makes the first")
+        print(f"no nights under {shown(page.root)} yet; `make nightly drops=DIR` makes the first")
         return
-    shown = page.nights[-RECENT:]
-    if len(shown) < len(page.nights):
-        print(f"the last {len(shown)} of {len(page.nights)} nights; the page has all")
+    recent = page.nights[-RECENT:]
+    if len(recent) < len(page.nights):
+        print(f"the last {len(recent)} of {len(page.nights)} nights; the page has all")
     key = page.keys[0] if page.keys else None
     columns = ("night", "came to", "version", "score, %", "gap", "images", "new", "time")
-    print_figures(columns, [_row(night, key) for night in shown])
+    print_figures(columns, [_row(night, key) for night in recent])
     if key is not None:
         print(f"score       {key[1]} on {key[0]}; gap: in points, to the champion of that night")
     print(f"in service  {page.champion or 'nothing'}")
-    for night in shown[-1:]:
+    for night in recent[-1:]:
         _print_last(night)
 
 
@@ -102,7 +103,7 @@ def _plain(gap: str) -> str:
 def _print_last(night: NightLine) -> None:
     """Where the latest night stands, and what spoke against its student."""
     if night.note:
-        print(f"last night  {night.note}")
+        print(f"last night  {shown(night.note)}")
     for finding, text in night.reasons:
         if finding == "fails" and night.state != "promoted":
-            print(f"  - {text}")
+            print(f"  - {shown(text)}")

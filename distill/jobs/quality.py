@@ -15,21 +15,21 @@ from distill.jobs.schema import ExportConf
 from distill.students.frame_quality import CropQuality
 from distill.students.quality import WithQuality
 from distill.types import FaceNetwork, UserError
-from teachers.weights import Weights, load_into
+from teachers.weights import Weights, load_into, named_for
 
 FRAME_QUALITY_ONNX = "frame_quality.onnx"
-RECOGNISER, QUALITY = "recogniser.", "quality."
+QUALITY = "quality."
 _log = logging.getLogger(__name__)
 
 
 def fill(student: FaceNetwork, weights: Weights) -> None:
     """Load a student's first weights; those of a recogniser without this quality fill the recogniser alone."""
+    weights = named_for(student.state_dict(), weights)
     if not isinstance(student, WithQuality) or _quality(student.state_dict()) == _quality(weights.tensors):
         load_into(student, weights)
         return
     _log.info("student   %s holds no such quality: it begins anew", weights.path)
-    own = {key.removeprefix(RECOGNISER): value for key, value in weights.tensors.items() if key.startswith(RECOGNISER)}
-    load_into(student.recogniser, Weights(weights.path, own or weights.tensors, weights.metadata))
+    load_into(student.recogniser, weights)
 
 
 def require_trained(student: FaceNetwork) -> None:

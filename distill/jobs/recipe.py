@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -51,6 +51,8 @@ class Length:
     accumulate: int
     batch_size: int
     seed: int
+    steps_done: int = 0
+    intervals_done: int = 0
 
     @property
     def images(self) -> int:
@@ -58,11 +60,23 @@ class Length:
 
     @property
     def intervals(self) -> int:
-        return math.ceil(self.steps / self.steps_per_interval)
+        """Those behind and those ahead, which may be of another length."""
+        return self.intervals_done + math.ceil((self.steps - self.steps_done) / self.steps_per_interval)
+
+    def after(self, steps: int, intervals: int) -> Length:
+        """The same run when it goes on after so many steps and intervals."""
+        return replace(self, steps_done=steps, intervals_done=intervals)
 
     def plan(self) -> Plan:
         """The same in batches, for the data."""
-        return Plan(self.batch_size, self.steps * self.accumulate, self.steps_per_interval * self.accumulate, self.seed)
+        return Plan(
+            self.batch_size,
+            self.steps * self.accumulate,
+            self.steps_per_interval * self.accumulate,
+            self.seed,
+            self.steps_done * self.accumulate,
+            self.intervals_done,
+        )
 
 
 def length(conf: TrainerConf, images: int, seed: int) -> Length:
@@ -143,6 +157,8 @@ def sizes_of(student: FaceNetwork, teacher: Widths | None, classes: int) -> Size
 
 def seed_everything(seed: int) -> None:
     """Every random state that weights are drawn from; the data has seeds of its own."""
+    if seed < 0:
+        raise UserError(f"seed is {seed}; expected 0 or more")
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from distill.jobs.schema import TrackingConf
+from distill.jobs.schema import PATH, TrackingConf, path
 
 
 @dataclass
 class SigningConf:
     """Ed25519 keys in PEM files (docs/registry.md); without any, nothing is signed and no signature asked for."""
 
-    key: str | None = None
+    key: str | None = path()
     """The private key that signs new versions; its file has mode 0600."""
-    trusted: list[str] = field(default_factory=list)
+    trusted: list[str] = field(default_factory=list, metadata=PATH)
     """Public keys whose signatures count beside the signing key's own."""
 
 
@@ -21,7 +21,7 @@ class SigningConf:
 class RegistryConf:
     """``make registry``: list the versions of a service and check every byte of them."""
 
-    root: str = "nightly"
+    root: str = path("nightly")
     """Folder of the service; the registry is ``registry`` in it."""
     events: int = 10
     """How many of the last events are shown."""
@@ -40,7 +40,7 @@ class RegistryConf:
 class RollbackConf:
     """``make rollback``: put the version that was in service before, or another one, into service again."""
 
-    root: str = "nightly"
+    root: str = path("nightly")
     """Folder of the service; the registry is ``registry`` in it."""
     to: str | None = None
     """The version, e.g. to=v0007; null: the previous one."""

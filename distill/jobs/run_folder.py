@@ -13,16 +13,20 @@ from typing import IO, Any
 
 import yaml
 
-from distill.atomic import write_atomic
+from distill.atomic import write_text
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.jobs.compose import config_yaml
+from distill.jobs.idle import idle_options, without
 from distill.types import UserError
 
 CONFIG, METRICS, SERIES = "config.yaml", "metrics.json", "series.jsonl"
 STUDENT_WEIGHTS, STUDENT_ONNX = "student.safetensors", "student.onnx"
 LATEST = "latest"
-NOT_COMPARED = ("run", "tracking", "protocol.flip", "protocol.fusion", "protocol.published")
-"""Parts of a configuration that do not change what comes out."""
-_NOT_COMPARED = tuple(f"{part}." for part in NOT_COMPARED)
+NOT_COMPARED = ("protocol.flip", "protocol.fusion", "protocol.published")
+"""Parts of a configuration that a run does not read, besides its idle options."""
+ABSENT = object()
+"""Stands for the value of an option that a configuration does not have."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def lock(self) -> Path:
+        """What the process that works here holds."""
+        return self.path / ".lock"
 
     @property
     def finished(self) -> bool:
@@ -72,7 +81,7 @@ def open_run(root: Path, name: str, fresh: bool, conf: Any) -> Iterator[RunFolde
         path = root / f"{name}-{number}"
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("a+")
+        lock = RunFolder(path).lock.open("a+")
     except OSError as error:
         raise UserError(
             f"cannot write to the run folder {path}: {error.strerror}; expected a writable folder: "
@@ -81,10 +90,9 @@ def open_run(root: Path, name: str, fresh: bool, conf: Any) -> Iterator[RunFolde
     with lock:
         _hold(lock, path)
         folder = RunFolder(path)
-        text = config_yaml(conf)
         if not folder.file(CONFIG).exists():
-            write_text(folder.file(CONFIG), text)
-        _require_same(folder.file(CONFIG), text)
+            write_text(folder.file(CONFIG), config_yaml(conf))
+        _require_same(folder.file(CONFIG), conf)
         yield folder
 
 
@@ -103,15 +111,26 @@ def _hold(lock: IO[str], path: Path) -> None:
     lock.flush()
 
 
-def _require_same(stored: Path, text: str) -> None:
+def _require_same(stored: Path, conf: Any) -> None:
     """A ``run.name`` that is given again must mean the same run: what decides the weights may not have changed."""
-    old, new = (_flat(yaml.safe_load(t)) for t in (stored.read_text(encoding="utf-8"), text))
-    for key in sorted(old.keys() | new.keys()):
-        if not f"{key}.".startswith(_NOT_COMPARED) and old.get(key) != new.get(key):
-            raise UserError(
-                f"{stored} has {key}: {old.get(key)}, and this command {new.get(key)}; expected the same "
-                "configuration: give another run.name, or run.fresh=true"
-            )
+    for key, (old, new) in differences(stored, conf).items():
+        raise UserError(
+            f"{stored} has {key}: {_shown(old)}, and this command {_shown(new)}; expected the same "
+            "configuration: give another run.name, or run.fresh=true"
+        )
+
+
+def differences(stored: Path, conf: Any) -> dict[str, tuple[Any, Any]]:
+    """The options that decide a run and differ, sorted, with the stored value and that of ``conf``."""
+    told = (stored.read_text(encoding="utf-8", errors="surrogateescape"), config_yaml(conf))
+    ignored = [*NOT_COMPARED, *idle_options(conf)]
+    old, new = (_flat(without(yaml.safe_load(text), ignored)) for text in told)
+    both = {key: (old.get(key, ABSENT), new.get(key, ABSENT)) for key in sorted(old.keys() | new.keys())}
+    return {key: values for key, values in both.items() if values[0] != values[1]}
+
+
+def _shown(value: Any) -> Any:
+    return "nothing" if value is ABSENT else value
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -119,10 +138,6 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(tree, dict):
         return {prefix: tree}
     return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}.{key}" if prefix else key).items()}
-
-
-def write_text(path: Path, text: str) -> None:
-    write_atomic(path, text.encode())
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -133,4 +148,5 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        refuse_foreign(path, "JSON that this project wrote", *TEXTS, EMPTY)
         raise UserError(f"{path} cannot be read: {error}; expected JSON that this project wrote") from error

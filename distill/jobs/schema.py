@@ -9,16 +9,41 @@ options; the options are checked against the target's signature by ``distill.job
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from omegaconf import MISSING
 
+PATH: Mapping[str, Any] = {"path": True}
+"""Of a field that names files or folders: ``~`` at the start of its value is the home folder."""
+PATHS: Mapping[str, Any] = {**PATH, "one_or_more": True}
+"""Of a field of type Any that takes a path or a list of them."""
+
 
 def needed(what: str) -> Any:
     """A field that has no default; ``what`` is the sentence shown to the user who leaves it out."""
     return field(default=MISSING, metadata={"what": what})
+
+
+def needed_path(what: str) -> Any:
+    """A path that has no default."""
+    return field(default=MISSING, metadata={"what": what, **PATH})
+
+
+def path(default: str | None = None) -> Any:
+    """A path that need not be given."""
+    return field(default=default, metadata=PATH)
+
+
+IDLE = {"idle": True}
+"""Of an option that changes nothing about what a run makes: it is in no run's name, and may change in its midst."""
+
+
+def idle(default: Any = MISSING) -> Any:
+    """An option that changes nothing about what a run makes."""
+    return field(default=default, metadata=IDLE)
 
 
 class Precision(StrEnum):
@@ -61,10 +86,10 @@ class TeacherConf:
     name: str = MISSING
     network: dict[str, Any] | None = None
     """``_target_`` and options of a network in ``teachers``; null where the weights are an ONNX file."""
-    weights: str | None = needed("the teacher's ONNX file, e.g. teacher.weights=teacher.onnx")
+    weights: str | None = needed_path("the teacher's ONNX file, e.g. teacher.weights=teacher.onnx")
     """A weights file for ``network``, else an ONNX file; with neither there is no teacher."""
-    card: str | None = None
-    check: bool = True
+    card: str | None = path()
+    check: bool = idle(True)
     """Try the teacher on verification pairs before the run."""
     precision: Precision = Precision.auto
     preprocessing: Any = None
@@ -75,26 +100,26 @@ class TeacherConf:
 class StudentConf:
     name: str = MISSING
     network: dict[str, Any] = MISSING
-    init: str | None = None
+    init: str | None = path()
     """A run folder or a weights file to start from (recursive distillation)."""
-    centres: str | None = None
+    centres: str | None = path()
     """A run folder or its centres.safetensors: class centres to start from beside ``init`` (continual training)."""
 
 
 @dataclass
 class DataConf:
     name: str = MISSING
-    root: str = needed("the folder with the faces, e.g. data.root=/data/faces (README: 'A worked example')")
+    root: str = needed_path("the folder with the faces, e.g. data.root=/data/faces (README: 'A worked example')")
     reader: dict[str, Any] = MISSING
-    transfer: list[str] = field(default_factory=list)
+    transfer: list[str] = field(default_factory=list, metadata=PATH)
     """Folders of further sets, whose labels are not used."""
-    image_steps: int = 120_000
+    image_steps: int = idle(120_000)
     """Length of a run that suits the set, for trainers that do not say otherwise."""
-    pairs: str | None = None
+    pairs: str | None = path()
     """A verification .bin, or a folder of them; null: every .bin in the root."""
-    max_damaged: int = 10
+    max_damaged: int = idle(10)
     """Damaged records that are skipped before the run stops."""
-    pictures: bool = False
+    pictures: bool = idle(False)
     """Whether the data set permits example pairs in the report."""
     augment: dict[str, Any] = field(default_factory=dict)
 
@@ -113,7 +138,7 @@ class TermConf:
 
 @dataclass
 class ObjectiveConf:
-    name: str = MISSING
+    name: str = idle()
     terms: dict[str, TermConf] = field(default_factory=dict)
 
 
@@ -179,7 +204,7 @@ class ScheduleConf:
 
 @dataclass
 class TrainerConf:
-    name: str = MISSING
+    name: str = idle()
     images: int | None = None
     """Length of the run in image-steps; or give ``epochs``. Exactly one of the two is set."""
     epochs: float | None = None
@@ -194,15 +219,15 @@ class TrainerConf:
     gradient_clip: float | None = 5.0
     ema_decay: float = 0.0
     """0 keeps no average of the weights."""
-    max_loss_growth: float = 10.0
+    max_loss_growth: float = idle(10.0)
     """A loss this many times its own recent value stops the run."""
     precision: Precision = Precision.auto
     channels_last: bool | None = None
     compile: bool | None = None
-    workers: int | None = None
-    checkpoint_every_steps: int = 200
-    validate_every_steps: int = 500
-    validate_pairs: int = 300
+    workers: int | None = idle(None)
+    checkpoint_every_steps: int = idle(200)
+    validate_every_steps: int = idle(500)
+    validate_pairs: int = idle(300)
     """Pairs of each set that are scored during training; the end of a run scores all of them."""
 
 
@@ -224,7 +249,17 @@ class TrackingConf:
     project: str = "face-distill"
     entity: str | None = None
     group: str | None = None
+    name: str | None = None
+    """What W&B calls the run; null: the name of its folder."""
     tags: list[str] = field(default_factory=list)
+    notes: str | None = None
+    job_type: str | None = None
+    dir: str | None = path()
+    """Where W&B's own files go; null: the run folder."""
+    id: str | None = None
+    """Of a run that W&B knows already; null: made up for the run folder, and kept in it."""
+    resume: str = "allow"
+    """What W&B does where it knows the id, or does not: allow, must, never or auto."""
 
 
 @dataclass
@@ -240,7 +275,7 @@ class ExportConf:
 
 @dataclass
 class RunConf:
-    root: str = "runs"
+    root: str = path("runs")
     name: str | None = None
     """Folder below ``root``; null: made of the choices and a hash of the configuration, so the same command resumes."""
     fresh: bool = False
@@ -257,10 +292,10 @@ class DistillConf:
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
     trainer: TrainerConf = field(default_factory=TrainerConf)
-    tracking: TrackingConf = field(default_factory=TrackingConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf, metadata=IDLE)
     export: ExportConf = field(default_factory=ExportConf)
-    run: RunConf = field(default_factory=RunConf)
+    run: RunConf = field(default_factory=RunConf, metadata=IDLE)
     replay: ReplayConf = field(default_factory=ReplayConf)
-    signals: str = "auto"
+    signals: str = path("auto")
     """``auto``: the teacher's stored outputs where they match, else the live teacher; ``live``; or a folder."""
     seed: int = 1

@@ -9,24 +9,34 @@ from numpy.typing import NDArray
 
 from distill.features.face_list import read_people
 from distill.features.feature_file import open_features
+from distill.features.writer import kept_rows
+from distill.file_kinds import FEATURES, NUMPY
+from distill.foreign import kind_of, refuse_foreign
+from distill.jobs.requirements import require_at_least, require_engine
 from distill.jobs.run_folder import write_json
 from distill.jobs.scoring_schema import ScoreConf
 from distill.metrics.allpairs import AllPairs, Engine, Faces, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
+from distill.shown import shown
 from distill.tracking.summary import print_facts, print_figures
 from distill.types import UserError
+from distill.writable import require_writable
 
 COLUMNS = ("FPR", "TPR", "interval", "threshold", "impostor pairs accepted")
 
 
 def run(conf: ScoreConf) -> int:
     """Score one set, or gallery and probes; print the points and write them as JSON."""
-    sides = _sides(conf)
-    scores = score_all_pairs(*sides, settings=_settings(conf), work=None if conf.work is None else Path(conf.work))
-    write_json(Path(conf.out), {"features": [side.name for side in sides], "scores": scores.to_json()})
+    require_at_least(conf, bootstrap=0, seed=0)
+    sides, settings = _sides(conf), _settings(conf)
+    require_engine(settings.engine, sides[0].features.shape[1])
+    require_writable(Path(conf.out), "out=FILE")
+    scores = score_all_pairs(*sides, settings=settings, work=None if conf.work is None else Path(conf.work))
+    about = {"features": [side.name for side in sides], "rows_left_out": _left_out(sides)}
+    write_json(Path(conf.out), {**about, "scores": scores.to_json()})
     print_facts("pairs", _facts(scores))
     print_figures(COLUMNS, scores.rows_of_table())
-    print(f"written   {conf.out}")
+    print(f"written   {shown(conf.out)}")
     return 0
 
 
@@ -40,20 +50,36 @@ def _sides(conf: ScoreConf) -> list[Faces]:
     given = [(Path(features), Path(labels)) for features, labels in named if features and labels]
     opened = [open_rows(features) for features, _ in given]
     people = read_people([(labels, len(rows)) for (_, labels), rows in zip(given, opened, strict=True)])
-    return [Faces(rows, who, str(path)) for (path, _), rows, who in zip(given, opened, people, strict=True)]
+    return [_readable(path, rows, who) for (path, _), rows, who in zip(given, opened, people, strict=True)]
+
+
+def _readable(path: Path, rows: NDArray[np.float32], people: NDArray[np.int64]) -> Faces:
+    """The rows whose faces could be read, as far as it stands beside the file which could not."""
+    kept = kept_rows(path, len(rows))
+    if kept is None:
+        return Faces(rows, people, str(path))
+    print(f"{path}: {len(rows) - len(kept):,} of {len(rows):,} rows are of faces that could not be read, and left out")
+    return Faces(rows, people[kept], str(path), kept)
 
 
 def open_rows(path: Path) -> NDArray[np.float32]:
     """Features [n d], mapped: a feature file of the challenge, or float32 in NumPy's own format (``.npy``)."""
-    if path.suffix != ".npy":
+    kind = kind_of(path)
+    if kind == FEATURES or (kind != NUMPY and path.suffix != ".npy"):
         return open_features(path)
+    refuse_foreign(path, "a NumPy array (.npy)", NUMPY)
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); expected float32 [n d] as np.save writes it") from error
+        why = "no such file" if isinstance(error, FileNotFoundError) else "is cut short or holds objects"
+        raise UserError(f"{path}: {why}; expected float32 [n d] as np.save writes it") from error
     if rows.ndim != 2 or rows.dtype != np.float32:
         raise UserError(f"{path}: holds {rows.dtype} {list(rows.shape)}; expected float32 [n d]")
     return rows
+
+
+def _left_out(sides: list[Faces]) -> list[int]:
+    return [len(side.features) - len(side) for side in sides]
 
 
 def _settings(conf: ScoreConf) -> Settings:

@@ -8,22 +8,24 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from distill.jobs.schema import FaceKind, FrameFusion, ProtocolConf, needed
+from distill.jobs.schema import PATHS, FaceKind, FrameFusion, ProtocolConf, needed_path, path
 
 
 @dataclass
 class VerifyConf:
     """``make verify``: score an ONNX file or the student of a run on verification pairs."""
 
-    model: str = needed("an ONNX file or a run folder, e.g. model=student.onnx or model=runs/latest")
+    model: str = needed_path("an ONNX file or a run folder, e.g. model=student.onnx or model=runs/latest")
     pairs: Any = field(
         default=MISSING,
-        metadata={"what": "verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER"},
+        metadata={"what": "verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER", **PATHS},
     )
-    out: str | None = None
+    out: str | None = path()
     folds: int = 10
     """Stretches of pairs, each judged by the threshold of the others; a file with a part of LFW has fewer than ten."""
     batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 1000
     """Resamplings behind each confidence interval."""
     seed: int = 0
@@ -37,24 +39,26 @@ class IjbTask(StrEnum):
 
 @dataclass
 class IjbDataConf:
-    root: str = needed("the folder of IJB-B or IJB-C with meta and loose_crop in it, e.g. data.root=/data/IJBC")
+    root: str = needed_path("the folder of IJB-B or IJB-C with meta and loose_crop in it, e.g. data.root=/data/IJBC")
 
 
 @dataclass
 class IjbConf:
     """``make ijb``: score an ONNX file or the student of a run on IJB-B or IJB-C, 1:1 or 1:N."""
 
-    model: str = needed("an ONNX file or a run folder, e.g. model=student.onnx or model=runs/latest")
+    model: str = needed_path("an ONNX file or a run folder, e.g. model=student.onnx or model=runs/latest")
     data: IjbDataConf = field(default_factory=IjbDataConf)
     task: IjbTask = IjbTask.verify
     """``verify``: 1:1, TPR at FPR; ``identify``: 1:N, DIR at FAR and ranks."""
-    out: str | None = None
+    out: str | None = path()
     """Folder for figures and template features; null: that of the model."""
     flip: bool = True
     """Add the embedding of each crop's mirror image."""
     detector_score: bool = True
     """Weigh each image by the detector's score."""
     batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 200
     """Resamplings of persons behind each confidence interval."""
     seed: int = 0
@@ -64,13 +68,13 @@ class IjbConf:
 class EmbedConf:
     """``make embed``: the feature file of a list of images or videos, as the challenge takes it."""
 
-    model: str = needed("an ONNX file or a run folder, e.g. model=runs/latest")
-    list: str = needed("the file with one image or video a line, e.g. list=filelist.txt")
-    root: str | None = None
+    model: str = needed_path("an ONNX file or a run folder, e.g. model=runs/latest")
+    list: str = needed_path("the file with one image or video a line, e.g. list=filelist.txt")
+    root: str | None = path()
     """Folder that the paths in the list start from; null: that of the list."""
     links: bool = False
     """Whether links may lead out of ``root``."""
-    out: str = needed("the feature file to write, e.g. out=features.bin")
+    out: str = needed_path("the feature file to write, e.g. out=features.bin")
     kind: FaceKind = FaceKind.image
     flip: bool | None = None
     """Whether the embedding of the mirror image is added; null: as the challenge does, for images."""
@@ -79,9 +83,11 @@ class EmbedConf:
     ``network``, weighted by ``frame_quality``."""
     consensus: bool = False
     """Whether a frame of a video also counts by how far it agrees with the others."""
-    frame_quality: str | None = None
+    frame_quality: str | None = path()
     """The ONNX file that weighs frames, ``frame_quality.onnx`` of a run; with ``fusion=network``."""
     batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
     fresh: bool = False
     """Write anew what is there already or half written of something else."""
 
@@ -90,9 +96,9 @@ class EmbedConf:
 class LabelledListConf:
     """A labelled set in the challenge's layout: faces below ``root``, and two files in it with a line for each."""
 
-    root: str = needed("the folder with filelist.txt and labels.txt, e.g. data.root=DIR (docs/features.md)")
-    list: str = "filelist.txt"
-    labels: str = "labels.txt"
+    root: str = needed_path("the folder with filelist.txt and labels.txt, e.g. data.root=DIR (docs/features.md)")
+    list: str = path("filelist.txt")
+    labels: str = path("labels.txt")
     links: bool = False
     """Whether links may lead out of ``root``."""
 
@@ -101,15 +107,17 @@ class LabelledListConf:
 class EvaluateConf:
     """``make evaluate``: features, score and limits of an ONNX file, by one protocol of the challenge."""
 
-    model: str = needed("an ONNX file or a run folder, e.g. model=runs/latest")
+    model: str = needed_path("an ONNX file or a run folder, e.g. model=runs/latest")
     data: LabelledListConf = field(default_factory=LabelledListConf)
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
-    out: str | None = None
+    out: str | None = path()
     """Folder; null: ``evaluation-PROTOCOL`` beside the model."""
     batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
     consensus: bool = False
     """Whether a frame of a video also counts by how far it agrees with the others."""
-    frame_quality: str | None = None
+    frame_quality: str | None = path()
     """The ONNX file that weighs frames, with ``protocol.fusion=network``."""
     fresh: bool = False
     """Make the features anew where ``out`` holds those of another model or list."""
@@ -127,11 +135,11 @@ class EvaluateConf:
 class ScoreConf:
     """``make score``: exact TPR at FPR over all pairs of features, of one set or of gallery and probes."""
 
-    features: str = needed("a feature file or float32 .npy, e.g. features=features.bin")
-    labels: str = needed("a text file with a person's label on each line, - for a distractor, e.g. labels=labels.txt")
-    probes: str | None = None
+    features: str = needed_path("a feature file or float32 .npy, e.g. features=features.bin")
+    labels: str = needed_path("a text file with a person's label a line, - for a distractor, e.g. labels=labels.txt")
+    probes: str | None = path()
     """Further features: pairs are then those of ``features``, the gallery, with these."""
-    probe_labels: str | None = None
+    probe_labels: str | None = path()
     fprs: list[float] | None = None
     """null: 1e-1 to 1e-8, and lower decades while pairs support them."""
     bootstrap: int = 1000
@@ -139,31 +147,31 @@ class ScoreConf:
     seed: int = 0
     max_memory_bytes: int = 2 << 30
     device: str = "cpu"
-    work: str | None = None
+    work: str | None = path()
     """Folder of finished blocks: a killed run continues there, and several processes share the work."""
-    out: str = "score.json"
+    out: str = path("score.json")
 
 
 @dataclass
 class LabelledFeaturesConf:
     """The labelled set that feature files are of, in the challenge's layout."""
 
-    root: str | None = None
-    list: str = "filelist.txt"
-    labels: str = "labels.txt"
+    root: str | None = path()
+    list: str = path("filelist.txt")
+    labels: str = path("labels.txt")
 
 
 @dataclass
 class CurvesConf:
     """``make curves``: models compared on one page. What names files takes one, or a list."""
 
-    models: Any = None
+    models: Any = field(default=None, metadata=PATHS)
     """ONNX files or run folders, scored on ``pairs``."""
-    pairs: Any = None
+    pairs: Any = field(default=None, metadata=PATHS)
     """Verification sets (.bin)."""
-    evaluations: Any = None
+    evaluations: Any = field(default=None, metadata=PATHS)
     """Folders that ``make evaluate`` wrote, or their evaluation.json."""
-    features: Any = None
+    features: Any = field(default=None, metadata=PATHS)
     """Feature files of the set that ``data`` names, one for each model."""
     data: LabelledFeaturesConf = field(default_factory=LabelledFeaturesConf)
     kind: FaceKind = FaceKind.image
@@ -176,8 +184,10 @@ class CurvesConf:
     """Pairs of each kind that are shown for each model."""
     show_faces: bool = False
     """Show pictures of these pairs: faces belong to people, so only where that is permitted."""
-    out: str = "curves.html"
+    out: str = path("curves.html")
     batch_size: int = 64
+    max_damaged: int = 10
+    """Images of ``pairs`` that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 1000
     """Resamplings behind each band."""
     seed: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from distill.jobs.schema import (
+    IDLE,
     DataConf,
     ExportConf,
     ObjectiveConf,
@@ -13,7 +14,9 @@ from distill.jobs.schema import (
     TeacherConf,
     TrackingConf,
     TrainerConf,
-    needed,
+    idle,
+    needed_path,
+    path,
 )
 
 
@@ -27,7 +30,7 @@ class SignalsConf:
     """0: each image and its mirror image; K: that many augmented views of each image, drawn with ``seed``."""
     maps: list[str] = field(default_factory=list)
     """Maps of the teacher whose spatial attention is stored, e.g. [stage3, stage4]."""
-    out: str | None = None
+    out: str | None = path()
     """Folder; null: below ``signals``, named by teacher, data and a hash."""
     batch_images: int = 32
     workers: int | None = None
@@ -38,16 +41,16 @@ class SignalsConf:
 class TeachConf:
     """``make teacher``: train a Large-protocol network with a margin loss alone and write its card."""
 
-    init: str | None = None
+    init: str | None = path()
     """Weights of the same network or of a shallower one, to begin with."""
-    init_teacher: str | None = None
+    init_teacher: str | None = idle(None)
     """The teacher whose weights ``init`` are; where they are missing it is taught first."""
     teacher: TeacherConf = field(default_factory=TeacherConf)
     data: DataConf = field(default_factory=DataConf)
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)
     trainer: TrainerConf = field(default_factory=TrainerConf)
-    tracking: TrackingConf = field(default_factory=TrackingConf)
-    run: RunConf = field(default_factory=RunConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf, metadata=IDLE)
+    run: RunConf = field(default_factory=RunConf, metadata=IDLE)
     seed: int = 1
 
 
@@ -55,8 +58,8 @@ class TeachConf:
 class ExportJobConf:
     """``make export``: write the ONNX file of a run again, with its parity test and its verdict."""
 
-    run: str = needed("a run folder, e.g. run=runs/latest")
-    out: str | None = None
+    run: str = needed_path("a run folder, e.g. run=runs/latest")
+    out: str | None = path()
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
     export: ExportConf = field(default_factory=ExportConf)
 
@@ -65,9 +68,9 @@ class ExportJobConf:
 class CheckConf:
     """``make check model=FILE``: judge an ONNX file by a protocol's limits."""
 
-    model: str = needed("an ONNX file, e.g. model=student.onnx")
+    model: str = needed_path("an ONNX file, e.g. model=student.onnx")
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
-    out: str | None = None
+    out: str | None = path()
 
 
 @dataclass
@@ -79,4 +82,4 @@ class ContactSheetConf:
     seed: int = 1
     side_px: int = 168
     """Side of one face; the data set has 112."""
-    out: str = "faces.png"
+    out: str = path("faces.png")

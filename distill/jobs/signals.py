@@ -20,14 +20,18 @@ from distill.jobs.storing import (
     keep_centres,
     keep_distances,
     missing_shards,
+    store_name,
     stored_views,
     teacher_distances,
 )
+from distill.jobs.unfinished import tell_unfinished_signals
+from distill.shown import shown
 from distill.signals.extras import CARD, mean_centres
 from distill.signals.manifest import Manifest
 from distill.signals.store import Store
 from distill.tracking.summary import print_facts
 from distill.types import UserError
+from distill.writable import require_writable
 from teachers.card import write_card
 
 
@@ -44,8 +48,11 @@ def run(conf: SignalsConf) -> int:
     """Write every shard that is missing or damaged, then what is stored once; 0."""
     opened = _open(conf)
     wanted = opened.storing.manifest(opened.faces)
-    folder = Path(conf.out) if conf.out else ROOT / _name(conf, wanted)
-    manifest = bound(folder, wanted)
+    precision = opened.storing.precision
+    what = f"{conf.teacher.name}-{conf.data.name}"
+    folder = Path(conf.out) if conf.out else ROOT / store_name(what, wanted, precision)
+    tell_unfinished_signals(folder, wanted)
+    manifest = bound(folder, wanted, precision)
     written = opened.storing.fill(folder, manifest, opened.faces)
     if missing := missing_shards(folder, manifest):
         print(f"{len(missing)} of {manifest.shards} shards are being written by other processes; the last one finishes")
@@ -61,12 +68,10 @@ def _open(conf: SignalsConf) -> Opened:
     teacher = open_teacher(conf.teacher, labelled.fingerprint())
     if teacher is None:
         raise UserError("teacher=none has nothing to store; expected a teacher with weights")
+    opened = Opened(with_transfer(labelled, conf.data), pairs, Storing(conf, teacher, views))
+    require_writable((Path(conf.out) if conf.out else ROOT / "new") / CARD)
     try_out(teacher, conf.teacher, pairs[0])
-    return Opened(with_transfer(labelled, conf.data), pairs, Storing(conf, teacher, views))
-
-
-def _name(conf: SignalsConf, manifest: Manifest) -> str:
-    return f"{conf.teacher.name}-{conf.data.name}-{manifest.hash()[:8]}"
+    return opened
 
 
 def _write_extras(folder: Path, manifest: Manifest, opened: Opened) -> None:
@@ -91,4 +96,5 @@ def _tell(folder: Path, manifest: Manifest, written: int) -> None:
         ("size", f"{size:,} B, {size / manifest.images:,.0f} B an image"),
     ]
     print_facts("signals", rows)
-    print(f"folder    {folder}\ndistil    make distill teacher={manifest.teacher['name']} … signals={folder}")
+    print(f"folder    {shown(folder)}")
+    print(f"distil    make distill teacher={manifest.teacher['name']} … signals={shown(folder)}")

@@ -12,8 +12,8 @@ from typing import Any
 
 from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet
-from distill.digest import sha256
-from distill.jobs.schema import TeacherConf
+from distill.jobs.schema import Precision, TeacherConf
+from distill.network_file import network_sha256
 from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
 from distill.signals.store import views_of
 from distill.types import UserError
@@ -26,18 +26,24 @@ ROOT = Path("signals")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a store has to be of. Without weights a teacher is known by its name and its network alone."""
+    """What a store has to be of. Without weights a teacher is known by its name and its network alone.
+
+    ``precision`` is that of the teacher's arithmetic where somebody asked for one.
+    """
 
     teacher: Mapping[str, Any]
     data: Mapping[str, Any]
     augment: Augmentation
     seed: int
+    precision: str | None = None
 
     def difference(self, manifest: Manifest) -> str | None:
         """The first thing in which a store is not what is wanted, in words; None where it is."""
         asked = {"teacher": self.teacher, "data": self.data}
         found = first_difference({"teacher": manifest.teacher, "data": manifest.data}, asked)
         if found is not None:
+            return found
+        if (found := other_precision(manifest, self.precision)) is not None:
             return found
         try:
             views = views_of(manifest, self.augment, self.seed)
@@ -51,11 +57,21 @@ def described_teacher(conf: TeacherConf, teacher: Teacher | None) -> dict[str, A
     known: dict[str, Any] = {"name": conf.name, "network": conf.network}
     if teacher is not None and conf.weights is not None:
         known |= {
-            "sha256": sha256(Path(conf.weights)),
+            "sha256": network_sha256(Path(conf.weights)),
             "preprocessing": json.loads(json.dumps(asdict(teacher.preprocessing))),
             "embedding_dim": teacher.embedding_dim,
         }
     return known
+
+
+def asked_precision(conf: TeacherConf) -> str | None:
+    """The precision that a store has to be of; None where the fastest is good enough, and so is what is there."""
+    return None if conf.precision is Precision.auto else conf.precision.value
+
+
+def other_precision(manifest: Manifest, asked: str | None) -> str | None:
+    """In words, where a store was made with another precision than the one asked for."""
+    return None if asked is None else first_difference(manifest.software, {"precision": asked}, "teacher")
 
 
 def described_data(faces: FaceSet) -> dict[str, Any]:

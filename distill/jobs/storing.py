@@ -18,11 +18,12 @@ from torch import Tensor
 from distill.atomic import write_atomic
 from distill.claims import Claims
 from distill.data.augment import Augmentation
+from distill.data.damage import Damage
 from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import FixedViews, MirrorViews, StoredViews
 from distill.jobs.side_schema import SignalsConf
-from distill.jobs.stored import described_data, described_teacher
+from distill.jobs.stored import asked_precision, described_data, described_teacher, other_precision
 from distill.jobs.supervision import pair_embeddings
 from distill.machine import loader_workers
 from distill.metrics.verification import distances
@@ -67,6 +68,11 @@ class Storing:
             software={**{p: version(p) for p in _PACKAGES}, "precision": self.teacher.precision},
         )
 
+    @property
+    def precision(self) -> str | None:
+        """That of the teacher's arithmetic where the configuration asks for one."""
+        return asked_precision(self.conf.teacher)
+
     @cached_property
     def described(self) -> dict[str, Any]:
         """What a manifest says of the teacher."""
@@ -108,13 +114,12 @@ class Storing:
         todo, conf, teacher = missing_shards(folder, manifest), self.conf, self.teacher
         device = "cuda" if torch.cuda.is_available() else "cpu"
         workers = loader_workers(device) if conf.workers is None else conf.workers
-        writer = Writer(folder, manifest, teacher, conf.batch_images, workers, conf.data.max_damaged)
+        damage = Damage(conf.data.max_damaged, "data.max_damaged", "this set")
+        writer = Writer(folder, manifest, teacher, conf.batch_images, workers, damage)
         written = 0
         with waiting(f"signals of {teacher.name}", sum(len(manifest.rows(s)) for s in todo), "images") as progress:
             while now := writer.write(faces, self.views, claims, progress):  # again: another may have died
                 written += now
-        for what in writer.damaged.values():
-            _log.warning("%s: skipped; training skips it too", what)
         return written
 
 
@@ -129,13 +134,19 @@ def stored_views(conf: SignalsConf, augment: Augmentation) -> StoredViews:
     return MirrorViews(Augmentation(shift_px=0), conf.seed)
 
 
-def bound(folder: Path, wanted: Manifest) -> Manifest:
+def store_name(what: str, manifest: Manifest, precision: str | None) -> str:
+    """What the folder of a store is called; one whose ``precision`` was asked for stands beside that of another."""
+    return f"{what}-{manifest.hash()[:8]}" + ("" if precision is None else f"-{precision}")
+
+
+def bound(folder: Path, wanted: Manifest, precision: str | None) -> Manifest:
     """The folder's manifest, written now if it has none; ``UserError`` where it is that of another store."""
     if not (folder / MANIFEST).exists():
         write_atomic(folder / MANIFEST, wanted.to_json().encode())
     found = read_manifest(folder)
     asked: dict[str, Any] = {k: v for k, v in json.loads(wanted.to_json()).items() if k != "software"}
-    if (difference := first_difference(asdict(found), asked)) is not None:
+    difference = first_difference(asdict(found), asked) or other_precision(found, precision)
+    if difference is not None:
         raise UserError(f"{folder} holds the signals of another run: {difference}; give another folder with out=DIR")
     return found
 

@@ -66,9 +66,7 @@ def _missing_choice(error: MissingConfigException, conf: type) -> str:
 def _unreadable(error: OverrideParseException, _: type) -> str:
     if "=" not in error.override:
         return f"cannot read {error.override!r}; expected key=value"
-    return (
-        f"cannot read {error.override!r}; values with commas, brackets, colons or spaces need quotes inside of quotes"
-    )
+    return f"cannot read {error.override!r}; expected one value, or several in brackets, [a,b]"
 
 
 def _unknown_key(error: ConfigKeyError | ConfigAttributeError, conf: type) -> str:

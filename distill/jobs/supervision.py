@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,16 @@ from distill.jobs.cache import kept
 from distill.jobs.centres import mean_centres
 from distill.jobs.open_teacher import open_teacher
 from distill.jobs.schema import TeacherConf
-from distill.jobs.stored import AUTO, LIVE, Wanted, described_data, described_teacher, find_folder, stored_teachers
+from distill.jobs.stored import (
+    AUTO,
+    LIVE,
+    Wanted,
+    asked_precision,
+    described_data,
+    described_teacher,
+    find_folder,
+    stored_teachers,
+)
 from distill.losses.objective import Objective
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import distances
@@ -40,7 +50,7 @@ _log = logging.getLogger(__name__)
 class Supervision:
     """A live teacher, a store of its signals, or both; with a store, training does not look at the teacher.
 
-    ``cache`` is a folder for tensors that cost minutes; ``live_id`` changes with the live teacher's embeddings.
+    ``cache`` is a folder for tensors that cost minutes; ``live_id`` changes with the live teacher.
     """
 
     teacher: Teacher | None
@@ -51,7 +61,14 @@ class Supervision:
     @property
     def identity(self) -> str:
         """What changes with anything that the student learns from here."""
-        return self.live_id if self.store is None else f"stored {self.store.manifest.hash()}"
+        if self.store is None:
+            return self.live_id
+        return f"stored {self.store.manifest.hash()} {self.store.manifest.software.get('precision')}"
+
+    def _made_from(self, fingerprint: str) -> tuple[str, ...]:
+        """All that decides the live teacher's embeddings of a set with this fingerprint."""
+        assert self.teacher is not None
+        return self.live_id, self.teacher.precision, fingerprint
 
     @property
     def embedding_dim(self) -> int:
@@ -102,7 +119,7 @@ class Supervision:
         assert teacher is not None
         if teacher.classifier is not None:
             return teacher.classifier
-        made_from = (self.live_id, labelled.fingerprint())
+        made_from = self._made_from(labelled.fingerprint())
         return kept(self.cache, "centres", made_from, lambda: mean_centres(teacher, labelled))
 
     def distances(self, pairs: Pairs) -> np.ndarray | None:
@@ -111,7 +128,7 @@ class Supervision:
         stored = None if store is None else read_distances(store.folder, store.manifest, pairs.fingerprint())
         if stored is not None or self.teacher is None:
             return stored
-        teacher, made_from = self.teacher, (self.live_id, pairs.fingerprint())
+        teacher, made_from = self.teacher, self._made_from(pairs.fingerprint())
         embeddings = kept(self.cache, "embeddings", made_from, lambda: pair_embeddings(teacher, pairs)).numpy()
         return distances(embeddings[0::2], embeddings[1::2])
 
@@ -147,7 +164,7 @@ def supervise(conf: TeacherConf, signals: str, shown: Showing, cache: Path) -> S
     here = conf.weights is not None and Path(conf.weights).is_file()
     teacher = open_teacher(conf, shown.labelled.fingerprint()) if here or signals == LIVE else None
     known = described_teacher(conf, teacher)
-    wanted = Wanted(known, described_data(shown.faces), shown.augment, shown.seed)
+    wanted = Wanted(known, described_data(shown.faces), shown.augment, shown.seed, asked_precision(conf))
     folder, why = find_folder(signals, wanted)
     if folder is None:
         if signals == AUTO:
@@ -163,8 +180,8 @@ def supervise(conf: TeacherConf, signals: str, shown: Showing, cache: Path) -> S
 
 
 def _live_id(teacher: Teacher | None, known: Mapping[str, Any]) -> str:
-    """What changes with the embeddings of the teacher that is here."""
-    return "no teacher" if teacher is None else f"{teacher.name} {known['sha256']} {teacher.preprocessing}"
+    """What changes with the teacher that is here: network, weights, preprocessing."""
+    return "no teacher" if teacher is None else json.dumps(known, sort_keys=True)
 
 
 def _lack(objective: Objective, store: SignalStore) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,22 +13,26 @@ from torch import Tensor
 from distill.data.faceset import Described, FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews
-from distill.digest import sha256
 from distill.jobs.build import build
 from distill.jobs.compose import config_hash, load
 from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
 from distill.jobs.recipe import STUDENT_INPUT, build_objective, length, machine_for, seed_everything, sizes_of
 from distill.jobs.run_folder import RunFolder, open_run
+from distill.jobs.run_identity import RunIdentity, pairs_identity, remember
 from distill.jobs.side_schema import TeachConf
 from distill.jobs.tracking import tracked
 from distill.jobs.training import Faces, Training, fit
+from distill.jobs.unfinished import tell_unfinished
 from distill.losses.centres import described_centres
 from distill.losses.objective import Objective
 from distill.metrics.verification import Verification
+from distill.network_file import network_sha256
+from distill.shown import shown
 from distill.tracking.summary import print_verification
 from distill.tracking.wandb_run import WandbRun
 from distill.types import FaceNetwork, UserError
 from distill.verification import EvalEmbedder, score
+from distill.writable import require_writable
 from teachers.card import Card, Cost, Score, shipped_card, write_card
 from teachers.growth import grow_into
 from teachers.iresnet import IResNet
@@ -43,16 +46,22 @@ def run(conf: TeachConf) -> int:
     if conf.init is not None and not Path(conf.init).is_file():
         _teach_first(conf, conf.init)
     faces, pairs = labelled_faces(conf.data), verification_pairs(conf.data)
-    named = f"{config_hash(conf, 'run', 'tracking')} {faces.fingerprint()}"
-    name = conf.run.name or f"teach-{conf.teacher.name}-{hashlib.sha256(named.encode()).hexdigest()[:8]}"
+    inputs = {"data": faces.fingerprint(), "data.pairs": pairs_identity(pairs)}
+    if conf.init is not None:
+        inputs["init"] = network_sha256(Path(conf.init))
+    known = RunIdentity(config_hash(conf), inputs)
+    name = conf.run.name or f"teach-{conf.teacher.name}-{known.digits}"
+    tell_unfinished(Path(conf.run.root), name, conf)
     with open_run(Path(conf.run.root), name, conf.run.fresh, conf) as folder:
-        if folder.finished and weights.exists() and sha256(weights) == folder.metrics()["weights_sha256"]:
-            print(f"this teacher is taught: {weights}; run.fresh=true teaches another one")
+        remember(folder, known)
+        if folder.finished and weights.exists() and network_sha256(weights) == folder.metrics()["weights_sha256"]:
+            print(f"this teacher is taught: {shown(weights)}; run.fresh=true teaches another one")
             return 0
         with tracked(folder, conf.tracking, conf) as wandb:
             score = _teach(conf, folder, faces, pairs, wandb)
     print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was taught with")
-    print(f"weights   {weights}\ndistil    make distill teacher={conf.teacher.name} teacher.weights={weights}")
+    print(f"weights   {shown(weights)}")
+    print(f"distil    make distill teacher={conf.teacher.name} teacher.weights={shown(weights)}")
     return 0
 
 
@@ -64,13 +73,13 @@ def _teach_first(conf: TeachConf, weights: str) -> None:
             "`make teacher teacher=r18` leaves in weights/r18"
         )
     first: TeachConf = load("teach", [f"teacher={conf.init_teacher}"])
-    print(f"{weights} does not exist yet: teaching {conf.init_teacher} first")
+    print(f"{shown(weights)} does not exist yet: teaching {conf.init_teacher} first")
     run(
         replace(
             first,
             teacher=replace(first.teacher, weights=weights),
             data=conf.data,
-            tracking=conf.tracking,
+            tracking=replace(conf.tracking, name=None, id=None),  # another run than this one
             run=replace(conf.run, name=None),
             seed=conf.seed,
         )
@@ -134,13 +143,7 @@ def _place(conf: TeachConf) -> Path:
     weights = Path(conf.teacher.weights)
     if weights.suffix != ".safetensors":
         raise UserError(f"teacher.weights is {weights}; expected a name ending in .safetensors to write to")
-    try:
-        weights.parent.mkdir(parents=True, exist_ok=True)  # known before hours of teaching that it can be
-    except OSError as error:
-        raise UserError(
-            f"cannot write {weights}: {error.strerror}; teacher.weights=FILE names another place"
-        ) from error
-    return weights
+    return require_writable(weights, "teacher.weights=FILE")
 
 
 def _card(
@@ -163,7 +166,7 @@ def _card(
         source=f"taught here on {conf.data.name} data of {faces.classes:,} people",
         licence="yours, within the licence of the training data",
         preprocessing=STUDENT_INPUT,
-        sha256=sha256(_place(conf)),
+        sha256=network_sha256(_place(conf)),
         embedding_dim=network.embedding_dim,
         cost=_cost(network, shipped_card(conf.teacher.name)),
         score=Score(pairs.name, found.accuracy_mean),
@@ -192,7 +195,7 @@ def _finish(
             "sets": {"teacher": sets},
             "losses": losses,
             "weights": conf.teacher.weights,
-            "weights_sha256": sha256(_place(conf)),
+            "weights_sha256": network_sha256(_place(conf)),
         }
     )
     folder.point_latest()

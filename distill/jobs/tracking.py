@@ -16,8 +16,7 @@ from distill.tracking.wandb_settings import WandbSettings
 @contextmanager
 def tracked(folder: RunFolder, tracking: TrackingConf, conf: Any) -> Iterator[WandbRun]:
     """Open the W&B run, and close it with the status that the work inside ended with."""
-    settings = dataclasses.replace(to_settings(tracking), name=folder.path.name)
-    run = WandbRun(folder.path, settings, dataclasses.asdict(conf))
+    run = WandbRun(folder.path, to_settings(tracking), dataclasses.asdict(conf))
     try:
         yield run
     except BaseException:
@@ -33,5 +32,11 @@ def to_settings(tracking: TrackingConf) -> WandbSettings:
         project=tracking.project,
         entity=tracking.entity,
         group=tracking.group,
+        name=tracking.name,
         tags=tuple(tracking.tags),
+        notes=tracking.notes,
+        job_type=tracking.job_type,
+        dir=tracking.dir,
+        id=tracking.id,
+        resume=tracking.resume,
     )

@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from distill.data.faceset import FaceSet
 from distill.data.module import FacesModule
 from distill.data.pairs import Pairs
 from distill.data.views import Views
+from distill.file_kinds import CHECKPOINT, CUT_CHECKPOINT, EMPTY, LIGHTNING
+from distill.foreign import refuse_foreign
 from distill.jobs.recipe import STUDENT_INPUT, Length, recipe
 from distill.jobs.run_folder import SERIES, RunFolder
 from distill.jobs.schema import TrainerConf
@@ -33,6 +35,7 @@ from distill.tracking.progress import ProgressDisplay
 from distill.tracking.series import Recorder, SeriesFile, Sink, read_series
 from distill.tracking.throughput import ThroughputMeter
 from distill.types import FaceNetwork, UserError
+from distill.utf8_path import utf8_path
 from distill.verification import VerificationDuringTraining
 
 
@@ -71,9 +74,10 @@ def fit(
     teacher_centres: Tensor | None,
 ) -> tuple[Distiller, Recorder]:
     """Train from the last checkpoint, or from the start, to the end; returns the module and what it last reported."""
-    run, machine = training.run, training.machine
     checkpoint = training.folder.checkpoint
     saved = _read(checkpoint)
+    training = training if saved is None else replace(training, run=training.run.after(*_behind(saved)))
+    run, machine = training.run, training.machine
     meter = ThroughputMeter(run.batch_size * run.accumulate, lambda step, values: recorder(step, values))
     series = SeriesFile(training.folder.file(SERIES), None if saved is None else saved["global_step"])
     recorder = Recorder([series, *training.sinks])
@@ -147,12 +151,19 @@ def _read(checkpoint: Path) -> dict[str, Any] | None:
     if not checkpoint.exists():
         return None
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        with utf8_path(checkpoint) as text:
+            content = torch.load(text, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        refuse_foreign(checkpoint, "the last checkpoint of this run", LIGHTNING, CHECKPOINT, CUT_CHECKPOINT, EMPTY)
         raise UserError(_unusable(checkpoint, "is damaged or no checkpoint")) from error
-    if not isinstance(content, dict) or not {"global_step", "state_dict"} <= content.keys():
+    if not isinstance(content, dict) or not {"global_step", "state_dict", "loops"} <= content.keys():
         raise UserError(_unusable(checkpoint, "is no checkpoint of a run"))
     return content
+
+
+def _behind(saved: dict[str, Any]) -> tuple[int, int]:
+    """Steps and intervals that a checkpoint is the end of."""
+    return saved["global_step"], saved["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
 
 
 def _check_fits(saved: dict[str, Any], module: Distiller, checkpoint: Path) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from distill.data.damage import Damage
 from distill.data.pairs import Pairs, read_pairs, sets_in
 from distill.jobs.check import describe
 from distill.jobs.model_file import model_file
+from distill.jobs.requirements import require_at_least, require_folds
 from distill.jobs.run_folder import write_json
 from distill.jobs.scoring_schema import VerifyConf
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import Verification, verify
+from distill.network_file import network_sha256
 from distill.tracking.summary import print_figures, print_verification
 from distill.types import UserError
 from distill.waiting import waiting
+from distill.writable import require_writable
 from teachers.onnx_network import OnnxNetwork
 
 FILE = "verify.json"
@@ -24,22 +28,28 @@ COLUMNS = ("verification", "accuracy", "interval", "TPR at FPR 0.001", "pairs")
 
 def run(conf: VerifyConf) -> int:
     """Print the table and write ``verify.json`` beside the model or into ``out``."""
+    require_at_least(conf, batch_size=1, bootstrap=1, seed=0)
     model, paths = model_file(conf.model), pair_files(conf.pairs)
     network = OnnxNetwork(model)
     source = describe(network.preprocessing, network.preprocessing_source)
-    about = {"model": str(model), "preprocessing": source}
-    out = (Path(conf.out) if conf.out else model.parent) / FILE
+    about = {"model": str(model), "model_sha256": network_sha256(model), "preprocessing": source}
+    out = require_writable((Path(conf.out) if conf.out else model.parent) / FILE)
+    damage = Damage(conf.max_damaged)
     if len(paths) == 1:
-        found = _score(network, read_pairs(paths[0]), conf)
+        pairs = read_pairs(paths[0], damage)
+        require_folds(paths[0], len(pairs), conf.folds)
+        name, left_out, found = _scored(network, pairs, conf)
         print_verification(found.rows(), source)
-        write_json(out, {**about, "set": paths[0].stem, **found.to_json()})
+        write_json(out, {**about, **damage.to_json(), **_json(name, left_out, found)})
+        _tell(damage, left_out)
         return 0
     for path in paths:  # a broken set is refused before the first one costs minutes
-        _require_folds(path, len(read_pairs(path)), conf.folds)
-    each = [(path.stem, _score(network, read_pairs(path), conf)) for path in paths]
-    print_figures(COLUMNS, [_row(name, found) for name, found in each])
+        require_folds(path, len(read_pairs(path, damage)), conf.folds)
+    each = [_scored(network, read_pairs(path, damage), conf) for path in paths]
+    print_figures(COLUMNS, [_row(name, found) for name, _, found in each])
     print(f"preprocessing: {source}")
-    write_json(out, {**about, "sets": [{"set": name, **found.to_json()} for name, found in each]})
+    write_json(out, {**about, **damage.to_json(), "sets": [_json(*one) for one in each]})
+    _tell(damage, sum(left_out for _, left_out, _ in each))
     return 0
 
 
@@ -60,16 +70,14 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _require_folds(path: Path, pairs: int, folds: int) -> None:
-    if not 2 <= folds <= pairs:
-        raise UserError(f"{path}: {pairs} pairs for {folds} folds; expected 2 folds or more and a pair for each")
-
-
-def _score(network: OnnxNetwork, pairs: Pairs, conf: VerifyConf) -> Verification:
+def _scored(network: OnnxNetwork, pairs: Pairs, conf: VerifyConf) -> tuple[str, int, Verification]:
+    """The set's name, how many of its pairs are left out, and the scores of the others."""
     with waiting(f"embedding {pairs.name}", len(pairs.images), "images") as progress:
         embeddings = embed_flip_sum(network, pairs.images, conf.batch_size, progress)
     bootstrap = Bootstrap(resamples=conf.bootstrap, seed=conf.seed)
-    return verify(embeddings[0::2], embeddings[1::2], pairs.same, conf.folds, bootstrap=bootstrap)
+    left, right = embeddings[0::2], embeddings[1::2]
+    found = verify(left, right, pairs.same, conf.folds, bootstrap=bootstrap, left_out=pairs.left_out)
+    return pairs.name, len(pairs.left_out), found
 
 
 def _row(name: str, found: Verification) -> tuple[str, ...]:
@@ -82,3 +90,13 @@ def _row(name: str, found: Verification) -> tuple[str, ...]:
         "-" if rate is None else f"{rate:.4f}",
         f"{found.pairs:,}",
     )
+
+
+def _json(name: str, left_out: int, found: Verification) -> dict[str, object]:
+    return {"set": name, "pairs_left_out": left_out, **found.to_json()}
+
+
+def _tell(damage: Damage, pairs: int) -> None:
+    """What the figures are not of."""
+    if len(damage):
+        print(f"{damage.words()}, {pairs:,} pairs with them")

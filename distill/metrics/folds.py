@@ -7,6 +7,7 @@ Contiguous folds without shuffling; thresholds 0, 0.01, …, 3.99 of the squared
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,8 +52,13 @@ class FoldTable:
         return float(THRESHOLDS[right[0].sum(axis=0).argmax()])
 
 
-def fold_table(distances: NDArray[np.float64], same: NDArray[np.bool_], folds: int = FOLDS) -> FoldTable:
-    """Sort squared distances [p] into folds and thresholds; the first folds are one longer if p is no multiple."""
-    parts = np.array_split(np.arange(len(same)), folds)
-    fold = np.repeat(np.arange(folds), [len(part) for part in parts])
+def fold_table(
+    distances: NDArray[np.float64], same: NDArray[np.bool_], folds: int = FOLDS, left_out: Sequence[int] = ()
+) -> FoldTable:
+    """Sort squared distances [p] into folds and thresholds; the first folds are one longer if p is no multiple.
+
+    ``left_out`` are the numbers of pairs that are not among these: the others stay in the folds that they would be in.
+    """
+    parts = np.array_split(np.arange(len(same) + len(left_out)), folds)
+    fold = np.delete(np.repeat(np.arange(folds), [len(part) for part in parts]), np.array(left_out, np.int64))
     return FoldTable(fold, same, np.searchsorted(THRESHOLDS, distances, side="right"), folds)

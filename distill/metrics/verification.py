@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypedDict
 
@@ -83,13 +83,17 @@ def verify(
     *,
     bootstrap: Bootstrap = STANDARD,
     persons: NDArray[np.int64] | None = None,
+    left_out: Sequence[int] = (),
 ) -> Verification:
     """Score pairs of embeddings [p d] against ``same`` [p]; embeddings are normalised here, all in float64.
 
-    ``persons`` [p 2], where known, are resampled instead of pairs. ``UserError`` for NaN or zero embeddings, sides of
+    ``persons`` [p 2], where known, are resampled instead of pairs. ``left_out`` are the numbers of pairs that the set
+    has besides these; they keep the others in their folds. ``UserError`` for NaN or zero embeddings, sides of
     different shape, or fewer pairs than folds.
     """
-    return verify_distances(distances(left, right), same, folds, bootstrap=bootstrap, persons=persons)
+    return verify_distances(
+        distances(left, right), same, folds, bootstrap=bootstrap, persons=persons, left_out=left_out
+    )
 
 
 def distances(left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -106,12 +110,15 @@ def verify_distances(
     *,
     bootstrap: Bootstrap = STANDARD,
     persons: NDArray[np.int64] | None = None,
+    left_out: Sequence[int] = (),
 ) -> Verification:
     """``verify`` from the squared distances [p] of the pairs, all that the scores depend on."""
     same = np.asarray(same, dtype=bool)
     _check(distances, same, folds)
     scores = 1 - distances / 2  # the cosine
-    table = fold_table(distances, same, folds)
+    table = fold_table(distances, same, folds, left_out)
+    if empty := set(range(folds)) - set(table.fold.tolist()):
+        raise UserError(f"pairs: fold {min(empty) + 1} of {folds} has none that can be read; expected fewer folds")
     once = np.ones((1, len(same)))
     accuracies, thresholds = (row[0] for row in table.accuracies(once))
     return Verification(

@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.data.pairs import Pairs, read_pairs
+from distill.data.people import person_name
 from distill.data.text_table import Line
 from distill.digest import sha256
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.metrics.paired import Persons
 from distill.metrics.roc import Bools
 from distill.metrics.sharpness import sharpness, thirds
@@ -67,10 +70,10 @@ def read_benchmark(path: Path) -> tuple[Benchmark, Pairs]:
     beside = path.with_suffix(".tsv")
     columns = {SHARPNESS: _quality(pairs)}
     if not beside.is_file():
-        return Benchmark(path.stem, pairs.same, columns, None, sha256(path)), pairs
+        return Benchmark(pairs.name, pairs.same, columns, None, sha256(path)), pairs
     persons, groups = read_sidecar(beside, pairs.same)
     both = hashlib.sha256(f"{sha256(path)} {sha256(beside)}".encode()).hexdigest()
-    return Benchmark(path.stem, pairs.same, columns | groups, persons, both), pairs
+    return Benchmark(pairs.name, pairs.same, columns | groups, persons, both), pairs
 
 
 def read_sidecar(path: Path, same: Bools) -> tuple[Persons, dict[str, NDArray[np.str_]]]:
@@ -102,10 +105,11 @@ def _quality(pairs: Pairs) -> NDArray[np.str_]:
 
 def _lines(path: Path) -> Iterator[Line]:
     """The file's lines as words; the last one may lack its end."""
+    refuse_foreign(path, "a text, fields separated by tabs", *TEXTS, EMPTY)
     whole = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     for number, raw in enumerate(whole.removesuffix(b"\n").split(b"\n") if whole else [], 1):
         try:
-            text = raw.decode().removesuffix("\r")
+            text = person_name(raw.decode().removesuffix("\r"))
         except UnicodeDecodeError:
             raise UserError(f"{path}, line {number}: is no UTF-8; expected text, fields separated by tabs") from None
         line = Line(path, number, text.split("\t"))

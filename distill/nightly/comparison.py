@@ -134,6 +134,12 @@ def _each(
             yield Compared(case.benchmark.name, name, metric, margin, own, champion, difference, shortage)
 
 
+def main_shortage(benchmark: Benchmark, settings: Settings) -> str:
+    """Why no model can be judged by the main figure on this set; "" where one can."""
+    counts = units(benchmark.same, np.ones((1, len(benchmark.same)), bool), benchmark.persons)
+    return _shortage(benchmark, int(counts[0, list(Metric).index(settings.main)]), settings, ALL, settings.main)
+
+
 def _shortage(benchmark: Benchmark, count: int, settings: Settings, name: str, metric: Metric) -> str:
     """Why so many pairs or persons cannot show that a loss is within the margin; decided before any model is seen."""
     impostor = int((~benchmark.same).sum())

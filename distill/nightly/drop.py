@@ -5,11 +5,8 @@ Whoever fills a drop may be careless or worse: no name in it leads out of it, an
 
 from __future__ import annotations
 
-import hashlib
 import os
-import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,8 +14,8 @@ from typing import Literal
 import numpy as np
 
 from distill.data.faceset import DamagedImage
-from distill.data.folder import SUFFIXES
-from distill.data.recordio import FILES, RecordIOSet
+from distill.data.people import plural, read_people, stamp
+from distill.data.recordio import FILES, RECORDS, RecordIOSet
 from distill.types import UserError
 
 Kind = Literal["folder", "recordio"]
@@ -32,13 +29,15 @@ class Listing:
     """What a drop holds: names within it, in order, each with its person and a stamp.
 
     ``stamps`` int64 [n] change whenever the file system says that a file may have changed. A person is a folder's
-    name, the same in every drop, or a class of one RecordIO drop, whose numbers mean nothing elsewhere.
+    name, the same in every drop, or a class of one RecordIO drop, whose numbers mean nothing elsewhere. ``told`` says
+    how many there are, and what is not read.
     """
 
     kind: Kind
     names: list[str]
     people: list[str]
     stamps: np.ndarray
+    told: str = ""
 
 
 class Pictures(ABC):
@@ -110,13 +109,11 @@ def list_drop(root: Path) -> Listing | None:
     """
     if any(os.path.lexists(root / name) for name in FILES):
         return _list_records(root)
-    found = [(person, name, stamp) for person in _people(root) for name, stamp in _images(root / person, root)]
-    if not found:
+    found = read_people(root, lambda entry: _require_inside(entry, root))
+    if not found.pictures:
         return None
-    people, names, stamps = zip(*found, strict=True)
-    folders = [f"{person}/{name}" for person, name in zip(people, names, strict=True)]
-    whose = [unicodedata.normalize("NFC", person) for person in people]  # two spellings of one name are one person
-    return Listing("folder", folders, whose, np.array(stamps, np.int64))
+    people, names, _, stamps = zip(*found.pictures, strict=True)
+    return Listing("folder", list(names), list(people), np.array(stamps, np.int64), found.words())
 
 
 def namespace(person: str) -> str:
@@ -125,9 +122,9 @@ def namespace(person: str) -> str:
 
 
 def record_stamp(root: Path) -> int:
-    """The stamp of every record of a RecordIO drop; 0, which is no stamp, where its files are not there."""
+    """The stamp of every record of a RecordIO drop; 0, which is no stamp, where its records are not there."""
     try:
-        return _stamp(*((root / name).stat() for name in FILES))
+        return stamp(*((root / name).stat() for name in FILES if name == RECORDS or (root / name).exists()))
     except OSError:
         return 0
 
@@ -137,28 +134,11 @@ def _list_records(root: Path) -> Listing:
         for entry in entries:
             if entry.name in FILES:
                 _require_inside(entry, root)
-    stamp, faces = record_stamp(root), RecordIOSet(root)
+    stamped, faces = record_stamp(root), RecordIOSet(root)
     names = [f"{_RECORD}{key}" for key in faces.keys.tolist()]
     people = [f"{root.name}/{label}" for label in faces.labels.tolist()]
-    return Listing("recordio", names, people, np.full(len(names), stamp, np.int64))
-
-
-def _people(root: Path) -> list[str]:
-    with os.scandir(root) as entries:
-        folders = sorted((e for e in entries if not e.name.startswith(".") and e.is_dir()), key=lambda e: e.name)
-    for entry in folders:
-        _require_inside(entry, root)
-    return [entry.name for entry in folders]
-
-
-def _images(folder: Path, drop: Path) -> Iterator[tuple[str, int]]:
-    """Sorted (name, stamp) of the images of a person."""
-    with os.scandir(folder) as entries:
-        wanted = [e for e in entries if e.name.lower().endswith(SUFFIXES) and not e.name.startswith(".")]
-    for entry in sorted(wanted, key=lambda e: e.name):
-        _require_inside(entry, drop)
-        if entry.is_file():
-            yield entry.name, _stamp(entry.stat())
+    told = f"{plural(len(names), 'image')} of {plural(len(set(people)), 'person', 'people')}"
+    return Listing("recordio", names, people, np.full(len(names), stamped, np.int64), told)
 
 
 def _require_inside(entry: os.DirEntry[str], root: Path) -> None:
@@ -168,9 +148,3 @@ def _require_inside(entry: os.DirEntry[str], root: Path) -> None:
     end = Path(os.path.realpath(entry.path))
     if not end.is_relative_to(os.path.realpath(root)):
         raise UserError(f"{entry.path}: is a link to {end}, out of {root}; expected pictures that lie there: copy them")
-
-
-def _stamp(*files: os.stat_result) -> int:
-    """Not 0, and another one whenever size, time of change or time of renaming is another."""
-    told = " ".join(f"{f.st_size} {f.st_mtime_ns} {f.st_ctime_ns}" for f in files)
-    return int.from_bytes(hashlib.blake2b(told.encode(), digest_size=8).digest(), "little") >> 1 or 1

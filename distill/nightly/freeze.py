@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,17 +23,26 @@ class _New(NamedTuple):
     seen: list[Seen]
 
 
-def freeze(root: Path, before: Manifest | None, progress: Progress = lambda images: None) -> Manifest:
+def freeze(
+    root: Path,
+    before: Manifest | None,
+    progress: Progress = lambda images: None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Manifest:
     """The manifest of all drops below ``root``: those of ``before``, unchanged, and what has come since.
 
     Pure but for what it reads. A known file is read again only where its stamp has changed. ``progress`` gets the
-    numbers of pictures that were read. Raises ``UserError`` where a known drop has changed, where a link leads out of
-    a drop, and where a RecordIO drop is not whole.
+    numbers of pictures that were read, ``tell`` what each new drop holds and what of it is not read. Raises
+    ``UserError`` where a known drop has changed, where a link leads out of a drop, and where a RecordIO drop is not
+    whole.
     """
     there, people = drop_names(root), [] if before is None else list(before.people)
     known = [] if before is None else [_known(root, drop, people, there, progress) for drop in before.drops]
     names = [name for name in there if name not in {drop.drop for drop in known}]
     listings = {name: list_drop(root / name) for name in names}
+    for name, listing in listings.items():
+        if listing is not None:
+            tell(f"{root / name}: {listing.told}")
     new = [_looked_at(root, name, listing, progress) for name, listing in listings.items() if listing is not None]
     empty = [name for name, listing in listings.items() if listing is None]
     drops = _admitted(known, new, people)

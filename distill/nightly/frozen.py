@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from distill.data.decode import RULE
 from distill.data.faceset import DamagedImage, bytes_digest
 from distill.nightly.drop import pictures_of
 from distill.nightly.manifest import FrozenPictures, Manifest, read_manifest
@@ -26,7 +27,7 @@ class FrozenDrop:
         self.drop, self.labels = frozen.drop, frozen.people
         self.classes = int(frozen.people.max()) + 1 if len(frozen) else 0
         self._place, self._names, self._sha256 = place / frozen.drop, frozen.names, frozen.sha256
-        self._fingerprint = frozen.fingerprint()
+        self._fingerprint = hashlib.sha256(f"{frozen.fingerprint()} rule {RULE}".encode()).hexdigest()
         self._pictures = pictures_of(self._place, frozen.kind)
 
     def __len__(self) -> int:

@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from distill.file_kinds import EMPTY, TEXTS, ZEROS
+from distill.foreign import refuse_foreign
 from distill.nightly.drop import Kind
 from distill.nightly.hashed import SHA256_BYTES
 from distill.types import UserError
@@ -150,6 +152,7 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError:
         raise UserError(f"{folder} holds no {MANIFEST}; expected the folder of a night, such as nights/0001") from None
     except (OSError, ValueError) as error:
+        refuse_foreign(path, "the manifest that `make nightly` wrote", *TEXTS, EMPTY, ZEROS)
         raise UserError(f"{path} cannot be read: {error}; expected what `make nightly` wrote") from error
     if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
         raise UserError(f"{path} has format {raw['format']!r}; expected {FORMAT}, which this version writes")

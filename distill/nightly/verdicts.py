@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from distill.atomic import write_atomic
 from distill.nightly.manifest import Manifest
+from distill.shown import shown
 from distill.types import UserError
 
 FORMAT = 1
@@ -33,7 +34,7 @@ class Finding:
     @classmethod
     def of(cls, kind: Kind, drop: str, file: str, text: str) -> Finding:
         """With whatever cannot be printed of names escaped: they stand in logs and on pages."""
-        return cls(kind, drop, _printable(file), _printable(text))
+        return cls(kind, drop, shown(file), shown(text))
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,6 @@ def read_verdicts(folder: Path, manifest: Manifest) -> Verdicts:
             "manifest beside it; expected the same: run the night's stage `vet` again"
         )
     return verdicts
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def _finding(raw: Mapping[str, Any]) -> Finding:

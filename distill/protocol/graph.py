@@ -14,7 +14,10 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, shape_inference
 
+from distill.file_kinds import EMPTY, ONNX
+from distill.foreign import foreign
 from distill.types import UserError
+from distill.utf8_path import utf8_path
 
 Shape = tuple[int, ...]
 STANDARD_DOMAINS = ("", "ai.onnx")
@@ -28,6 +31,8 @@ class Uncountable(Exception):
 
 def read_model(path: Path) -> ModelProto:
     """Parse an ONNX file without the values of its weights; ``UserError`` if it is not one, is empty or cut off."""
+    if told := foreign(path, "an ONNX file", ONNX, EMPTY):
+        raise UserError(told)
     try:
         model = ModelProto.FromString(path.read_bytes())
     except OSError as error:
@@ -124,7 +129,8 @@ def with_shapes(model: ModelProto, path: Path) -> Graph:
     """Check the graph and infer every shape at batch 1; what the file itself claims of inner shapes is ignored."""
     start = _at_batch_one(model)
     try:
-        onnx.checker.check_model(str(path))
+        with utf8_path(path) as text:
+            onnx.checker.check_model(text)
         inferred = shape_inference.infer_shapes(start, check_type=True, strict_mode=True, data_prop=True)
     except onnx.checker.ValidationError as error:
         raise Uncountable(f"not a valid ONNX graph: {one_line(error)}") from error

@@ -100,7 +100,7 @@ def judge(path: Path, protocol: Protocol) -> Verdict:
     model = read_model(path)
     external, missing = external_files(model, path)
     stored = weights(model)
-    files = {file.relative_to(path.resolve().parent).as_posix(): file.stat().st_size for file in external}
+    files = {file.relative_to(path.parent.resolve()).as_posix(): file.stat().st_size for file in external}
     files = {path.name: path.stat().st_size, **files}
     measured, graph = measure(model, path)
     return Verdict(

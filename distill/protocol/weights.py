@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
-from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
+from onnx.external_data_helper import load_external_data_for_tensor
 
+from distill.network_file import external_tensors, locate
 from distill.protocol.graph import all_graphs, constant_names, dtype_name
 
 NARROW_INTEGERS = ("int8", "uint8", "int4", "uint4", "int2", "uint2")
@@ -61,40 +62,22 @@ def external_files(model: ModelProto, path: Path) -> tuple[list[Path], list[str]
     """The external data files that exist inside the model's folder, and a reason for every one that does not."""
     found: dict[Path, None] = {}
     problems: dict[str, None] = {}
-    for tensor in _tensors(model):
-        if uses_external_data(tensor):
-            file, problem = _locate(tensor, path.resolve().parent)
-            if problem is None:
-                found[file] = None
-            else:
-                problems[problem] = None
+    for tensor in external_tensors(model):
+        file, problem = locate(tensor, path)
+        if problem is None:
+            found[file] = None
+        else:
+            problems[problem] = None
     return list(found), list(problems)
 
 
 def load_small_integers(model: ModelProto, path: Path) -> None:
     """Read external integer tensors (shapes, axes) into the model: shape inference needs their values."""
-    for tensor in _tensors(model):
-        if uses_external_data(tensor) and tensor.data_type in (TensorProto.INT64, TensorProto.INT32):
-            load_external_data_for_tensor(tensor, str(path.resolve().parent))
+    for tensor in external_tensors(model):
+        if tensor.data_type in (TensorProto.INT64, TensorProto.INT32):
+            load_external_data_for_tensor(tensor, str(path.parent))
             tensor.data_location = TensorProto.DEFAULT
             del tensor.external_data[:]
-
-
-def _locate(tensor: TensorProto, folder: Path) -> tuple[Path, str | None]:
-    entry = {e.key: e.value for e in tensor.external_data}
-    location = entry.get("location", "")
-    file = (folder / location).resolve()
-    if not location or not file.is_relative_to(folder):
-        return file, f"external data '{location}' lies outside the model's folder"
-    if not file.is_file():
-        return file, f"external data '{location}' is missing beside the model"
-    extent = [entry.get(key) or "0" for key in ("offset", "length")]
-    if not all(number.isdecimal() for number in extent):
-        return file, f"external data '{location}' has offset and length {extent}; expected numbers"
-    end = sum(int(number) for number in extent)
-    if end > file.stat().st_size:
-        return file, f"external data '{location}' is cut off: {file.stat().st_size} bytes, at least {end} expected"
-    return file, None
 
 
 def _is_weight(tensor: Stored, cast: bool) -> bool:
@@ -120,15 +103,6 @@ def _graphs(model: ModelProto) -> Iterator[GraphProto]:
         yield from all_graphs(info.algorithm)
     for function in model.functions:
         yield from all_graphs(GraphProto(node=function.node))
-
-
-def _tensors(model: ModelProto) -> Iterator[TensorProto]:
-    for graph in _graphs(model):
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield sparse.values
-        for node in graph.node:
-            yield from _attribute_tensors(node)
 
 
 def _attribute_tensors(node: NodeProto) -> Iterator[TensorProto]:

@@ -28,6 +28,8 @@ from distill.registry.version import Version, file_sha256, identity, plain_name,
 from distill.types import UserError
 
 HISTORY, LOCK = "history.jsonl", ".lock"
+ANY = "any"
+"""Whatever version is in service, or none."""
 
 
 class Withdrawn(UserError):
@@ -92,15 +94,22 @@ class Registry:
             same = self._shelf.undamaged(identity(digests, said))
             return same or self._shelf.place(self._next_number(), _now(), files, said)
 
-    def promote(self, name: str, why: Mapping[str, Any]) -> None:
+    def promote(self, name: str, why: Mapping[str, Any], instead_of: str | None = ANY) -> None:
         """Put an undamaged version into service, with the reasons (JSON); nothing happens where it is there already.
 
-        Raises ``Withdrawn`` where the last word about it is a rollback.
+        Raises ``Withdrawn`` where the last word about it is a rollback, and UserError where another version is in
+        service than the one that it was compared with (``instead_of``; None: no version).
         """
         with self._alone():
             self.version(name).verified()
-            if name == self._pointers.name(CHAMPION):
+            champion = self._pointers.name(CHAMPION)
+            if name == champion:
                 return
+            if instead_of not in (ANY, champion):
+                raise UserError(
+                    f"{self.root}: the champion is {champion} and was {instead_of} when {name} was compared with it; "
+                    "expected nobody else to change it meanwhile: start again"
+                )
             if (event := self.withdrawn().get(name)) is not None:
                 raise Withdrawn(
                     f"{name} was taken out of service at {event.at}; expected another version: only a rollback to "

@@ -16,6 +16,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.types import UserError
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -93,6 +95,7 @@ def _public(path: Path) -> Ed25519PublicKey:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected a public Ed25519 key") from error
     except (ValueError, UnsupportedAlgorithm):
+        refuse_foreign(path, "a public Ed25519 key", *TEXTS, EMPTY)
         found = None
     if not isinstance(found, Ed25519PublicKey):
         raise UserError(f"{path}: expected a public Ed25519 key (openssl pkey -in KEY -pubout)")

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from distill.digest import sha256
+from distill.file_kinds import EMPTY, TEXTS, ZEROS
+from distill.foreign import refuse_foreign
 from distill.registry.signing import Signing
 from distill.types import UserError
 
@@ -125,6 +127,7 @@ def read_version(folder: Path, signing: Signing | None = None) -> Version:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the record of a version") from error
     except ValueError as error:
+        refuse_foreign(path, "the record of a version", *TEXTS, EMPTY, ZEROS)
         raise UserError(f"{path}: {error}; expected the record of a version") from error
     found = _checked(raw, path)
     return Version(folder, found["added_at"], found["files"], found["facts"], record, signing)

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from distill.file_kinds import EMPTY, TEXTS
+from distill.foreign import refuse_foreign
 from distill.types import UserError
 
 FORMAT = 1
@@ -75,6 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError:
         raise UserError(f"{folder} holds no {MANIFEST}; expected a folder that `make signals` wrote") from None
     except (OSError, ValueError) as error:
+        refuse_foreign(path, "the manifest that `make signals` wrote", *TEXTS, EMPTY)
         raise UserError(f"{path} cannot be read: {error}; expected what `make signals` wrote") from error
     return _checked(raw, path)
 

@@ -16,6 +16,8 @@ from typing import IO, Any
 import numpy as np
 from safetensors.numpy import save
 
+from distill.file_kinds import EMPTY, SAFETENSORS, SIGNALS
+from distill.foreign import foreign
 from distill.types import UserError
 
 SEAL = "sha256"
@@ -90,7 +92,8 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     except FileNotFoundError:
         raise Damaged(f"{path}: is missing") from None
     except (struct.error, ValueError, RecursionError) as error:
-        raise Damaged(f"{path}: has no safetensors header") from error
+        told = foreign(path, "a file of stored teacher outputs", SIGNALS, SAFETENSORS, EMPTY)
+        raise Damaged(told or f"{path}: has no safetensors header") from error
     if not _sane(header):
         raise Damaged(f"{path}: has a damaged header")
     return header, _LENGTH_BYTES + length

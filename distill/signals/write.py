@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypedDict
 
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from distill.atomic import write_atomic
 from distill.claims import Claims
 from distill.data.batches import as_it_is, use_one_thread
+from distill.data.damage import Damage
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage, FaceSet
 from distill.data.module import worker_context
@@ -82,8 +83,8 @@ class ViewBatches(Dataset[ViewBatch]):
 class Writer:
     """Writes the shards that are not ``done``, as far as no other process is at them.
 
-    ``progress`` gets the number of images of each finished batch. Damaged images are noted in ``damaged`` and stored
-    as NaN, at most ``max_damaged`` of them. Memory is bounded by one shard and a few batches.
+    ``progress`` gets the number of images of each finished batch. Damaged images are noted in ``damage`` and stored
+    as NaN. Memory is bounded by one shard and a few batches.
     """
 
     folder: Path
@@ -91,8 +92,7 @@ class Writer:
     teacher: OutputsOf
     batch_images: int
     workers: int
-    max_damaged: int
-    damaged: dict[int, str] = field(default_factory=dict)
+    damage: Damage
 
     def write(self, faces: FaceSet, views: StoredViews, claims: Claims, progress: Callable[[int], None]) -> int:
         """Write what is missing and can be claimed; the number of shards written."""
@@ -107,7 +107,8 @@ class Writer:
         )
         written, rows = 0, Rows()
         for batch in loader:
-            self._note(batch["damaged"])
+            for index, what in batch["damaged"].items():
+                self.damage.note(index, what)
             rows.add(batch["digests"], self._outputs(batch["views"]))
             progress(len(batch["digests"]))
             if len(rows) == len(self.manifest.rows(batch["shard"])):
@@ -140,14 +141,6 @@ class Writer:
                     "finite values: such a teacher can only be used live, if at all"
                 )
         return stored
-
-    def _note(self, damaged: Mapping[int, str]) -> None:
-        self.damaged |= damaged
-        if len(self.damaged) > self.max_damaged:
-            raise UserError(
-                f"{self.damaged[max(damaged)]}: damaged, number {len(self.damaged)} of this set; data.max_damaged "
-                f"allows {self.max_damaged}: mend the data or raise the limit"
-            )
 
     def _save(self, shard: int, arrays: dict[str, np.ndarray]) -> None:
         lost = arrays[DIGEST] == NO_IMAGE

@@ -24,6 +24,7 @@ from distill.tracking import night_panels
 from distill.tracking.outbox import Outbox, deliver
 from distill.tracking.panels import SECTIONS, as_markdown
 from distill.tracking.wandb_settings import WandbSettings
+from distill.tracking.wandb_variables import read_variables
 from distill.tracking.workspace import push, push_nights
 from distill.types import UserError
 
@@ -71,11 +72,19 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _deliver(root: Path, project: str, console: Console) -> int:
+def _deliver(root: Path, project: str | None, console: Console) -> int:
     """Send what waits in the outbox below ``root``, online; 1 where some of it still waits."""
-    entity, _, name = project.rpartition("/")
+    entity, _, name = (project or "").rpartition("/")
+    given = {"mode", *(["project"] if name else []), *(["entity"] if entity else [])}
+    found = read_variables(os.environ, given, service=True)
+    if found.report:
+        console.print(f"W&B: {found.report}", markup=False, soft_wrap=True)
+    options = {"project": "face-distill", "entity": "", **found.options}
+    settings = WandbSettings(
+        mode="online", project=name or str(options["project"]), entity=entity or str(options["entity"]) or None
+    )
     waiting = len(Outbox(root).pending())
-    done = deliver(root, WandbSettings(mode="online", project=name, entity=entity or None), DELIVER_S)
+    done = deliver(root, settings, DELIVER_S)
     console.print(f"{waiting - len(Outbox(root).pending())} of {waiting} events delivered", markup=False)
     return 0 if done else 1
 
@@ -141,14 +150,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--deliver", type=_folder, metavar="DIR", help="send what waits in the outbox of these nights")
     parser.add_argument(
-        "--project", default="face-distill", metavar="[ENTITY/]PROJECT", help="where --deliver sends it"
+        "--project", metavar="[ENTITY/]PROJECT", help="where --deliver sends it; else WANDB_PROJECT, face-distill"
     )
     parser.add_argument("--panels", action="store_true", help="print the panels as a Markdown table")
     return parser
 
 
 def _folder(text: str) -> Path:
-    path = Path(text)
+    path = Path(text).expanduser()
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: this is a file; expected the folder that holds the runs, or the nights")
     return path

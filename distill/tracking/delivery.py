@@ -100,7 +100,15 @@ def _begin(root: Path, settings: WandbSettings, run: str, night: int | None) -> 
     name = run if night is None else f"{group_of(night)}-{run}"
     mode: Literal["offline", "online"] = "online" if settings.mode == "online" else "offline"
     group = None if night is None else group_of(night)
-    return start(mode, settings, id=f"{run_id(folder)}-{name}", name=name, dir=folder.parent, group=group, job_type=run)
+    return start(
+        mode,
+        settings,
+        id=f"{run_id(folder)}-{name}",
+        name=name,
+        dir=Path(settings.dir or folder.parent),
+        group=group,
+        job_type=run,
+    )
 
 
 def group_of(night: int) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distill.metrics.cells import percent_cell
+from distill.shown import shown
 
 WIDTH = 80
 
@@ -168,4 +169,5 @@ def _say(console: Console, text: str, style: str | None = None) -> None:
 
 def _readable(console: Console, text: str) -> str:
     """Text that the console's encoding can show: a table must not end a run on a stream that knows ASCII only."""
+    text = shown(text)
     return text.replace("±", "+-") if not console.encoding.lower().startswith("utf") else text

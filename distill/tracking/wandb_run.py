@@ -12,16 +12,19 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from distill.redact import is_secret
+from distill.shown import shown, shown_all
 from distill.tracking.panels import STEP, summary_of
 from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_start import Shield, end_service, start
+from distill.types import UserError
+from distill.utf8_path import utf8_path
 
 if TYPE_CHECKING:
     import wandb
@@ -37,7 +40,8 @@ class WandbRun:
 
     def __init__(self, folder: Path, settings: WandbSettings, config: Mapping[str, Any]) -> None:
         self.folder = folder.resolve()
-        self._settings, self._config = settings, without_secrets(config)
+        self._settings, self._config = settings, shown_all(without_secrets(config))
+        self._open_folder = ExitStack()
         self._run: wandb.Run | None = None
         self._defined: set[str] = set()
         if settings.mode != "disabled":
@@ -65,7 +69,7 @@ class WandbRun:
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Results of the whole run: cost against limits, verdict, scores."""
-        self._tell(lambda run: run.summary.update(dict(values)))
+        self._tell(lambda run: run.summary.update(shown_all(values)))
 
     def artifact(self, paths: Sequence[Path], name: str, metadata: Mapping[str, Any]) -> None:
         """Keep copies of the files as version of the W&B model ``name``; they travel with the next sync."""
@@ -73,11 +77,12 @@ class WandbRun:
         def write(run: wandb.Run) -> None:
             import wandb
 
-            artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name), type="model", metadata=dict(metadata))
+            artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name), type="model", metadata=shown_all(metadata))
             # Files are staged under this folder by absolute path; outside of the run folder a later sync loses them.
-            with environment("WANDB_DATA_DIR", str(self.folder / "wandb")):
+            with environment("WANDB_DATA_DIR", f"{self._place}/wandb"):
                 for path in paths:
-                    artifact.add_file(str(path))
+                    with utf8_path(path) as text:
+                        artifact.add_file(text)
                 run.log_artifact(artifact)
 
         self._tell(write)
@@ -86,6 +91,7 @@ class WandbRun:
         """Close the run; uploads get ``finish_timeout_s``, and what is left stays on disk for ``wandb sync``."""
         self._tell(lambda run: run.finish(exit_code=exit_code))
         self._run = None
+        self._open_folder.close()
 
     def _write(self, run: wandb.Run, step: int, values: Mapping[str, Any]) -> None:
         for name in values.keys() - self._defined:
@@ -108,19 +114,21 @@ class WandbRun:
     def _open(self, mode: Literal["offline", "online"]) -> str | None:
         """Start the W&B run in that mode; returns why it failed, or None."""
         with Shield() as shield:
-            folder = writable(self.folder / "wandb").parent
-            name = self._settings.name or self.folder.name
+            place = writable(Path(self._settings.dir or self.folder).resolve() / "wandb").parent
+            self._place = self._open_folder.enter_context(utf8_path(place))
+            name = shown(self._settings.name or self.folder.name)
             run = start(
                 mode,
                 self._settings,
-                id=run_id(self.folder),
+                id=run_id(self.folder, self._settings.id),
                 name=name,
-                dir=folder,
-                group=self._settings.group,
+                dir=self._place,
+                group=shown_all(self._settings.group),
+                job_type=shown_all(self._settings.job_type),
                 config=dict(self._config),
             )
             self._run = run
-            _log.info("W&B: %s run %s in %s", mode, run.id, run.url or os.path.relpath(self.folder / "wandb"))
+            _log.info("W&B: %s run %s in %s", mode, run.id, run.url or os.path.relpath(place))
         return shield.failure
 
     def _tell(self, action: Callable[[wandb.Run], object]) -> None:
@@ -150,14 +158,16 @@ def _masked(value: Any) -> Any:
     return _USER_IN_URL.sub("://***@", value) if isinstance(value, str) else value
 
 
-def run_id(folder: Path) -> str:
-    """The W&B id of the run folder, made up the first time."""
+def run_id(folder: Path, wanted: str | None = None) -> str:
+    """The W&B id of the run folder, ``wanted`` or made up the first time. UserError for another one than it has."""
     path = folder / ID_FILE
     known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    if known and wanted not in (None, known):
+        raise UserError(f"tracking.id is {wanted} and {path} says {known}; expected the same, or another run folder")
     if known:
         return known
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+    partial.write_text((wanted or secrets.token_hex(4)) + "\n", encoding="utf-8")
     os.replace(partial, path)
     return run_id(folder)
 

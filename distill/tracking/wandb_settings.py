@@ -8,6 +8,7 @@ from typing import Literal
 from distill.types import UserError
 
 MODES = ("offline", "online", "disabled")
+RESUMES = ("allow", "must", "never", "auto")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,14 @@ class WandbSettings:
     group: str | None = None
     name: str | None = None
     tags: tuple[str, ...] = ()
+    notes: str | None = None
+    job_type: str | None = None
+    dir: str | None = None
+    """Where W&B's own files go; None: the run folder."""
+    id: str | None = None
+    """Of a run that W&B knows already; None: made up for the run folder, and kept in it."""
+    resume: str = "allow"
+    """What W&B does where it knows the id, or does not: one of ``RESUMES``."""
     init_timeout_s: float = 20.0
     finish_timeout_s: float = 120.0
     finish_raises: bool = False
@@ -28,3 +37,5 @@ class WandbSettings:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise UserError(f"tracking.mode is {self.mode!r}; expected one of {', '.join(MODES)}")
+        if self.resume not in RESUMES:
+            raise UserError(f"tracking.resume is {self.resume!r}; expected one of {', '.join(RESUMES)}")

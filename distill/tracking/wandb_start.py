@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import netrc
 import os
+import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
+
+from distill.shown import shown_all
+from distill.tracking.wandb_variables import DISABLED, MODE, OPTIONS
 
 if TYPE_CHECKING:
     import wandb
 
-    from distill.tracking.wandb_settings import WandbSettings
+from distill.tracking.wandb_settings import WandbSettings
 
 
 def start(mode: Literal["offline", "online"], settings: WandbSettings, **run: Any) -> wandb.Run:
@@ -25,20 +30,44 @@ def start(mode: Literal["offline", "online"], settings: WandbSettings, **run: An
     import wandb
 
     _no_usage_reports()
-    # Given to the process first, because what W&B says and sends before the run exists obeys only these.
-    process = wandb.setup(settings=wandb.Settings(silent=True, mode=mode))
-    if mode == "online" and not logged_in(process.settings.base_url, os.environ):
-        raise ConnectionError("not logged in; `wandb login` or WANDB_API_KEY")
-    return wandb.init(
-        resume="allow",
-        reinit="create_new",  # leaves the process's global run alone: Hydra multirun
-        mode=mode,
-        project=settings.project,
-        entity=settings.entity,
-        tags=settings.tags,
-        settings=_quiet(settings),
-        **run,
-    )
+    # Settings have their say, and what a service passes over does not count.
+    with _unset((MODE, DISABLED, *OPTIONS)), _arguments_of_text():
+        # Given to the process first, because what W&B says and sends before the run exists obeys only these.
+        process = wandb.setup(settings=wandb.Settings(silent=True, mode=mode))
+        if mode == "online" and not logged_in(process.settings.base_url, os.environ):
+            raise ConnectionError("not logged in; `wandb login` or WANDB_API_KEY")
+        return wandb.init(
+            resume=cast(Any, settings.resume),
+            reinit="create_new",  # leaves the process's global run alone: Hydra multirun
+            mode=mode,
+            project=settings.project,
+            entity=settings.entity,
+            tags=shown_all(settings.tags),
+            notes=shown_all(settings.notes),
+            settings=_quiet(settings),
+            **run,
+        )
+
+
+@contextmanager
+def _unset(names: Iterable[str]) -> Iterator[None]:
+    """Without these variables for a moment."""
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(before)
+
+
+@contextmanager
+def _arguments_of_text() -> Iterator[None]:
+    """W&B takes the program's arguments into its settings, and a file's name among them may be no text."""
+    given = sys.argv
+    sys.argv = shown_all(given)
+    try:
+        yield
+    finally:
+        sys.argv = given
 
 
 def _quiet(settings: WandbSettings) -> wandb.Settings:

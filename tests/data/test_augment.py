@@ -5,6 +5,7 @@ import dataclasses
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 
 from distill.data.augment import Augmentation, replay
 from distill.types import UserError
@@ -57,6 +58,84 @@ def test_draws_of_one_operation_do_not_depend_on_another(picture) -> None:
         moved = apply(picture(1), index, shift_px=5)
         both = apply(picture(1), index, shift_px=5, gray=1.0, colour=0.0)
         assert np.array_equal(cv2.cvtColor(moved, cv2.COLOR_RGB2GRAY), both[..., 0])
+
+
+class Given:
+    """Random numbers that are given: all alike but for one."""
+
+    def __init__(self, place: int | None = None) -> None:
+        self._place = place
+
+    def random(self, count: int) -> np.ndarray:
+        draws = np.full(count, 0.4)
+        if self._place is not None:
+            assert self._place < count
+            draws[self._place] = 0.7
+        return draws
+
+
+DRAWS = {
+    "mirror": {0},
+    "shift_px": {1, 2},
+    "scale": {1, 2, 3},
+    "colour": {4, 5, 6, 7},
+    "gray": {8},
+    "blur": {9, 10},
+    "low_resolution": {11, 12},
+    "jpeg": {13, 14},
+    "erase": {15, 16, 17, 18, 19},
+    "cover": {20, 21, 22, 23, 24},
+}
+"""The places of each operation among the random numbers of a visit; an older run is replayed by them."""
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_every_operation_has_random_numbers_of_its_own(picture, name: str) -> None:
+    """What covers and what erases would otherwise lie at the same place, whenever both happen."""
+    on = {"shift_px": 6, "scale": 0.3}.get(name, 0.5)
+    more = {"shift_px": 6} if name == "scale" else {}
+    augment = Augmentation(**(NOTHING | {name: on} | more))
+    image = picture(2)
+    plain = augment(image, Given())  # pyright: ignore[reportArgumentType]
+    seen = {k for k in range(25) if not np.array_equal(augment(image, Given(k)), plain)}  # pyright: ignore
+    assert seen == DRAWS[name]
+    shared = {other for other, places in DRAWS.items() if places & DRAWS[name]} - {name}
+    assert shared == ({"shift_px", "scale"} - {name} if name in ("shift_px", "scale") else set())
+
+
+def test_as_many_random_numbers_are_drawn_as_have_a_place() -> None:
+    rng = replay(0, 0, 0)
+    Augmentation()(np.zeros((112, 112, 3), np.uint8), rng)
+    assert rng.random() == replay(0, 0, 0).random(26)[25]
+
+
+def test_strengths_are_what_the_draws_say(picture) -> None:
+    """At the ends of their ranges: the least of blur, size, quality and area, and the greatest."""
+    image = picture(2)
+
+    def drawn(value: float, name: str, **settings: float) -> np.ndarray:
+        class All:
+            def random(self, count: int) -> np.ndarray:
+                return np.where([k in DRAWS[name] for k in range(count)], value, 0.999999)
+
+        settings = NOTHING | {name: 1.0} | settings
+        return Augmentation(**settings)(image, All())  # pyright: ignore[reportArgumentType]
+
+    for value, sigma_px in ((0.0, 0.1), (0.5, 1.05), (0.999999, 2.0)):
+        expected = cv2.GaussianBlur(image, (0, 0), sigma_px)
+        assert np.abs(drawn(value, "blur", blur_sigma_px=2.0).astype(int) - expected).max() <= 1
+    for value, side_px in ((0.0, 20), (0.5, 66), (0.999999, 111)):
+        small = cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_AREA)
+        expected = cv2.resize(small, (112, 112), interpolation=cv2.INTER_LINEAR)
+        assert np.array_equal(drawn(value, "low_resolution", low_resolution_min_px=20), expected)
+    for value, quality in ((0.0, 10), (0.5, 55), (0.999999, 100)):
+        encoded = simplejpeg.encode_jpeg(image, quality, "RGB", "420")
+        assert np.array_equal(drawn(value, "jpeg", jpeg_min_quality=10), simplejpeg.decode_jpeg(encoded, "RGB"))
+    for value, rows, columns in ((0.5, slice(39, 74), slice(39, 74)), (0.999999, slice(33, 112), slice(0, 112))):
+        erased = drawn(value, "erase", erase_max_share=0.2 if value == 0.5 else 1.0)
+        where = (erased != image).any(2)
+        found = [np.flatnonzero(where.any(axis)) for axis in (1, 0)]
+        assert [(int(k[0]), int(k[-1]) + 1) for k in found] == [(r.start, r.stop) for r in (rows, columns)]
 
 
 @pytest.mark.parametrize("name", SWITCHES)
@@ -132,6 +211,7 @@ def test_erasing_is_one_grey_rectangle_within_its_area() -> None:
         erased = (apply(image, index, erase=1.0, erase_max_share=0.25) == 127).all(2)
         rows, columns = np.flatnonzero(erased.any(1)), np.flatnonzero(erased.any(0))
         assert erased.sum() == len(rows) * len(columns) <= 0.26 * 112**2
+        assert np.array_equal(erased, (apply(image, index, erase=1.0, erase_max_share=0.25) != 255).any(2))
         if len(rows) > 20:
             assert 0.45 <= len(rows) / len(columns) <= 2.2
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from distill.data import ijb
+from distill.data.faceset import DamagedImage
 from distill.data.ijb import IjbFolder, find_ijb, read_enrolment, read_faces, read_template_pairs
 from distill.types import UserError
 from reference import ijb_layout
@@ -199,5 +200,5 @@ def test_a_broken_image_is_named(root: Path):
     faces = read_faces(find_ijb(root))
     path = root / "loose_crop" / "1.jpg"
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(UserError, match=f"{path}: not a whole JPEG"):
+    with pytest.raises(DamagedImage, match="not a whole JPEG"):
         faces.crop(0)

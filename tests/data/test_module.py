@@ -11,9 +11,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from distill.data.augment import Augmentation, replay
 from distill.data.batches import FaceBatch, Plan, StepOrder
+from distill.data.damage import Damage
 from distill.data.decode import decode
 from distill.data.faceset import Joined
-from distill.data.module import DamageLog, FacesModule
+from distill.data.module import FacesModule
 from distill.data.recordio import RecordIOSet
 from distill.data.views import NewViews
 from distill.types import UNLABELLED, UserError
@@ -178,7 +179,7 @@ def test_a_set_without_one_whole_image_ends_the_run(tmp_path: Path) -> None:
 
 def test_no_damage_may_be_allowed() -> None:
     with pytest.raises(UserError, match=r"here: why: damaged, number 1 of this run; data\.max_damaged allows 0"):
-        DamageLog(100, 0).note([(4, "here: why")])
+        Damage(0, "data.max_damaged").note(4, "here: why")
 
 
 def test_real_faces(faces_root: Path) -> None:

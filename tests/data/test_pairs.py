@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from distill.data.damage import Damage
 from distill.data.decode import decode
 from distill.data.pairs import Pairs, read_pairs, write_pairs
 from distill.types import UserError
@@ -66,6 +67,58 @@ def test_protocols_of_python_3(tmp_path: Path, four: list[bytes], protocol: int)
     check(write(tmp_path, (arrays, np.array([False, True])), protocol), four, [False, True])
 
 
+def as_written(image: bytes) -> dict[str, object]:
+    """One encoded image in each of the ways in which people's scripts pickle it."""
+    array = np.frombuffer(image, np.uint8)
+    return {
+        "bytes": image,
+        "bytearray": bytearray(image),
+        "row": array,
+        "column of cv2.imencode": array.reshape(-1, 1),
+        "row of one": array.reshape(1, -1),
+        "cube": array.reshape(1, -1, 1),
+        "void": np.void(image),
+        "numpy's bytes": np.bytes_(image),
+        "array of one": np.array([image]),
+        "signed": array.view(np.int8),
+        "wider": array.astype(np.int64),
+    }
+
+
+VERDICTS = {
+    "booleans": [True, False],
+    "numpy's booleans": [np.bool_(True), np.bool_(False)],
+    "integers": [1, 0],
+    "numpy's integers": [np.int64(1), np.int32(0)],
+    "floats": [1.0, np.float32(0)],
+    "tuple": (True, False),
+    "rows of one": [[1], (0,)],
+    "arrays of one": [np.array([1]), np.array(0)],
+    "array": np.array([True, False]),
+    "array of integers": np.array([1, 0]),
+    "column": np.array([[1], [0]], np.uint8),
+    "row": np.array([[1.0, 0.0]]),
+    "other byte order": np.array([1, 0], ">i4"),
+    "objects": np.array([True, 0], object),
+}
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_dialect_of_one_set_is_the_same_set(tmp_path: Path, four: list[bytes], protocol: int) -> None:
+    for kind in as_written(b"kinds"):
+        check(write(tmp_path, ([as_written(image)[kind] for image in four], [1, 0]), protocol), four, [True, False])
+    for verdicts in VERDICTS.values():
+        check(write(tmp_path, (four, verdicts), protocol), four, [True, False])
+
+
+def test_lists_may_be_arrays_of_objects(tmp_path: Path, four: list[bytes]) -> None:
+    for listed in (np.array(four, object), np.array(four, object).reshape(-1, 1), np.array(four)):
+        check(write(tmp_path, (listed, [True, False])), four, [True, False])
+    both = np.empty(2, object)
+    both[:] = [four, [True, False]]
+    check(write(tmp_path, both), four, [True, False])
+
+
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_sets_written_with_numpy_1(protocol: int) -> None:
     pairs = read_pairs(FIXTURES / f"numpy1_protocol{protocol}.bin")
@@ -112,10 +165,16 @@ def test_every_bad_set_is_refused_in_one_line(tmp_path: Path, four: list[bytes],
         ({"images": four}, "holds no pair of lists"),
         ((four[0], [True]), "holds no pair of lists"),
         (([*four[:3], four[3][:-50]], [True, False]), "image 2 of pair 1 of 2: not a whole JPEG"),
-        (([four[0], b"", *four[2:]], [True, False]), "image 2 of pair 0 of 2: neither JPEG nor PNG"),
+        (([four[0], b"", *four[2:]], [True, False]), "image 2 of pair 0 of 2: is empty; expected JPEG, PNG"),
         (([*four[:2], jpeg(0, 128), four[3]], [True, False]), "image 1 of pair 1 of 2: is 128x128"),
         (([*four[:2], "text", four[3]], [True, False]), "image 1 of pair 1 of 2: is neither bytes nor"),
-        (([*four[:3], np.zeros((112, 112, 3), np.uint8)], [True, False]), "image 2 of pair 1 of 2: is neither"),
+        (
+            ([*four[:3], np.zeros((112, 112, 3), np.uint8)], [True, False]),
+            r"image 2 of pair 1 of 2: is an array of shape .112, 112, 3.; expected an encoded image",
+        ),
+        ((four, [[True, False]]), "no list of booleans"),
+        ((four, [0.5, 1]), "no list of booleans"),
+        ((np.zeros((4, 5), np.uint8), [True, False]), "holds no pair of lists"),
         (pickle.dumps((four, [True, False]))[:-20], "is no whole verification set"),
     ]
     for content, reason in cases:
@@ -148,3 +207,29 @@ def test_the_real_set(faces_root: Path) -> None:
     assert len(pairs) == 1200
     assert pairs.images.shape == (2400, 3, 112, 112)
     assert pairs.same.sum() == 600
+
+
+def test_a_pair_with_a_damaged_image_is_left_out_where_damage_is_counted(
+    tmp_path: Path, four: list[bytes], jpeg
+) -> None:
+    images = [*four, jpeg(4), jpeg(5)]
+    torn = [*images[:3], images[3][:-300], *images[4:]]
+    path = write(tmp_path, (torn, [True, False, True]))
+    damage = Damage(1)
+    pairs = read_pairs(path, damage)
+    expected = np.stack([decode(images[row]).transpose(2, 0, 1) for row in (0, 1, 4, 5)])
+    assert np.array_equal(pairs.images.numpy(), expected)
+    assert pairs.same.tolist() == [True, True]
+    assert pairs.left_out == (1,)
+    (what,) = damage.met.values()
+    assert what.startswith(f"{path}: image 2 of pair 1 of 3: not a whole JPEG")
+    with pytest.raises(UserError, match="image 2 of pair 1 of 3"):
+        read_pairs(path)
+    with pytest.raises(UserError, match="damaged, number 1 of this run; max_damaged allows 0"):
+        read_pairs(path, Damage(0))
+
+
+def test_a_set_without_a_whole_pair_is_refused(tmp_path: Path, four: list[bytes]) -> None:
+    path = write(tmp_path, ([b"", four[0], four[1], b""], [True, False]))
+    with pytest.raises(UserError, match="none of its 2 pairs has two images that can be read"):
+        read_pairs(path, Damage(10))

@@ -97,6 +97,10 @@ def _remove(name: str) -> Callable[[Path], object]:
     return lambda root: (root / name).unlink()
 
 
+def _rename(name: str, other: str) -> Callable[[Path], object]:
+    return lambda root: (root / name).rename(root / other)
+
+
 def _write(name: str, text: str) -> Callable[[Path], object]:
     return lambda root: (root / name).write_text(text)
 
@@ -128,10 +132,12 @@ def _short_index(root: Path) -> None:
         (shutil.rmtree, "no such folder"),
         (_empty, "has no file train.rec"),
         (_remove("train.rec"), "has no file train.rec"),
-        (_remove("train.idx"), "has no file train.idx"),
-        (_remove("property"), "has no file property"),
+        (
+            _rename("train.rec", "webface.rec"),
+            "has no file train.rec.*; rename webface.rec to train.rec, and webface.idx",
+        ),
         (_write("train.rec", ""), "train.rec: is empty"),
-        (_write("train.idx", ""), "train.idx: is empty"),
+        (_write("train.idx", ""), "train.idx: lists no records"),
         (_write("train.idx", "\n"), "lists no records"),
         (_cut(0.5), r"ends at byte \d+, but its .idx has key \d+ at offset .* truncated"),
         (_cut(0.001), r"ends at byte 14, but its .idx .* truncated"),
@@ -148,6 +154,8 @@ def _short_index(root: Path) -> None:
         (_write("property", "3,128,128"), "says images of 128x128; expected aligned 112x112"),
         (_write("property", "3,112"), "says '3,112'; expected 'classes,height,width'"),
         (_write("property", "three,112,112"), "expected 'classes,height,width'"),
+        (_write("property", "6 112 112"), "says '6 112 112'; expected 'classes,height,width', .* or delete it"),
+        (_write("property", ""), "expected 'classes,height,width', .* or delete it"),
         (_write("property", " "), "expected 'classes,height,width'"),
         (_write("property", "0,112,112"), "says 0 classes"),
         (_write("property", "99999999,112,112"), "says 99999999 classes; expected 1 to 16777216"),
@@ -181,6 +189,92 @@ def test_images_of_another_size_are_refused(tmp_path: Path, jpeg) -> None:
     root = write_set(tmp_path / "s", {key: payload(jpeg(key, 128), 0.0) for key in range(3)}, classes=1)
     with pytest.raises(UserError, match=r"key 0 at offset 0: is 128x128; expected an aligned 112x112 crop"):
         RecordIOSet(root)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"3,112,112",
+        b"3, 112, 112\n",
+        b" 3 ,112\t,112 \r\n",
+        b"\n3,112,112\n\n",
+        b"\xef\xbb\xbf3,112,112\r\n",
+        "3,112,112\r\n".encode("utf-16"),
+        "\ufeff3,112,112".encode("utf-16-be"),
+        b"3,112,112\nof 2019, from M\xfcller\n",
+    ],
+)
+def test_property_as_people_and_their_editors_write_it(written_by_mxnet: Copy, content: bytes) -> None:
+    root = written_by_mxnet("header")
+    (root / "property").write_bytes(content)
+    assert RecordIOSet(root).classes == 3
+
+
+@pytest.mark.parametrize("name", ["header", "headerless", "headerless_arrays", "split"])
+@pytest.mark.parametrize("missing", [["property"], ["train.idx"], ["property", "train.idx"]])
+def test_what_is_missing_is_found_in_the_records_with_a_note(
+    written_by_mxnet: Copy, caplog: pytest.LogCaptureFixture, name: str, missing: list[str]
+) -> None:
+    root = written_by_mxnet(name)
+    whole = RecordIOSet(root)
+    assert not caplog.records
+    for one in missing:
+        (root / one).unlink()
+    caplog.set_level("INFO")
+    faces = RecordIOSet(root)
+    assert (faces.classes, faces.labels.tolist()) == (whole.classes, whole.labels.tolist())
+    assert [faces.read(i) for i in range(len(faces))] == [whole.read(i) for i in range(len(whole))]
+    assert [line.split(";")[0].split("has no ")[1] for line in caplog.messages] == sorted(missing, reverse=True)
+
+
+def test_a_made_index_has_the_keys_of_the_records(written_by_mxnet: Copy) -> None:
+    root = written_by_mxnet("header")
+    whole = RecordIOSet(root)
+    (root / "train.idx").unlink()
+    assert RecordIOSet(root).keys.tolist() == whole.keys.tolist()
+    assert RecordIOSet(root).fingerprint() == whole.fingerprint()
+
+
+def test_records_that_share_an_id_are_numbered(tmp_path: Path, jpeg) -> None:
+    root = write_set(tmp_path / "s", {key: payload(jpeg(key), float(key)) for key in range(3)}, classes=3)
+    (root / "train.idx").unlink()
+    assert RecordIOSet(root).keys.tolist() == [0, 1, 2]
+
+
+def test_without_an_index_a_torn_file_is_named(many: Path) -> None:
+    (many / "train.idx").unlink()
+    os.truncate(many / "train.rec", (many / "train.rec").stat().st_size - 400)
+    with pytest.raises(UserError, match=r"train.rec: the file ends .* before the record does; .* copy it again"):
+        RecordIOSet(many)
+
+
+def test_a_label_that_is_no_class_is_refused_where_classes_are_counted_too(tmp_path: Path, jpeg) -> None:
+    root = write_set(tmp_path / "s", {0: payload(jpeg(0), 1.0), 1: payload(jpeg(1), float("nan"))}, classes=2)
+    (root / "property").unlink()
+    with pytest.raises(UserError, match=r"train.rec key 1 at .* has label nan; expected .* 0 to 1$"):
+        RecordIOSet(root)
+
+
+def test_a_list_file_of_im2rec_beside_the_records_changes_nothing(written_by_mxnet: Copy) -> None:
+    root = written_by_mxnet("headerless_arrays")
+    (root / "train.lst").write_text("0\t7.000000\ta.jpg\n")
+    (root / "property").unlink()
+    assert (
+        RecordIOSet(root).classes
+        == json.loads((FIXTURES / "headerless_arrays/images.json").read_text())[-1]["label"] + 1
+    )
+
+
+@pytest.mark.parametrize("label", [float("nan"), float("inf"), float("-inf"), 0.0, -7.0, 2.0**24 + 2])
+def test_a_header_that_says_nothing_is_passed_over(
+    tmp_path: Path, jpeg, caplog: pytest.LogCaptureFixture, label: float
+) -> None:
+    records = {key: payload(jpeg(key), [float(key - 1), 1.0]) for key in (1, 2)}
+    identities = {key: payload(b"", [float(key - 2), float(key - 1)]) for key in (3, 4)}
+    caplog.set_level("INFO")
+    root = write_set(tmp_path / "s", {**records, **identities, 0: payload(b"", [label, 5.0])}, classes=2)
+    assert RecordIOSet(root).labels.tolist() == [0, 1]
+    assert "images are the records that hold one" in caplog.text
 
 
 def test_a_second_line_of_property_that_agrees(written_by_mxnet: Copy) -> None:

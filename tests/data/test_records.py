@@ -37,6 +37,43 @@ def test_any_payload_comes_back(tmp_path: Path) -> None:
     assert [file.image(int(o)) for o in offsets] == images
 
 
+@pytest.mark.parametrize("lengths", [(1, 2, 3, 4), (5, 7), (6, 4, 3), (4, 8, 1)])
+def test_every_part_of_a_record_is_padded_to_whole_words(tmp_path: Path, lengths: tuple[int, ...]) -> None:
+    """Of another program, which cuts wherever the magic is: the next part, and the next record, begin at a word."""
+    head = payload(b"", 3.0)
+    parts = [head + b"\x11" * lengths[0], *(bytes([k]) * length for k, length in enumerate(lengths[1:], 2))]
+    flags = [1, *[2] * (len(parts) - 2), 3]
+    content = b""
+    for flag, part in zip(flags, parts, strict=True):
+        content += MAGIC + struct.pack("<I", (flag << 29) + len(part)) + part
+        while len(content) % 4:
+            content += b"\xff"
+    after = len(content)
+    (tmp_path / "train.rec").write_bytes(content + record(payload(b"next", 5.0)))
+    file = RecordFile(tmp_path / "train.rec")
+    assert file.payload(0) == MAGIC.join(parts)
+    assert file.image(0) == MAGIC.join(parts)[24:]
+    assert file.image(after) == b"next"
+    heads = file.heads(np.arange(2), np.array([0, after]))
+    assert (heads.whole.tolist(), heads.label.tolist()) == ([True, True], [3.0, 5.0])
+
+
+def test_a_record_whose_length_reaches_beyond_the_file_is_not_whole(tmp_path: Path) -> None:
+    file, keys, offsets = written(tmp_path, [payload(bytes(32), float(k)) for k in range(3)])
+    content = bytearray(file.path.read_bytes())
+    content[offsets[1] + 4 : offsets[1] + 8] = struct.pack("<I", 1 << 20)
+    file.path.write_bytes(content)
+    assert RecordFile(file.path).heads(keys, offsets).whole.tolist() == [True, False, True]
+
+
+def test_a_record_may_end_with_the_file_and_its_padding_be_missing(tmp_path: Path) -> None:
+    for length in range(4):
+        whole = payload(b"x" * length, 1.0)
+        framed = MAGIC + struct.pack("<I", len(whole)) + whole
+        (tmp_path / "train.rec").write_bytes(framed)
+        assert RecordFile(tmp_path / "train.rec").image(0) == b"x" * length
+
+
 def test_a_file_goes_to_another_process_without_its_content(tmp_path: Path) -> None:
     file, _, _ = written(tmp_path, [payload(bytes(100_000), 1.0)])
     packed = pickle.dumps(file)
@@ -69,10 +106,31 @@ def test_index_in_any_order_and_with_spaces(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        b"0\t0\r\n7\t9007199254740993\r\n",
+        b"0\t0\n\n7\t9007199254740993\n\n\n",
+        b"\xef\xbb\xbf0\t0\n7\t9007199254740993",
+        b"0.0\t0.0\n7.0\t9007199254740993.0\n",
+        b"0\t0\n7e0\t9.007199254740993e15\n",
+    ],
+)
+def test_index_as_editors_and_spreadsheets_write_it(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "i").write_bytes(text)
+    keys, offsets = read_index(tmp_path / "i")
+    assert keys.tolist() == [0, 7]
+    assert offsets.tolist() == [0, 2**53 + 1]
+    assert keys.dtype == offsets.dtype == np.int64
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("0\t0\n1\tx\n", "not a RecordIO index"),
         ("0\t0\n1\t4.5\n", "not a RecordIO index"),
+        ("0\t0\n1\t1/0\n", "not a RecordIO index"),
+        ("0\t0\n1\t1e999999999\n", "not a RecordIO index"),
+        ("0\t0\n1\tnan\n", "not a RecordIO index"),
         ("\x80\x02binary", "not a RecordIO index"),
         ("0\t0\n1", "truncated"),
         ("0\t0\n1\t40\n0\t80\n", "lists key 0 twice"),

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import copy
 import json
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
-from onnx import numpy_helper
+from onnx import ModelProto, numpy_helper
 from torch import Tensor, nn
 
 from distill.export import onnx_file
@@ -114,6 +118,105 @@ def test_hash_ignores_order_and_layout_but_no_value() -> None:
     second.bias.data[0] += 1e-6
     assert state_sha256(network) != before
     assert state_sha256(nn.ModuleDict({"a": first, "c": second})) != state_sha256(network)
+
+
+class Roundabout(nn.Module):
+    """Two layers, and two steps between them and the output that undo each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 8, 3, 8, 1), nn.Linear(8, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.conv(x).mean((2, 3))).unsqueeze(2).squeeze(2)
+
+
+@pytest.fixture(scope="module")
+def plain() -> ModelProto:
+    """What the exporter makes of it."""
+    torch.manual_seed(3)
+    return onnx_file._export(Roundabout().eval(), 18)
+
+
+@pytest.fixture
+def roundabout(plain: ModelProto, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """The network, whose export takes no time."""
+    torch.manual_seed(3)
+    monkeypatch.setattr(onnx_file, "_export", lambda *_: copy.deepcopy(plain))
+    return Roundabout().eval()
+
+
+def test_what_computes_nothing_is_simplified_away(plain: ModelProto, roundabout: nn.Module, tmp_path: Path) -> None:
+    done = export_onnx(roundabout, tmp_path / "simple.onnx", {}, opset=18)
+    kinds = [[node.op_type for node in model.graph.node] for model in (plain, onnx.load(done.path))]
+    assert kinds == [["Conv", "ReduceMean", "Gemm", "Unsqueeze", "Squeeze"], ["Conv", "ReduceMean", "Gemm"]]
+    assert (done.simplified, done.nodes) == (True, 3)
+    parity(roundabout, done.path, random_images(7)).require(max_relative=1e-5, max_cosine=1e-9)
+
+
+def _off_by(share: float, model: ModelProto) -> ModelProto:
+    """The same graph with the last layer's bias moved by a share of the largest output."""
+    (bias,) = (t for t in model.graph.initializer if list(t.dims) == [6])
+    output = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"images": random_images(2).numpy()})[0]
+    bias.CopyFrom(
+        numpy_helper.from_array(numpy_helper.to_array(bias) + share * abs(np.asarray(output)).max(), bias.name)
+    )
+    return model
+
+
+def _turned(model: ModelProto) -> ModelProto:
+    """Another first layer, whose bias is the same: only an image that is not empty shows it."""
+    (weight,) = (t for t in model.graph.initializer if len(t.dims) == 4)
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.5), weight.name))
+    return model
+
+
+def _broken(model: ModelProto) -> ModelProto:
+    model.graph.node[0].op_type = "Unheard"
+    return model
+
+
+@pytest.mark.parametrize(
+    ("spoil", "valid"),
+    [
+        (partial(_off_by, 1e-2), True),
+        (partial(_off_by, 2e-5), True),
+        (partial(_off_by, 5e-6), True),
+        (_turned, True),
+        (partial(_off_by, 0.0), False),
+        (_broken, True),
+    ],
+    ids=["far off", "off", "less precise", "other weights", "said to be wrong", "no model"],
+)
+def test_a_simplification_that_computes_worse_is_left_out(
+    plain: ModelProto, roundabout: nn.Module, tmp_path: Path, monkeypatch, spoil, valid: bool
+) -> None:
+    simplify = onnx_file.onnxsim.simplify
+    monkeypatch.setattr(onnx_file.onnxsim, "simplify", lambda model: (spoil(simplify(model)[0]), valid))
+    done = export_onnx(roundabout, tmp_path / "plain.onnx", {}, opset=18)
+    assert (done.simplified, done.nodes) == (False, len(plain.graph.node))
+    parity(roundabout, done.path, random_images(7)).require(max_relative=2e-6, max_cosine=1e-9)
+
+
+def test_a_simplification_that_differs_by_rounding_is_kept(roundabout: nn.Module, tmp_path: Path, monkeypatch) -> None:
+    simplify = onnx_file.onnxsim.simplify
+    monkeypatch.setattr(onnx_file.onnxsim, "simplify", lambda model: (_off_by(1e-7, simplify(model)[0]), True))
+    assert export_onnx(roundabout, tmp_path / "simple.onnx", {}, opset=18).simplified
+
+
+@pytest.mark.parametrize("end", ["input", "output"])
+def test_a_file_of_a_fixed_batch_does_not_leave(plain: ModelProto, end: str) -> None:
+    model = copy.deepcopy(plain)
+    getattr(model.graph, end)[0].type.tensor_type.shape.dim[0].dim_value = 1
+    with pytest.raises(AssertionError, match=f"the batch of '{'images' if end == 'input' else 'embedding'}' is fixed"):
+        onnx_file._check(model, 18)
+
+
+def test_a_file_with_norms_to_fold_does_not_leave(plain: ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx_file._check(plain, 18)
+    monkeypatch.setattr(onnx_file, "foldable_norms", lambda model: ["norm"])
+    with pytest.raises(AssertionError, match="batch norms left to fold: "):
+        onnx_file._check(plain, 18)
 
 
 @pytest.mark.slow

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from torch import Tensor
 
+from distill.data.damage import Damage
 from distill.features.embed import FaceRows
 from distill.features.face_list import FaceList, Kind, find_faces, read_lines
+from distill.features.feature_file import verify_features
 from distill.features.rule import RowRule
-from distill.features.writer import FeatureWriter
+from distill.features.writer import FeatureWriter, kept_rows
 from distill.metrics.fusion import ROUNDS, SHARPNESS
 from distill.types import UserError
 from features.conftest import embed, face, write_jpeg, write_video
@@ -194,7 +196,7 @@ def test_a_damaged_frame_is_named(videos, make: Make, tmp_path: Path):
 
 def test_a_damaged_video_file_is_named(tmp_path: Path, make: Make):
     (tmp_path / "a.mp4").write_bytes(b"none")
-    with pytest.raises(UserError, match=rf"list\.txt, line 1: {tmp_path / 'a.mp4'}: cannot be decoded by OpenCV"):
+    with pytest.raises(UserError, match=rf"list\.txt, line 1: {tmp_path / 'a.mp4'}: is a text; expected a video"):
         make(listed(tmp_path, ["a.mp4"], "video"), VIDEO)
 
 
@@ -225,3 +227,40 @@ def test_rules_that_contradict_themselves():
     assert IMAGE.words == "f(x) + f(mirrored x), normalised"
     assert VIDEO.words == "f(x) of each frame, fused by mean, normalised"
     assert RowRule("video", False, "norm", True).words == "f(x) of each frame, fused by norm and consensus, normalised"
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4])
+def test_a_damaged_image_is_a_row_of_zeros_and_the_others_are_as_they_would_be(
+    images, network: OnnxNetwork, tmp_path: Path, batch_size: int
+):
+    faces, crops = images
+    for row in (4, 5, 9):
+        faces.path(row).write_bytes(faces.path(row).read_bytes()[:-200])
+    damage = Damage(3)
+    with FeatureWriter(tmp_path / "a.bin", (11, 6), {}) as writer:
+        FaceRows(faces, network, IMAGE, batch_size, damage=damage).write(writer, lambda rows: None)
+        assert writer.empty == [4, 5, 9]
+        assert [row for row, _ in writer.damaged] == [4, 5, 9]
+        writer.finish()
+    expected = np.array([image_row(embed, crop) for crop in crops])
+    expected[[4, 5, 9]] = 0
+    np.testing.assert_allclose(read_file(tmp_path / "a.bin"), expected, atol=2e-6)
+    verify_features(tmp_path / "a.bin", 11, empty=writer.empty)
+    with pytest.raises(UserError, match="row 4 of 11 has length 0"):
+        verify_features(tmp_path / "a.bin", 11)
+    np.testing.assert_array_equal(kept_rows(tmp_path / "a.bin", 11), [0, 1, 2, 3, 6, 7, 8, 10])
+    with FeatureWriter(tmp_path / "a.bin", (11, 6), {}) as again:
+        assert (again.done, again.empty, again.damaged) == (11, writer.empty, writer.damaged)
+
+
+def test_of_a_video_the_frames_that_can_be_read_make_the_row(videos, network: OnnxNetwork, tmp_path: Path):
+    faces, frames = videos
+    (tmp_path / "v1" / "0003.jpg").write_bytes(b"torn")
+    (tmp_path / "v0" / "0000.jpg").write_bytes(b"torn")
+    damage = Damage(2)
+    for rule in (VIDEO, RowRule("video", False, "mean", consensus=True)):
+        rows = np.concatenate(list(FaceRows(faces, network, rule, 2, damage=damage).made(range(3))))
+        assert rows.any(axis=1).tolist() == [True, False, True]
+        if rule is VIDEO:
+            np.testing.assert_allclose(rows[2], video_row(embed, frames[2][:3] + frames[2][4:]), atol=2e-6)
+    assert len(damage) == 2

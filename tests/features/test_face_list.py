@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,10 +95,24 @@ def test_an_empty_line_between_others(refused: Refused):
     assert refused("a.jpg\n\nb c.jpg\n") == ", line 2: is empty; expected the path of an image"
 
 
-def test_a_list_in_latin_1(refused: Refused):
+def test_a_list_in_latin_1_names_files_by_their_bytes(tmp_path: Path):
+    for name in (b"a.jpg", b"\xe9.jpg"):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"")
+    (tmp_path / "list.txt").write_bytes(b"a.jpg\n\xe9.jpg\n")
+    faces = find_faces(read_lines(tmp_path / "list.txt", "image"), tmp_path, "image")
+    assert os.fsencode(faces.path(1)).endswith(b"/\xe9.jpg")
+
+
+def test_a_list_in_utf_16(refused: Refused):
+    assert refused("a.jpg\n".encode("utf-16")).endswith("-t UTF-8 list.txt > NEW`")
+
+
+def test_a_list_in_latin_1_of_files_in_utf_8(refused: Refused):
     content = "a.jpg\nd/é.jpg\n".encode("latin-1")
-    assert refused(content) == ", line 2: is not UTF-8 (byte 0xe9); expected UTF-8 text"
-    assert refused(b"\xef\xbb\xbf" + content).startswith(", line 2: is not UTF-8 (byte 0xe9)")
+    assert refused(content).endswith(
+        "no such file; expected an image (the line is not UTF-8; does the list have another encoding?)"
+    )
+    assert refused(b"\xef\xbb\xbf" + content) == refused(content)
 
 
 def test_a_list_that_is_not_there(tmp_path: Path):

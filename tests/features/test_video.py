@@ -13,10 +13,10 @@ from distill.features.video import frame_files, read_crop, read_video
 from features.conftest import face, write_jpeg, write_video
 
 
-def test_the_frames_of_a_folder_are_its_jpegs_by_name(tmp_path: Path):
+def test_the_frames_of_a_folder_are_its_pictures_by_name(tmp_path: Path):
     for name in ("b.jpg", "a.jpg", ".hidden.jpg", "c.png", "d.jpg.txt", "E.JPG"):
         (tmp_path / name).write_bytes(b"x")
-    assert frame_files(tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    assert frame_files(tmp_path) == [tmp_path / name for name in ("E.JPG", "a.jpg", "b.jpg", "c.png")]
 
 
 def test_the_frames_of_a_file_in_rgb(tmp_path: Path):
@@ -40,7 +40,7 @@ def test_frames_of_another_size(tmp_path: Path):
 def test_what_is_no_video(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]):
     path = tmp_path / "a.avi"
     path.write_bytes(content)
-    with pytest.raises(DamagedImage, match="cannot be decoded by OpenCV; expected a whole video file"):
+    with pytest.raises(DamagedImage, match=r"is (empty|a text); expected a video file"):
         list(read_video(path))
     assert capfd.readouterr().err == ""
 
@@ -54,7 +54,7 @@ def test_every_container_that_lists_may_name_is_read(tmp_path: Path, written: st
 def test_a_playlist_under_the_name_of_a_video_opens_no_other_file(tmp_path: Path):
     write_video(tmp_path / "other.avi", [face(1)])
     (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile 'other.avi'\n")
-    with pytest.raises(DamagedImage, match="cannot be decoded by OpenCV; expected a whole video file"):
+    with pytest.raises(DamagedImage, match=r"is (empty|a text); expected a video file"):
         list(read_video(tmp_path / "a.mp4"))
 
 

@@ -11,6 +11,7 @@ import pytest
 from distill.features.feature_file import open_features
 from distill.features.writer import FeatureWriter, journal_path
 from distill.types import UserError
+from reference.disk_steps import DiskSteps, Step
 
 ROWS = np.random.default_rng(3).standard_normal((10, 4)).astype(np.float32)
 MADE_OF = {"model_sha256": "a", "batch_size": 2}
@@ -53,6 +54,17 @@ def test_two_lives_end_with_the_same_bytes(out: Path, whole: bytes):
     assert out.read_bytes() == whole
     assert write(out) == 10, "and a third life finds all of them"
     assert names(out) == ["a.bin", "a.bin.json"]
+
+
+def test_rows_are_on_the_disk_before_the_journal_says_that_they_are_certain(out: Path, monkeypatch):
+    steps, partial = DiskSteps(monkeypatch), out.with_name("a.bin.partial")
+    with FeatureWriter(out, ROWS.shape, MADE_OF) as writer:
+        for first in (0, 3):
+            steps.all.clear()
+            writer.append(ROWS[first : first + 3])
+            at = steps.require_contents_before_name(journal_path(out))
+            assert json.loads(journal_path(out).read_text())["rows_written"] == first + 3
+            assert Step("sync", partial, partial.read_bytes()) in steps.all[:at]
 
 
 @pytest.mark.parametrize("torn", [b"", b"\x01", b"\xff" * 40])

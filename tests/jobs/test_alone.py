@@ -37,14 +37,17 @@ def test_a_run_with_a_teacher_stands_beside_the_same_one_without(
 
 
 def test_all_that_decides_what_is_learned_is_part_of_the_comparison():
-    def digits(*more: str, faces: str = "faces", pairs: str = "pairs", image_steps: int = 100) -> str:
-        return comparison(load("distill", list(more)), faces, pairs, image_steps)
+    def digits(*more: str, faces: str = "faces", pairs: str = "pairs", image_steps: int = 100, **begins: str) -> str:
+        begins_with = {f"student.{name}": contents for name, contents in begins.items()}
+        return comparison(load("distill", list(more)), faces, pairs, image_steps, begins_with)
 
     base = digits()
     others = [
         digits("student.network.last_channels=16"),
-        digits("student.init=runs/first"),
-        digits("student.init=runs/first", "student.centres=runs/first"),
+        digits("student.init=runs/first", init="a"),
+        digits("student.init=runs/first", init="b"),
+        digits("student.init=runs/first", "student.centres=runs/first", init="a", centres="c"),
+        digits("student.init=runs/first", "student.centres=runs/first", init="a", centres="d"),
         digits("replay.share=0", "replay.old_images=9"),
         digits("replay.share=0.5", "replay.old_images=9"),
         digits("trainer.optimizer.lr=0.5"),

@@ -59,7 +59,7 @@ def test_empty_root(options: Options, refused: Refused, tmp_path: Path):
     assert "empty: has no file train.rec; expected train.rec, train.idx, property" in refused(
         "distill", *options(empty)
     )
-    assert "holds no images; expected IDENTITY/*.jpg" in refused("distill", *options("data=folder", empty))
+    assert "holds no images; expected PERSON/*.jpg" in refused("distill", *options("data=folder", empty))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

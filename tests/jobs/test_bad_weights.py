@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,25 @@ def test_cut_short(suffix: str, told: Refused, weights: Path, tmp_path: Path):
     line = told(cut)
     assert line.startswith(f"{cut} is not a")
     assert "PyTorch checkpoint" in line or "whole safetensors file" in line
+
+
+def test_a_torchscript_program_is_named_without_a_word_of_torch(told: Refused, tmp_path: Path):
+    path = tmp_path / "x.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(str(path))  # pyright: ignore
+    line = told(path)
+    assert line.startswith(f"{path} is not a PyTorch checkpoint of plain tensors or a safetensors file, but a TorchScr")
+    assert f"torch.save(torch.jit.load({str(path)!r}).state_dict(), 'weights.pth') writes its weights" in line
+    assert "weights_only" not in line
+
+
+def test_weights_that_ddp_left_in_safetensors_are_read(told: Refused, weights: Path, tmp_path: Path):
+    tensors = {f"module.{key}": value for key, value in load_file(weights).items()}
+    tensors["module.head.0.weight"].view(-1)[0] = torch.nan
+    save_file(tensors, tmp_path / "x.safetensors")
+    line = told(tmp_path / "x.safetensors")
+    assert line.endswith("has NaN or infinite values in 1 tensors: head.0.weight"), "it went as far as the values"
 
 
 class Malicious:

@@ -154,7 +154,7 @@ def test_nothing_or_half_of_it_is_given(models: list[Path], refused: Refused, fe
         ("bootstrap=0", "bootstrap is 0; expected 1 or more"),
         ("fprs=[0.1,2]", "fprs has 2; expected numbers between 0 and 1"),
         ("out=page.pdf", "out is 'page.pdf'; expected a file that ends in .html"),
-        ("models=[a,3]", "models is ['a', 3]; expected a file or a list of files, e.g. models=[a,b]"),
+        ("models=[a,'']", "models is ['a', '']; expected a file or a list of files, e.g. models=[a,b]"),
         ("models=[a,b,c,d,e,f,g,h,i]", "models has 9 files; expected at most 8: more curves cannot be told apart"),
     ],
 )
@@ -189,6 +189,12 @@ def test_evaluations_that_are_none_or_of_other_faces(evaluation: Path, images: P
         f"{tmp_path / 'x.json'}: holds no evaluation"
     )
     assert "cannot be read" in refused("curves", f"evaluations={tmp_path / 'nowhere.json'}")
+    journal = evaluation / "features.bin.json"
+    whole = json.loads(journal.read_text())
+    journal.write_text(json.dumps({**whole, "model_sha256": "another"}))  # killed before it wrote its evaluation
+    told = refused("curves", f"evaluations={evaluation}")
+    assert told.startswith(f"{evaluation / 'features.bin'}: is of another network than")
+    journal.write_text(json.dumps(whole))
     (images / "labels.txt").write_text("\n".join(LABELS).replace("cy", "bo"))
     told = refused("curves", f"evaluations={evaluation}")
     assert told.startswith(f"{images / 'labels.txt'}: has changed since {evaluation / 'evaluation.json'} was written")

@@ -25,6 +25,7 @@ from distill.students.frame_quality import CropQuality
 from features.conftest import TINY, embed, face, write_jpeg
 from reference.features import image_row, read_file, video_row
 from reference.fusion import template
+from reference.pictures import containers, png_turned
 
 Refused = Callable[..., str]
 
@@ -165,7 +166,7 @@ def told(model: Path, images: Path, tmp_path: Path, refused: Refused) -> Refused
         (b"faces/none.jpg", "no such file; expected an image"),
         (b"../images/faces/1.jpg", "leaves the root; expected a path below"),
         (b"faces/1.jpg", "stands in line 2 already; expected every line once"),
-        (b"faces/\xff.jpg", "is not UTF-8 (byte 0xff); expected UTF-8 text"),
+        (b"faces/\xff.jpg", "no such file; expected an image (the line is not UTF-8"),
         (b" ", "is empty; expected the path of an image"),
     ],
 )
@@ -186,11 +187,14 @@ def test_an_empty_list(told: Refused, images: Path):
 def test_images_that_cannot_be_decoded(told: Refused, images: Path):
     spoiled = images / "faces" / "5.jpg"
     spoiled.write_bytes(spoiled.read_bytes()[:1000])
-    assert told().startswith(f", line 5: {spoiled}: not a whole JPEG")
+    assert told("max_damaged=0").startswith(f", line 5: {spoiled}: not a whole JPEG")
     write_jpeg(spoiled, np.zeros((96, 112, 3), np.uint8))
-    assert told() == f", line 5: {spoiled}: is 112x96; expected an aligned 112x112 crop"
-    spoiled.write_bytes(b"GIF89a")
-    assert "line 5" in told()
+    told_again = told("max_damaged=0")
+    assert told_again.startswith(
+        f", line 5: {spoiled}: is 112x96; expected an aligned 112x112 crop: damaged, number 1 of"
+    )
+    spoiled.write_bytes(b"GIF89a\0\0")
+    assert f"line 5: {spoiled}: is a GIF" in told("max_damaged=0")
 
 
 def test_an_empty_video(told: Refused, images: Path):
@@ -216,3 +220,29 @@ def test_another_list_is_not_continued(model: Path, images: Path, tmp_path: Path
     assert out.read_bytes() == before
     assert main([*options, "fresh=true"]) == 0
     assert open_features(out).shape == (1, 6)
+
+
+def test_one_picture_in_every_container_has_one_row(model: Path, tmp_path: Path):
+    pixels = face(3)
+    stored = {**containers(pixels), "turned": png_turned(pixels, 6)}
+    for name, content in stored.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "list.txt").write_text("\n".join(stored))
+    assert main(["embed", f"model={model}", f"list={tmp_path / 'list.txt'}", f"out={tmp_path / 'a.bin'}"]) == 0
+    rows = read_file(tmp_path / "a.bin")
+    np.testing.assert_allclose(rows, np.tile(image_row(embed, pixels), (len(stored), 1)), atol=2e-6)
+
+
+def test_a_list_with_a_few_torn_images_is_done_and_says_so(model: Path, images: Path, tmp_path: Path, capsys, refused):
+    (images / "faces" / "4.jpg").write_bytes((images / "faces" / "4.jpg").read_bytes()[:-300])
+    options = ["embed", f"model={model}", f"list={images / 'filelist.txt'}", f"out={tmp_path / 'a.bin'}"]
+    assert refused(*options, "max_damaged=0").startswith(f"{images / 'filelist.txt'}, line 3: ")
+    assert main([*options, "fresh=true"]) == 0
+    assert "but for 1 of zeros: 1 damaged image left out" in " ".join(capsys.readouterr().out.replace("|", " ").split())
+    journal = json.loads((tmp_path / "a.bin.json").read_text())
+    assert journal["rows_without_features"] == [2]
+    assert journal["damaged"][0][1].startswith(f"{images / 'filelist.txt'}, line 3: {images / 'faces/4.jpg'}: not a ")
+    assert main(options) == 0, "what is done already is known to have this row"
+    for name in (images / "faces").iterdir():
+        name.write_bytes(b"torn")
+    assert "none of its images can be read" in refused(*options, "fresh=true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -180,3 +181,30 @@ def test_what_is_not_there_is_told(model: Path, images: Path, tmp_path: Path, re
     said = refused("evaluate", f"model={model}", f"data.root={images}", "protocol.fusion=mean")
     assert said == "fusion is mean for kind=image; expected none, as an image has no frames"
     assert "data.root is missing: the folder with filelist.txt and labels.txt" in refused("evaluate", f"model={model}")
+
+
+def test_an_image_that_cannot_be_read_is_left_out_of_features_and_score(
+    model: Path, images: Path, tmp_path: Path, capsys
+):
+    """The figures are those of the list without its line; `make score` finds the same."""
+    fewer = tmp_path / "fewer"
+    shutil.copytree(images, fewer)
+    for name in ("filelist.txt", "labels.txt"):
+        lines = (images / name).read_text().splitlines()
+        (fewer / name).write_text("\n".join(lines[:3] + lines[4:]) + "\n")
+    (images / "faces" / "3.jpg").write_bytes(b"torn")
+    scores = {}
+    for root in (images, fewer):
+        out = tmp_path / f"out-{root.name}"
+        assert main(["evaluate", f"model={model}", f"data.root={root}", f"out={out}", QUICK]) in (0, 1)
+        scores[root.name] = json.loads((out / "evaluation.json").read_text())
+    torn = scores["images"]
+    assert torn["damaged_images"] == 1
+    assert torn["damaged"][0].startswith(f"{images / 'filelist.txt'}, line 4: {images / 'faces/3.jpg'}: is a text")
+    assert torn["scores"]["points"] == scores["fewer"]["scores"]["points"]
+    assert torn["scores"]["rows"] == [11]
+    features = tmp_path / "out-images" / "features.bin"
+    options = [f"features={features}", f"labels={images / 'labels.txt'}", f"out={tmp_path / 'score.json'}", QUICK]
+    assert main(["score", *options]) == 0
+    assert json.loads((tmp_path / "score.json").read_text())["rows_left_out"] == [1]
+    assert "1 of 12 rows are of faces that could not be read, and left out" in capsys.readouterr().out

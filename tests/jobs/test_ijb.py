@@ -15,9 +15,10 @@ from sklearn.metrics import roc_curve
 from distill.cli import main
 from distill.data.align import align
 from distill.data.decode import decode_any
-from distill.data.ijb import find_ijb, read_faces
+from distill.data.ijb import LooseFaces, find_ijb, read_faces
 from distill.data.recordio import RecordIOSet as RecordSet
 from distill.metrics.roc import tpr_at_fpr
+from distill.types import UserError
 from reference import ijb_layout
 from reference.ijb_layout import Image
 from reference.templates import dir_at_far, ranks_and_scores, template_feature
@@ -120,18 +121,21 @@ def test_identification_is_that_of_loops_in_each_gallery(root: Path, capsys: pyt
     assert all(title in printed for title in ("ijbc 1:N, G1", "ijbc 1:N, G2", "ijbc 1:N, all"))
 
 
-def test_features_are_kept_for_the_other_task_and_not_for_other_options(root: Path, capsys: pytest.CaptureFixture[str]):
+def test_features_are_kept_for_the_other_task_and_not_for_other_options(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     assert main(job(root)) == 0
-    shutil.rmtree(root / "loose_crop")
-    (root / "loose_crop").mkdir()
-    for number in range(1, len(SMALL.images) + 1):
-        (root / "loose_crop" / f"{number}.jpg").touch()
-    assert main(job(root, "task=identify")) == 0, "no image is looked at again"
+
+    def embedded_again(*_: object) -> None:
+        raise UserError("an image is looked at again")
+
+    monkeypatch.setattr(LooseFaces, "crop", embedded_again)
+    assert main(job(root, "task=identify")) == 0
     capsys.readouterr()
     assert main(job(root, "flip=false")) == 2
     told = capsys.readouterr()
     assert "ijbc_templates.npz was made with another network, set or options; the images are embedded again" in told.out
-    assert told.err.startswith(f"error: {root}/loose_crop/1.jpg: neither JPEG nor PNG")
+    assert told.err == "error: an image is looked at again\n"
 
 
 def test_a_run_folder_is_a_model_and_out_another_place(root: Path, tmp_path: Path):
@@ -178,7 +182,7 @@ def test_mistakes_are_one_line_before_anything_is_embedded(root: Path, refused: 
     assert refused(*job(root)) == f"{pairs}, line 2: names template 9; expected one that has an image"
     assert not (root.parent / "ijbc_templates.npz").exists()
     (root.parent / "ijbc_templates.npz").write_bytes(b"else")
-    pairs.write_text("101 10 1\n")
+    pairs.write_text("101 10 1\n101 20 0\n")
     assert refused(*job(root)).endswith("ijbc_templates.npz: holds no sums of templates; expected our own file: "
                                         "remove it to begin again")  # fmt: skip
 
@@ -210,3 +214,30 @@ def test_real_faces_come_back_as_they_were_and_are_found(faces_root: Path, tmp_p
     figures = json.loads((tmp_path / "ijbc_identify.json").read_text())["galleries"]["G1"]
     assert figures["cmc"]["1"] > 0.85
     assert figures["dir_at_far"]["0.1"] > 0.6
+
+
+@pytest.mark.parametrize("task", ["verify", "identify"])
+def test_images_that_cannot_be_read_are_named_and_left_out(root: Path, task: str, capsys: pytest.CaptureFixture[str]):
+    """One image costs nothing else; a template without any costs its pairs, or its searches."""
+    lost = [1, 7, 8, 9]  # one of template 101, all of template 103
+    for number in lost:
+        (root / "loose_crop" / f"{number}.jpg").write_bytes(b"torn")
+    assert main(job(root, f"task={task}")) == 0
+    written = found(root, task)
+    assert written["damaged_images"] == 4
+    assert written["damaged"][0].startswith(f"{root}/loose_crop/1.jpg: is a text; expected JPEG")
+    assert written["templates_left_out"] == 1
+    if task == "verify":
+        assert written["pairs_left_out"] == 18
+        assert written["pairs"] == len(SMALL.pairs) - 18
+    else:
+        assert written["searches_left_out"] == 3, "in its gallery the probes of its person"
+    assert "4 damaged images left out, and with them 1 templates and " in capsys.readouterr().out
+    assert main(job(root, f"task={task}", "max_damaged=3")) == 2
+    assert "number 4 of this run; max_damaged allows 3" in capsys.readouterr().err
+
+
+def test_whole_sets_say_that_nothing_is_left_out(root: Path):
+    assert main(job(root)) == 0
+    written = found(root, "verify")
+    assert (written["damaged_images"], written["damaged"], written["pairs_left_out"]) == (0, [], 0)

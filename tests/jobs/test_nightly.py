@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from distill.cli import main
+from distill.network_file import network_sha256
 from distill.nightly.lock import held
 from distill.nightly.records import STAGES, record_path
 from distill.registry.registry import Registry
@@ -78,6 +79,8 @@ def test_from_the_first_night_to_a_rejected_one(nightly: Nightly, service: Path,
     champion = registry.champion()
     assert champion is not None
     assert champion.verified().facts["images"] == 30
+    assert champion.facts["network_sha256"] == network_sha256(champion.file("student.onnx"))
+    assert result(service, 1, "verify")["networks"] == {"challenger": champion.facts["network_sha256"]}
     page = (service / "nights/0001/report.html").read_text()
     assert "promoted" in page
     assert "http" not in page.replace("http://www.w3.org", "")

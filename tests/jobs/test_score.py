@@ -108,7 +108,8 @@ def test_what_does_not_fit_is_named(tmp_path: Path, refused: Refused):
     told = refused("score", f"features={wide}", f"labels={wide_labels}")
     assert told == f"{wide}: holds float64 [10, 16]; expected float32 [n d]"
     Path(wide).write_bytes(b"no array")
-    assert refused("score", f"features={wide}", f"labels={wide_labels}").startswith(f"{wide}: cannot be read")
+    told = refused("score", f"features={wide}", f"labels={wide_labels}")
+    assert told == f"{wide} is not a NumPy array (.npy), but a text"
     assert refused("score", f"features={features}", f"labels={labels}", f"probes={wide}").startswith(
         f"probes is {wide} and probe_labels is None"
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -27,7 +30,7 @@ from distill.jobs.schema import (
 )
 from distill.jobs.training import Faces, Training, fit
 from distill.machine import Machine
-from distill.types import Sizes, UserError
+from distill.types import Output, Sizes, UserError
 from reference.tiny_network import TinyNetwork
 
 MARGIN = {"_target_": "distill.losses.margin.CosFace"}
@@ -148,25 +151,23 @@ class Killer:
             raise Killed
 
 
-def train(root: Path, folder: Path, *sinks: Killer) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+def train(
+    root: Path, folder: Path, *sinks: Killer, network: type[TinyNetwork] = TinyNetwork, max_damaged: int = 0, **options
+) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     """Nine steps in intervals of two, two batches to a step; the weights at the end and what was last reported."""
     folder.mkdir(exist_ok=True)
     seed_everything(3)
-    network = TinyNetwork()
+    student = network()
+    usual: dict[str, Any] = {"checkpoint_every_steps": 2, "validate_every_steps": 4, "max_loss_growth": 1e6}
     trainer = conf(
-        images=72,
-        batch_size=4,
-        accumulate=2,
-        checkpoint_every_steps=2,
-        validate_every_steps=4,
-        ema_decay=0.5,
-        optimizer=OptimizerConf(lr=1e-2),
-        max_loss_growth=1e6,
+        images=72, batch_size=4, accumulate=2, ema_decay=0.5, optimizer=OptimizerConf(lr=1e-2), **{**usual, **options}
     )
     faces, run = RecordIOSet(root), length(trainer, 30, seed=3)
-    objective = build_objective(ObjectiveConf("mine", {"margin": TermConf(MARGIN)}), sizes_of(network, None, 6))
-    data = Faces(faces, NewViews(Augmentation(), 3), [read_pairs(root / "lfw_small.bin")], max_damaged=0)
-    module, recorder = fit(Training(RunFolder(folder), trainer, run, CPU, data, sinks), network, objective, None, None)
+    objective = build_objective(ObjectiveConf("mine", {"margin": TermConf(MARGIN)}), sizes_of(student, None, 6))
+    data = Faces(faces, NewViews(Augmentation(), 3), [read_pairs(root / "lfw_small.bin")], max_damaged)
+    machine = replace(CPU, workers=trainer.workers or 0)
+    training = Training(RunFolder(folder), trainer, run, machine, data, sinks)
+    module, recorder = fit(training, student, objective, None, None)
     return module.trained.state_dict(), recorder.last
 
 
@@ -190,6 +191,68 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_series(root: Path, tmp_pa
     assert losses == [step for step in range(1, 10) for _ in range(2)]
     verified = [step for step, values in rows(tmp_path / "a") if any("verification" in k for k in values)]
     assert verified == [4, 8, 9]
+
+
+class Forgetful(TinyNetwork):
+    """Forgets half of its map in every step, by random numbers of torch's own."""
+
+    def forward_maps(self, x: torch.Tensor) -> Output:
+        found = super().forward_maps(x)
+        return Output(torch.nn.functional.dropout(found.embedding, 0.5, self.training), found.maps)
+
+
+def test_a_stopped_run_goes_on_with_the_random_numbers_that_it_had_come_to(root: Path, tmp_path: Path):
+    undisturbed, _ = train(root, tmp_path / "a", network=Forgetful)
+    with pytest.raises(Killed):
+        train(root, tmp_path / "b", Killer(5), network=Forgetful)
+    resumed, _ = train(root, tmp_path / "b", network=Forgetful)
+    assert all(torch.equal(resumed[k], v) for k, v in undisturbed.items())
+    assert rows(tmp_path / "a") == rows(tmp_path / "b")
+
+
+def test_a_seed_sets_every_random_state():
+    def draws(seed: int) -> tuple[float, float, float]:
+        seed_everything(seed)
+        return random.random(), float(np.random.rand()), float(torch.rand(1))
+
+    first = draws(5)
+    assert draws(5) == first
+    assert not set(draws(2**32 + 6)) & set(first)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"workers": 1},
+        {"checkpoint_every_steps": 1},
+        {"checkpoint_every_steps": 3},
+        {"checkpoint_every_steps": 100},
+        {"validate_every_steps": 1, "validate_pairs": 10},
+        {"max_loss_growth": 1e9, "max_damaged": 7},
+    ],
+    ids=str,
+)
+def test_a_stopped_run_goes_on_with_other_idle_options_to_the_same_weights(
+    root: Path, tmp_path: Path, changed: dict[str, Any]
+):
+    undisturbed, last = train(root, tmp_path / "a")
+    with pytest.raises(Killed):
+        train(root, tmp_path / "b", Killer(6))
+    resumed, resumed_last = train(root, tmp_path / "b", **changed)
+    assert resumed_last["loss"] == last["loss"]
+    assert all(torch.equal(resumed[k], v) for k, v in undisturbed.items())
+    steps = [step for step, values in rows(tmp_path / "b") if "loss" in values]
+    assert steps == [step for step in range(1, 10) for _ in range(2)]
+
+
+def test_a_run_goes_on_twice_with_other_intervals_each_time(root: Path, tmp_path: Path):
+    undisturbed, _ = train(root, tmp_path / "a")
+    with pytest.raises(Killed):
+        train(root, tmp_path / "b", Killer(4), checkpoint_every_steps=3)
+    with pytest.raises(Killed):
+        train(root, tmp_path / "b", Killer(8), checkpoint_every_steps=2)
+    resumed, _ = train(root, tmp_path / "b", checkpoint_every_steps=4)
+    assert all(torch.equal(resumed[k], v) for k, v in undisturbed.items())
 
 
 def test_a_run_that_stopped_after_its_last_step_still_knows_what_it_reported(root: Path, tmp_path: Path):

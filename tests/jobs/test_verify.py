@@ -7,7 +7,9 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from distill.cli import main
 from distill.data.pairs import read_pairs, write_pairs
@@ -50,6 +52,29 @@ def test_scores_are_those_of_a_loop_over_single_images(pairs: Path, tmp_path: Pa
     assert "preprocessing: default: RGB, mean 127.5, std 128" in printed
 
 
+def test_an_open_batch_that_is_none_is_run_image_by_image(pairs: Path, tmp_path: Path, caplog):
+    scores = {}
+    for declared in (1, "None"):
+        model = TinyOnnx(batch=declared).write(tmp_path / f"{declared}.onnx")
+        proto = onnx.load(model)
+        flatten = next(node for node in proto.graph.node if node.op_type == "Flatten")  # as a trace of one image has it
+        flatten.CopyFrom(helper.make_node("Reshape", ["map", "one_row"], ["embedding"]))
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([1, 6]), "one_row"))
+        onnx.save(proto, model)
+        assert main(["verify", f"model={model}", f"pairs={pairs}", f"out={tmp_path / str(declared)}", QUICK]) == 0
+        scores[declared] = found(tmp_path / str(declared) / "verify.json")
+    assert scores[1].pop("model") != scores["None"].pop("model")
+    assert scores[1] == scores["None"]
+    told = [record.getMessage() for record in caplog.records if "found by trying" in record.getMessage()]
+    assert told == [f"{tmp_path / 'None.onnx'}: found by trying: it declares an open batch and is run image by image"]
+
+
+def test_every_door_opens_networks_in_the_way_that_is_found_by_trying(repository: Path):
+    files = [path for folder in ("distill", "teachers") for path in (repository / folder).rglob("*.py")]
+    doors = {path.name for path in files if "InferenceSession(" in path.read_text(encoding="utf-8")}
+    assert doors == {"onnx_session.py", "parity.py"}, "parity runs the student that was just exported, as it declares"
+
+
 def test_fixed_batch_1_gives_the_same_scores_in_another_place(pairs: Path, tmp_path: Path):
     for name, batch in (("open", "batch"), ("fixed", 1)):
         model = TinyOnnx(batch=batch).write(tmp_path / f"{name}.onnx")
@@ -68,7 +93,7 @@ def test_a_part_of_lfw_is_judged_over_its_own_folds(pairs: Path, tmp_path: Path,
     for folds in (1, 25):
         assert (
             refused(*run, f"folds={folds}")
-            == f"pairs: 24 pairs for {folds} folds; expected 2 folds or more and a pair for each"
+            == f"{pairs}: 24 pairs for {folds} folds; expected 2 folds or more and a pair for each"
         )
 
 
@@ -123,7 +148,7 @@ def test_several_sets_are_one_table_and_each_scores_as_alone(pairs: Path, tmp_pa
         alone = tmp_path / one["set"]
         assert main(["verify", f"model={model}", f"pairs={sets / one['set']}.bin", QUICK, f"out={alone}"]) == 0
         written = found(alone / "verify.json")
-        assert one == {key: value for key, value in written.items() if key not in ("model", "preprocessing")}
+        assert one == {key: value for key, value in written.items() if key in one}
     listed = [f"pairs=[{sets}/agedb_30.bin,{sets}/lfw.bin]", f"out={tmp_path / 'listed'}"]
     assert main(["verify", f"model={model}", QUICK, *listed]) == 0
     assert found(tmp_path / "listed" / "verify.json")["sets"] == together["sets"][::-1]
@@ -152,10 +177,11 @@ def test_sets_that_are_none_are_refused_before_any_is_scored(pairs: Path, tmp_pa
     assert refused(*run) == (
         "pairs is missing: verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER"
     )
-    for given, told in (("5", "5"), ("[]", "[]"), ("{a: b}", "{'a': 'b'}")):
-        assert refused(*run, f"pairs={given}") == (
-            f"pairs is {told}; expected a verification set (.bin), a folder of them, or [A.bin,B.bin]"
-        )
+    assert refused(*run, "pairs=[]") == (
+        "pairs is []; expected a verification set (.bin), a folder of them, or [A.bin,B.bin]"
+    )
+    for name in ("5", "{a: b}"):
+        assert refused(*run, f"pairs={name}") == f"{name}: no such file; expected a verification set (.bin)"
     (tmp_path / "empty").mkdir()
     assert refused(*run, f"pairs={tmp_path}/empty") == f"{tmp_path}/empty: holds no *.bin; expected verification sets"
     assert refused(*run, f"pairs=[{pairs},{pairs}]", "folds=25") == (
@@ -163,7 +189,7 @@ def test_sets_that_are_none_are_refused_before_any_is_scored(pairs: Path, tmp_pa
     )
     broken = tmp_path / "broken.bin"
     broken.write_bytes(b"no pickle")
-    assert refused(*run, f"pairs=[{pairs},{broken}]").startswith(f"{broken}: ")
+    assert refused(*run, f"pairs=[{pairs},{broken}]").startswith(f"{broken} is not a verification set")
     assert not (tmp_path / "verify.json").exists()
 
 
@@ -189,3 +215,22 @@ def test_the_real_reference_teacher_on_real_pairs(faces_root: Path, tmp_path: Pa
     low, high = written["intervals"]["accuracy"]
     assert low < 0.9908 < high
     assert written["tpr_at_fpr"]["0.01"] > 0.98
+
+
+def test_a_pair_that_cannot_be_read_is_named_and_left_out(pairs: Path, tmp_path: Path, capsys, refused):
+    encoded, same = pickle.loads(pairs.read_bytes())
+    torn = tmp_path / "torn.bin"
+    write_pairs(torn, [image if row != 7 else bytes(image)[:-200] for row, image in enumerate(encoded)], same)
+    run = ["verify", f"model={TinyOnnx().write(tmp_path / 'a.onnx')}", QUICK]
+    assert main([*run, f"pairs={torn}"]) == 0
+    written = found(tmp_path / "verify.json")
+    assert (written["damaged_images"], written["pairs_left_out"], written["pairs"]) == (1, 1, 23)
+    assert written["damaged"][0].startswith(f"{torn}: image 2 of pair 3 of 24: not a whole JPEG")
+    assert "1 damaged image left out, 1 pairs with them" in capsys.readouterr().out
+    assert main([*run, f"pairs=[{torn},{pairs}]"]) == 0
+    written = found(tmp_path / "verify.json")
+    assert written["damaged_images"] == 1
+    assert [one["pairs_left_out"] for one in written["sets"]] == [1, 0]
+    told = refused(*run, f"pairs={torn}", "max_damaged=0")
+    assert told.startswith(f"{torn}: image 2 of pair 3 of 24: not a whole JPEG")
+    assert "number 1 of this run; max_damaged allows 0" in told

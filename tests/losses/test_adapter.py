@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,6 +59,16 @@ def test_lift_is_the_same_in_every_term_and_run_and_never_learned() -> None:
 def test_columns_are_orthonormal() -> None:
     q = orthonormal_columns(8, 4)
     torch.testing.assert_close(q.T @ q, torch.eye(4))
+
+
+def test_columns_are_those_that_earlier_students_were_taught_in() -> None:
+    """Later generations go on in the same space: first row of the basis for 8 from 4, by NumPy."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(8, 4, generator=generator, dtype=torch.float64).numpy()
+    q, r = np.linalg.qr(drawn)
+    expected = q * np.sign(np.diag(r))
+    np.testing.assert_allclose(orthonormal_columns(8, 4).numpy(), expected, atol=1e-6)
+    assert (np.diag(expected.T @ drawn) > 0).all()
 
 
 @pytest.mark.parametrize(("student", "teacher"), [(8, 4), (4, 8)])

@@ -149,3 +149,18 @@ def test_bad_options(sizes: Sizes) -> None:
             AttentionTransfer(pairs, sizes=sizes)
     with pytest.raises(UserError, match="needs a teacher"):
         EmbeddingCosine(sizes=Sizes(8, None, 4))
+
+
+def test_raw_embeddings_are_compared_by_mean_square_and_unit_ones_by_their_gap() -> None:
+    s, t = (torch.from_numpy(_maps(5, 6, seed=seed)).float() for seed in (0, 1))
+    step = Step(torch.zeros(5, dtype=torch.int64), Output(s, {}), torch.empty(0, 6), Output(t, {}))
+    sizes = Sizes(6, 6, 7)
+    torch.testing.assert_close(EmbeddingL2(sizes=sizes).per_sample(step), feature.unit_gap(s, t))
+    torch.testing.assert_close(EmbeddingL2(normalise=False, sizes=sizes).per_sample(step), feature.mean_square(s, t))
+
+
+@pytest.mark.parametrize(("power", "alone"), [(2.0, True), (1.0, False), (3.0, False)])
+def test_stored_attention_suits_the_squares_alone(power: float, alone: bool) -> None:
+    """Signals hold means of squares, from which no other power can be made."""
+    sizes = Sizes(6, 6, 7, {"stage3": 4, "stage4": 4}, {"stage3": 4})
+    assert AttentionTransfer(PAIRS, power, sizes=sizes).attention_alone is alone

@@ -63,7 +63,7 @@ def test_only_the_total_has_a_gradient(sizes: Sizes, make_step: Callable[..., St
 
 def test_each_image_weighs_the_same_whatever_its_batch(make_step: Callable[..., Step]) -> None:
     """A label term over a mixed batch is what its labelled rows add, over all rows."""
-    step = make_step([-1, 2, 5, -1])
+    step = make_step([-1, 0, 5, -1])  # 0 is a person like every other
     total = Objective({"x": Term(_FirstElement(needs_labels=True), 3.0)}, Sizes(12, None, 7))(step, 0.0)
     first = step.student.embedding.detach()[:, 0]
     torch.testing.assert_close(total.loss.detach(), 3 * (first[1] + first[2]) / 4)

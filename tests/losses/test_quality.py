@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
 import torch
 from torch import Tensor
 
 from distill.losses.base import Loss
-from distill.losses.quality import Quality, log_density_ratio, von_mises_fisher
+from distill.losses.quality import Quality, _debye, log_density_ratio, von_mises_fisher
 from distill.types import Output, Sizes, Step, UserError
 from reference import quality as reference
 
@@ -26,6 +27,14 @@ def test_constant_is_that_of_the_power_series(kappa: float, dim: int):
     exact = reference.log_density_ratio(kappa, dim)
     assert ratio(kappa, dim, torch.float64) == pytest.approx(exact, rel=1e-9, abs=1e-8)
     assert ratio(kappa, dim) == pytest.approx(exact, rel=2e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("order", [3.0, 63.0, 255.0])
+def test_every_constant_of_the_series_is_that_of_its_recurrence(order: float):
+    """In large dimensions the later terms are too small to show in a density."""
+    t = torch.linspace(0, 1, 21, dtype=torch.float64)
+    expected = [reference.debye(Fraction(float(one)), Fraction(order)) for one in t]
+    torch.testing.assert_close(_debye(t, order), torch.tensor(expected, dtype=torch.float64), rtol=1e-14, atol=0)
 
 
 @pytest.mark.parametrize(("dim", "kappa"), [(512, 100.0), (512, 1000.0), (64, 50.0), (8, 3.0), (8, 20.0)])

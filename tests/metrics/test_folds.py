@@ -109,3 +109,10 @@ def test_a_fold_without_weight_is_undefined():
     accuracies, _ = fold_table(distances, same, 2).accuracies(weights)
     assert np.isnan(accuracies[0, 0])
     assert np.isfinite(accuracies[0, 1])
+
+
+@pytest.mark.parametrize("left_out", [(), (0,), (3, 7), (1, 10, 11)])
+def test_pairs_that_are_left_out_move_no_other_to_another_fold(left_out):
+    distances, same = np.random.default_rng(0).uniform(0, 4, 23), np.arange(23) % 2 == 0
+    whole, kept = fold_table(distances, same, 5), np.delete(np.arange(23), np.array(left_out, int))
+    assert fold_table(distances[kept], same[kept], 5, left_out).fold.tolist() == whole.fold[kept].tolist()

@@ -48,6 +48,23 @@ def test_consensus_is_that_of_the_loop(of_the_person: int, sharpness: float, rou
     np.testing.assert_allclose(relative_agreement(units, trust, weights), slow)
 
 
+def test_what_nobody_gives_is_a_square_and_ten_rounds():
+    """Frames that still lose weight in the ninth round, so that each of the constants shows."""
+    frames, trust = np.concatenate([video(3, 3.0), video(2, 3.0, person=1)]), np.linspace(0.3, 2, 5)
+    others = [reference.consensus(frames, sharpness, rounds) for sharpness, rounds in ((2.0, 9), (2.0, 11), (1.9, 10))]
+    for given in (None, trust):
+        expected = reference.consensus(frames, 2.0, 10, given if given is None else given.tolist())
+        np.testing.assert_allclose(consensus_weights(frames, given), expected, atol=1e-9)
+    plain = reference.consensus(frames, 2.0, 10)
+    assert all(np.abs(np.subtract(plain, other)).max() > 1e-3 for other in others)
+    np.testing.assert_allclose(consensus_template(frames), reference.template(frames, plain), atol=1e-9)
+    kept = reference.consensus(frames, 2.0, 10, trust.tolist())
+    weights = (np.arange(1.0, 6) * kept).tolist()
+    np.testing.assert_allclose(
+        consensus_template(frames, np.arange(1.0, 6), trust), reference.template(frames, weights), atol=1e-9
+    )
+
+
 @pytest.mark.parametrize("kappa", [0.0, 20.0, 300.0, 2000.0, 50_000.0])
 def test_mean_cosine_is_the_ratio_of_bessel_functions(kappa: float):
     """By the continued fraction of I_nu / I_{nu-1} (DLMF 10.33.1 for modified functions), from its far end."""

@@ -98,8 +98,8 @@ def test_records_may_not_be_links_out_either(put_records: Put, tmp_path: Path):
 
 def test_half_a_recordio_folder_is_refused(put_records: Put):
     place = put_records("r", [(jpeg(1, 1), 0)])
-    (place / "train.idx").unlink()
-    with pytest.raises(UserError, match=r"has no file train.idx"):
+    (place / "train.rec").unlink()
+    with pytest.raises(UserError, match=r"has no file train.rec"):
         list_drop(place)
 
 
@@ -135,5 +135,8 @@ def test_a_stamp_follows_every_touch(put: Put, put_records: Put):
     before = record_stamp(place)
     os.utime(place / "property", ns=(5, 5))
     assert record_stamp(place) not in (0, before)
+    before = record_stamp(place)
     (place / "property").unlink()
+    assert record_stamp(place) not in (0, before)
+    (place / "train.rec").unlink()
     assert record_stamp(place) == 0

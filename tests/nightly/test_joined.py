@@ -14,6 +14,7 @@ import torch
 from distill.claims import Claims
 from distill.data.augment import Augmentation
 from distill.data.batches import FaceBatches
+from distill.data.damage import Damage
 from distill.data.decode import decode
 from distill.data.views import FixedViews, MirrorViews, StoredViews
 from distill.nightly.freeze import freeze
@@ -43,7 +44,7 @@ def stored(folder: Path, part: FrozenDrop, views: StoredViews, teacher: str = "a
     folder.mkdir(parents=True)
     (folder / STORE_MANIFEST).write_text(manifest.to_json())
     claims = Claims(folder)
-    Writer(folder, manifest, Arithmetic(), 3, 0, 0).write(part, views, claims, lambda images: None)
+    Writer(folder, manifest, Arithmetic(), 3, 0, Damage(0)).write(part, views, claims, lambda images: None)
     claims.close()
     return folder
 

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from distill.metrics.bootstrap import Bootstrap
-from distill.metrics.paired import Metric
+from distill.metrics.paired import Estimate, Metric
 from distill.metrics.verification import verify_distances
+from distill.nightly import judge as judge_module
 from distill.nightly.benchmark import Benchmark
-from distill.nightly.comparison import Case, Margins, Settings
+from distill.nightly.comparison import Case, Compared, Margins, Settings
 from distill.nightly.judge import Facts, Requirement, judge
 from distill.nightly.judgement import Judgement, Reason
 from distill.types import UserError
@@ -222,6 +223,127 @@ def test_the_record_has_what_others_read():
     assert all(keys <= reason.keys() for reason in record["reasons"])
     assert record["settings"]["margin"] == {"accuracy": 0.03, "auc": 0.01, "tpr_at_fpr": 0.05}
     assert judge([ScoredPairs().draw(0)], QUICK, NEW_DATA) == found, "the same scores give the same verdict"
+
+
+@dataclass
+class Found:
+    """What the pairs are to say: intervals whose ends lie on other sides of a limit than the figure between them."""
+
+    main: tuple[float, float, float] = (0.02, 0.001, 0.05)
+    guard: tuple[float, float, float] = (0.0, -0.01, 0.01)
+    own: tuple[float, float, float] = (0.9, 0.8, 0.95)
+
+    def judged(self, monkeypatch: pytest.MonkeyPatch, facts: Facts = OLD_DATA, first: bool = False) -> Judgement:
+        """The main figure is the AUC of all pairs; the one guard is their accuracy, with a margin of 0.05."""
+
+        def compare(case: Case, settings: Settings) -> list[Compared]:
+            figures = ((Metric.accuracy, 0.05, self.guard), (Metric.auc, 0.01, self.main))
+            return [
+                Compared("set", "all", metric, margin, Estimate(*self.own), 0.88, Estimate(*difference), "")
+                for metric, margin, difference in figures
+            ]
+
+        monkeypatch.setattr(judge_module, "compare", compare)
+        case = ScoredPairs().draw(0)
+        return judge([replace(case, champion=None) if first else case], QUICK, facts)
+
+
+BETTER, EQUAL, NOT = "better", "equal within the margin", "not better"
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [
+        ((0.02, 0.001, 0.05), BETTER),
+        ((0.02, 0.0, 0.05), EQUAL),  # an end that meets zero shows no gain
+        ((0.02, -0.001, 0.05), EQUAL),  # nor does a figure that lies above it
+        ((-0.005, -0.0099, 0.001), EQUAL),
+        ((0.02, -0.01, 0.05), EQUAL),
+        ((0.02, -0.0101, 0.05), NOT),  # a gain that may be a loss beyond the margin
+        ((-0.005, -0.0101, 0.001), NOT),
+    ],
+)
+def test_better_and_equal_are_what_the_lower_end_shows(monkeypatch, main: tuple[float, float, float], words: str):
+    old, new = (Found(main=main).judged(monkeypatch, facts) for facts in (OLD_DATA, NEW_DATA))
+    assert (old.promoted, new.promoted) == {BETTER: (True, True), EQUAL: (False, True), NOT: (False, False)}[words]
+    assert f": {words}" in by_name(old)["set", "all", "auc"].text
+
+
+@pytest.mark.parametrize(
+    ("guard", "holds", "words"),
+    [
+        ((0.0, -0.05, 0.1), True, "not worse by more than 0.05"),
+        ((-0.06, -0.05, 0.1), True, "not worse by more than 0.05"),
+        (
+            (0.03, -0.0501, 0.1),
+            False,
+            "a loss of more than 0.05 is not ruled out; at equal figures these pairs rule out",
+        ),
+        ((-0.04, -0.0501, 0.1), False, "a loss of more than 0.05 is not ruled out; at equal figures these pairs rule"),
+        ((-0.06, -0.1, 0.0), False, "a loss of more than 0.05 is not ruled out"),
+        ((-0.06, -0.1, -0.001), False, "worse, and more than the margin of 0.05 is not ruled out"),
+        ((-0.06, -0.1, -0.05), False, "worse, and more than the margin of 0.05 is not ruled out"),
+        ((-0.06, -0.1, -0.0501), False, "worse by more than the margin of 0.05"),
+    ],
+)
+def test_a_guard_holds_by_its_lower_end_and_tells_of_its_upper_one(
+    monkeypatch, guard: tuple[float, float, float], holds: bool, words: str
+):
+    found = Found(guard=guard).judged(monkeypatch)
+    assert found.promoted == holds
+    assert found.to_json()["verdict"] == ("promote" if holds else "reject")
+    assert f": {words}" in by_name(found)["set", "all", "accuracy"].text
+
+
+def test_the_loss_that_pairs_rule_out_is_from_the_figure_to_the_lower_end(monkeypatch):
+    text = by_name(Found(guard=(0.01, -0.08, 0.03)).judged(monkeypatch))["set", "all", "accuracy"].text
+    assert text.endswith("rule out one of 0.0900")
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(("low", "reached"), [(0.7001, True), (0.7, True), (0.6999, False), (0.1, False)])
+def test_the_floor_is_reached_by_the_lower_end(monkeypatch, first: bool, low: float, reached: bool):
+    found = Found(own=(0.9, low, 0.95)).judged(monkeypatch, first=first)
+    assert found.promoted == reached
+    (reason,) = (reason for reason in found.reasons if reason.kind in ("floor", "main"))
+    assert ("not certainly the floor of 0.7" in reason.text) != reached
+    assert reason.interval == ((low, 0.95) if first else (0.001, 0.05))
+
+
+def test_an_anchor_s_guards_are_of_the_whole_set_and_of_every_figure_of_it():
+    case = ScoredPairs(groups={"a": 300, "b": 400}).draw(0)
+    found = judge([replace(case, anchor=case.champion)], QUICK, NEW_DATA)
+    anchored = [reason for reason in found.reasons if reason.kind == "anchor"]
+    assert [reason.metric for reason in anchored] == ["accuracy", "auc", "tpr_at_fpr_0.1"]
+    assert [reason.margin for reason in anchored] == [0.03, 0.01, 0.05]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_single_score_that_is_no_number_is_enough(value: float):
+    case = ScoredPairs(challenger=0.99).draw(0)
+    case.challenger[7] = value
+    assert not judge([case], QUICK, NEW_DATA).promoted
+
+
+def test_a_main_figure_of_too_few_pairs_makes_no_first_champion():
+    case = replace(ScoredPairs(pairs=400, challenger=0.999).draw(0), champion=None)
+    found = judge([case], QUICK, NEW_DATA)
+    assert not found.promoted
+    assert (found.reasons[-1].kind, found.reasons[-1].finding) == ("floor", "fails")
+
+
+def test_settings_that_nobody_gives_are_these():
+    plain = Settings()
+    assert (plain.main, plain.main_set, plain.fpr, plain.floor) == (Metric.auc, None, 0.01, 0.7)
+    assert (plain.confidence, plain.resamples, plain.seed) == (0.95, 1000, 0)
+    assert (plain.margin, plain.slice_margin) == (Margins(0.03, 0.01, 0.05), Margins(0.05, 0.03, 0.1))
+
+
+@pytest.mark.parametrize(("confidence", "least"), [(0.95, 100), (0.9, 50), (0.99, 500)])
+def test_resamples_are_as_many_as_an_end_of_an_interval_needs(confidence: float, least: int):
+    assert Settings(confidence=confidence, resamples=least).resamples == least
+    with pytest.raises(UserError, match=rf"resamples is {least - 1}; expected a number of {least} or more"):
+        Settings(confidence=confidence, resamples=least - 1)
 
 
 @pytest.mark.parametrize(

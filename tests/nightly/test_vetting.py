@@ -148,6 +148,21 @@ def test_a_teacher_that_cannot_tell_people_apart_doubts_nobody():
     assert split_people(noise, labels, nobody(100, 16), Limits()) == []
 
 
+def test_of_a_new_person_and_a_known_one_the_new_is_too_many_whatever_the_numbers():
+    embeddings, labels = crowd()
+    known = Known(people_of(embeddings, labels + 1, 41), embeddings, labels + 1)
+    found = split_people(embeddings[labels == 6], np.zeros(5, np.int64), known, Limits())
+    assert [(doubt.which, doubt.other) for doubt in found] == [(0, 7)]
+
+
+def test_similarities_that_are_no_higher_with_the_own_person_limit_nothing():
+    noise, labels = unit(np.random.default_rng(0).normal(size=(500, 16))), np.repeat(np.arange(100), 5)
+    people = people_of(noise, labels, 100)
+    own = own_similarity(noise, labels, people, True)
+    assert vetting._label_limits(noise, labels, own, people, Limits()) == (-np.inf, np.inf)
+    assert vetting._split_limit(people, np.zeros(100, bool), Limits()) == np.inf
+
+
 def test_unlabelled_pictures_and_lonely_ones_are_not_judged(seen):
     labels, wrong = mislabelled(np.random.default_rng(1), LABELS, 0.1)
     labels[list(wrong)[:100]] = UNLABELLED
@@ -162,6 +177,68 @@ def test_too_few_similarities_tell_nothing(seen):
     embeddings = seen[[0, 1, 5, 5, 6, 7, 10, 11, 12]]
     assert doubtful_labels(embeddings, labels, nobody(3, 512), Limits()) == []
     assert split_people(embeddings, labels, nobody(3, 512), Limits()) == []
+
+
+def crowd(width: int = 128, people: int = 40, pictures: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures that are all alike their person, at a cosine of 0.97 to 0.99, and unlike every other."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(people), pictures)
+    return unit(np.eye(people, width)[labels] + 0.015 * rng.normal(size=(len(labels), width))), labels
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "doubted"),
+    [
+        (0.2, 0.0, False),  # unlike its person and like nobody: blurred, perhaps, and no wrong label
+        (0.6, 0.5, False),  # less like its person than usual, but less still like the other one
+        (0.95, 0.3, False),  # like its person as usual
+        (0.3, 0.6, True),
+        (0.0, 0.95, True),
+    ],
+)
+@pytest.mark.parametrize("later", [False, True])
+def test_a_label_is_doubted_only_where_another_person_is_nearer(own: float, other: float, doubted: bool, later: bool):
+    """Two questions: is the picture unlike its own person, and is it like another one, more than like its own?"""
+    embeddings, labels = crowd()
+    odd = own * np.eye(128)[7] + other * np.eye(128)[23]
+    odd[100] = max(0.0, 1 - own**2 - other**2) ** 0.5
+    if later:
+        known = Known(people_of(embeddings, labels, 40), embeddings, labels)
+        found = doubtful_labels(unit(odd[None]), np.array([7]), known, Limits())
+        row = 0
+    else:
+        found = doubtful_labels(np.r_[embeddings, unit(odd[None])], np.r_[labels, 7], nobody(40, 128), Limits())
+        row = len(labels)
+    assert [(doubt.which, doubt.other) for doubt in found] == ([(row, 23)] if doubted else [])
+    for doubt in found:
+        assert doubt.own_similarity == pytest.approx(own * 0.985, abs=0.05)
+        assert doubt.other_similarity == pytest.approx(other * 0.985, abs=0.05)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_two_people_are_one_only_above_both_limits(wide: bool):
+    """As like as one's own pictures are to each other, and liker than the nearest other people usually are.
+
+    Where pictures of a person differ widely, the first limit is low and the second decides.
+    """
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(60), 5)
+    spread = np.where(np.arange(60) % 2, 2.0, 0.1) if wide else np.full(60, 0.1)
+    around = rng.normal(size=(60, 48))
+    embeddings = unit(around[labels] + spread[labels, None] * rng.normal(size=(300, 48)))
+    people = people_of(embeddings, labels, 60)
+    inside, scatter = robust(people.within())
+    between, apart = robust(nearest_other(people.means(), np.arange(60), people)[0])
+    first, second = inside - 1.5 * scatter, between + 3.0 * apart
+    assert (second > first) == wide
+    limits = Limits(split=1.5, other=3.0)
+    for old in (np.zeros(60, bool), np.ones(60, bool)):
+        assert vetting._split_limit(people, old, limits) == pytest.approx(max(first, second))
+    assert vetting._split_limit(people, np.zeros(60, bool), Limits(least=61)) == np.inf
+
+
+def test_limits_that_nobody_gives_are_these():
+    assert Limits() == Limits(own=2.5, other=2.5, split=2.0, least=10)
 
 
 @pytest.mark.parametrize(("option", "value"), [("own", 0.0), ("other", -1.0), ("split", float("nan")), ("least", 1)])

@@ -83,7 +83,7 @@ def test_files_that_are_not_onnx(tmp_path: Path, embedder):
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="cannot be read"):
         read_model(tmp_path / "missing.onnx")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is not an ONNX file, but a folder"):
         read_model(tmp_path)
 
 

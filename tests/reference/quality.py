@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -27,6 +28,20 @@ def log_mean_exponential(kappa: float, dim: int, points: int = 200_001) -> float
     cosine = np.linspace(-1, 1, points)[1:-1]
     density = (dim - 3) / 2 * np.log1p(-(cosine**2))
     return _log_sum(density + kappa * cosine) - _log_sum(density)
+
+
+def debye(t: Fraction, order: Fraction) -> float:
+    """Sum of U_k(t) / order^k for k from 0 to 3, each polynomial by its recurrence (DLMF 10.41.9), exactly."""
+    polynomials = [[Fraction(1)]]
+    for _ in range(3):
+        u = polynomials[-1]
+        following = [Fraction(0)] * (len(u) + 3)
+        for power, factor in enumerate(u):
+            following[power + 1] += factor * (Fraction(power, 2) + Fraction(1, 8 * (power + 1)))
+            following[power + 3] -= factor * (Fraction(power, 2) + Fraction(5, 8 * (power + 3)))
+        polynomials.append(following)
+    values = [sum(factor * t**power for power, factor in enumerate(u)) for u in polynomials]
+    return float(sum(value / order**k for k, value in enumerate(values)))
 
 
 def _log_sum(logarithms: np.ndarray) -> float:

@@ -10,6 +10,7 @@ import pytest
 
 from distill.registry.history import Event, Kind, append_events, event_from_json, read_events
 from distill.registry.registry import Registry
+from reference.disk_steps import DiskSteps, Step
 from registry.service import snapshot
 
 EVENTS = [
@@ -26,6 +27,12 @@ def test_events_come_back(tmp_path: Path):
     append_events(path, EVENTS[1:])
     assert read_events(path) == EVENTS
     assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["add", "promote", "rollback"]
+
+
+def test_events_and_the_name_of_their_file_are_on_the_disk_when_they_are_written(tmp_path: Path, monkeypatch):
+    steps, path = DiskSteps(monkeypatch), tmp_path / "history.jsonl"
+    append_events(path, EVENTS[:2])
+    assert steps.all == [Step("sync", path, path.read_bytes()), Step("sync", tmp_path)]
 
 
 def test_no_file_is_no_history(tmp_path: Path):

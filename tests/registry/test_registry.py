@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -87,6 +88,33 @@ def test_only_what_is_there_can_serve(root: Path):
         with pytest.raises(UserError, match=r"has no version .*; expected one of: v0001, v0002"):
             Registry(root).promote(name, {})
     assert pointed(root) == ("v0004", "v0003")
+
+
+@pytest.mark.parametrize("name", [MODEL, "card.md"])
+def test_a_damaged_version_is_not_put_into_service(root: Path, name: str):
+    (root / "versions/v0005" / name).write_bytes(b"x")
+    with pytest.raises(UserError, match=rf"v0005/{name}: has sha256"):
+        Registry(root).promote("v0005", {})
+    assert pointed(root) == ("v0004", "v0003")
+
+
+def test_a_version_replaces_only_the_one_that_it_was_compared_with(root: Path):
+    for before in ("v0003", None):
+        told = f"the champion is v0004 and was {before} when v0005 was compared with it; .*: start again$"
+        with pytest.raises(UserError, match=told):
+            Registry(root).promote("v0005", {}, instead_of=before)
+        assert pointed(root) == ("v0004", "v0003")
+    Registry(root).promote("v0005", {}, instead_of="v0004")
+    Registry(root).promote("v0005", {}, instead_of="v0004")  # killed after the change and started again
+    assert pointed(root) == ("v0005", "v0004")
+
+
+def test_the_first_champion_replaces_none(tmp_path: Path):
+    add(tmp_path, 1)
+    with pytest.raises(UserError, match="the champion is None and was v0007"):
+        Registry(tmp_path).promote("v0001", {}, instead_of="v0007")
+    Registry(tmp_path).promote("v0001", {}, instead_of=None)
+    assert pointed(tmp_path) == ("v0001", None)
 
 
 def test_back_to_the_previous_one_and_not_forth(root: Path):
@@ -187,6 +215,21 @@ def test_a_clock_that_jumps_back_changes_no_order(root: Path, monkeypatch: pytes
     (root / "history.jsonl").unlink()
     assert pointed(root) == ("v0006", "v0004")
     assert list(Registry(root).withdrawn()) == ["v0005"]
+    assert add(root, 7) == "v0007"
+
+
+def test_the_last_word_about_a_version_is_the_last_state_whatever_the_clock_did(root: Path, monkeypatch):
+    jumped = iter(["2031-01-01T00:00:00+00:00", *["2001-01-01T00:00:00+00:00"] * 9])
+    Registry(root).promote("v0005", {})
+    monkeypatch.setattr(module, "_now", lambda: next(jumped))
+    Registry(root).rollback({})
+    Registry(root).rollback({}, to="v0005")
+    (root / "history.jsonl").unlink()
+    assert list(Registry(root).withdrawn()) == ["v0004"]
+
+
+def test_a_number_that_the_history_knows_is_not_given_again(root: Path):
+    shutil.rmtree(root / "versions/v0006")
     assert add(root, 7) == "v0007"
 
 

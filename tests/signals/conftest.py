@@ -9,6 +9,7 @@ import pytest
 
 from distill.claims import Claims
 from distill.data.augment import Augmentation
+from distill.data.damage import Damage
 from distill.data.views import MirrorViews, StoredViews
 from distill.signals.manifest import MANIFEST, Manifest
 from distill.signals.write import Writer
@@ -46,7 +47,9 @@ def write(tmp_path: Path) -> Callable[..., tuple[Path, Manifest, int]]:
         manifest = manifest_for(faces, views, arrays or {"embedding": [6]})
         (folder / MANIFEST).write_text(manifest.to_json())
         claims = Claims(folder)
-        writer = Writer(folder, manifest, teacher or Arithmetic(), 3, workers, max_damaged)
+        writer = Writer(
+            folder, manifest, teacher or Arithmetic(), 3, workers, Damage(max_damaged, "data.max_damaged", "this set")
+        )
         try:
             return folder, manifest, writer.write(faces, views, claims, lambda images: None)
         finally:

@@ -207,5 +207,5 @@ def test_missing_file_and_text_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         OnnxNetwork(tmp_path / "none.onnx")
     (tmp_path / "net.onnx").write_text("<html>not found</html>")
-    with pytest.raises(UserError, match="is not an ONNX file, or is cut short"):
+    with pytest.raises(UserError, match=r"is not an ONNX file, but an HTML page: .* download the file itself"):
         OnnxNetwork(tmp_path / "net.onnx")

@@ -27,15 +27,18 @@ _PIECE_BYTES = 1 << 24
 class Faces:
     """Features [n d] float32 (np.memmap is read piece by piece), and identities [n] int64, ``DISTRACTOR`` for none.
 
-    ``name`` is what error messages call them. ``UserError`` where the two do not fit together.
+    ``name`` is what error messages call them. ``kept`` are the rows [n] of more features that these are, in order;
+    None: all. ``UserError`` where the parts do not fit together.
     """
 
     features: Rows
     identities: NDArray[np.int64]
     name: str = "features"
+    kept: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        shape, kind = self.features.shape, self.features.dtype
+        kind, columns = self.features.dtype, self.features.shape[1:]
+        shape = (len(self.features if self.kept is None else self.kept), *columns)
         if len(shape) != 2 or kind != np.float32 or not 0 < shape[1] <= MOST_COLUMNS:
             raise UserError(f"{self.name}: features are {kind} {list(shape)}; expected float32 [n d], d <= 65,536")
         if self.identities.shape != shape[:1] or self.identities.dtype != np.int64:
@@ -48,7 +51,11 @@ class Faces:
             )
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(self.identities)
+
+    def number(self, row: int) -> int:
+        """The number of a row among all features."""
+        return row if self.kept is None else int(self.kept[row])
 
     def unit(self, first: int, end: int) -> Rows:
         """Unit rows [end-first d]; a piece at a time, so that no more of a map stays in memory than that."""
@@ -59,13 +66,13 @@ class Faces:
 
     def unit_at(self, rows: NDArray[np.int64]) -> Rows:
         """Unit rows [k d] of any rows [k]."""
-        unit = unit_rows(np.asarray(self.features[rows]), self.name)
+        unit = unit_rows(np.asarray(self.features[rows if self.kept is None else self.kept[rows]]), self.name)
         self._release()
         return unit
 
     def check(self) -> str:
         """Hex sha256 of features and identities; ``UserError`` at the first row without direction."""
-        digest = hashlib.sha256(repr(self.features.shape).encode())
+        digest = hashlib.sha256(repr((len(self), *self.features.shape[1:])).encode())
         for start, piece in self._pieces(0, len(self)):
             unit_rows(piece, self.name, start)
             digest.update(piece.data)
@@ -75,7 +82,9 @@ class Faces:
     def _pieces(self, first: int, end: int) -> Iterator[tuple[int, Rows]]:
         rows = max(1, _PIECE_BYTES // (4 * self.features.shape[1]))
         for start in range(first, end, rows):
-            yield start, np.ascontiguousarray(np.asarray(self.features[start : min(start + rows, end)]))
+            piece = slice(start, min(start + rows, end))
+            chosen = piece if self.kept is None else self.kept[piece]
+            yield start, np.ascontiguousarray(np.asarray(self.features[chosen]))
             self._release()
 
     def _release(self) -> None:

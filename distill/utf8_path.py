@@ -1,0 +1,29 @@
+"""Paths for libraries that take UTF-8 text alone: a file whose path is none is reached by the number of an open one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def utf8_path(path: Path) -> Iterator[str]:
+    """The path as UTF-8 text, for as long as the block lasts. Files beside it are found there too, if its own name is
+    UTF-8; a file that is yet to be written needs such a name."""
+    text = os.path.abspath(path)
+    if _is_utf8(text):
+        yield str(path)
+        return
+    folder_alone = _is_utf8(path.name)
+    number = os.open(path.parent if folder_alone else path, os.O_RDONLY)
+    try:
+        opened = f"/proc/{os.getpid()}/fd/{number}"  # which processes that this one starts see too
+        yield f"{opened}/{path.name}" if folder_alone else opened
+    finally:
+        os.close(number)
+
+
+def _is_utf8(text: str) -> bool:
+    return not any(0xD800 <= ord(one) <= 0xDFFF for one in text)
