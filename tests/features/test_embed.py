@@ -17,9 +17,9 @@ from distill.features.rule import RowRule
 from distill.features.writer import FeatureWriter, kept_rows
 from distill.metrics.fusion import ROUNDS, SHARPNESS
 from distill.types import UserError
-from features.conftest import embed, face, write_jpeg, write_video
 from reference.features import image_row, read_file, unit, video_row
 from reference.fusion import consensus, template
+from reference.pictured_faces import embed, face, write_jpeg, write_video
 from teachers.onnx_network import OnnxNetwork
 
 IMAGE, VIDEO, BY_NORM = RowRule("image", True), RowRule("video", False, "mean"), RowRule("video", False, "norm")

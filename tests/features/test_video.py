@@ -10,7 +10,7 @@ import pytest
 
 from distill.data.faceset import DamagedImage
 from distill.features.video import frame_files, read_crop, read_video
-from features.conftest import face, write_jpeg, write_video
+from reference.pictured_faces import face, write_jpeg, write_video
 
 
 def test_the_frames_of_a_folder_are_its_pictures_by_name(tmp_path: Path):

@@ -80,7 +80,7 @@ def run_all(folder: Path) -> SmallRuns:
         scored = [f"pairs={root / 'lfw_small.bin'}", "bootstrap=200"]
         assert main(["verify", "model=runs/distilled", *scored, "out=verify"]) == 0
         rivals = ["champion=runs/margin", "challenger=runs/distilled", f"pairs={root / 'lfw_small.bin'}"]
-        main(["judge", *rivals, "judge.floor=0.01", "judge.resamples=200", "out=judge"])
+        main(["judge", *rivals, *judged, "judge.floor=0.01", "judge.resamples=200", "out=judge"])
     return SmallRuns(folder)
 
 

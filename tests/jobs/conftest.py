@@ -8,17 +8,8 @@ from pathlib import Path
 import pytest
 
 from distill.cli import main
-from reference.small_data import SMALL_STUDENT, write_small_root
+from reference.small_data import SMALL_STUDENT, SMALL_TEACHER, write_small_root
 from reference.tiny_onnx import TinyOnnx
-
-SMALL_TEACHER = (
-    "teacher=r50",
-    "teacher.network._target_=distill.students.mobilefacenet.MobileFaceNet",
-    *(f"~teacher.network.{option}" for option in ("units", "block", "se", "dropout", "eps")),
-    "+teacher.network.blocks=[1,1,1,1]",
-    "teacher.network.embedding_dim=16",
-)
-"""A teacher with weights of 2 MB in place of 170."""
 
 
 @pytest.fixture(scope="session")

@@ -43,9 +43,9 @@ from distill.nightly import frozen
 from distill.nightly.freeze import freeze
 from distill.nightly.frozen import parts_of
 from distill.types import Preprocessing, UserError
-from jobs.conftest import SMALL_TEACHER, picture
 from reference import ijb_layout
 from reference.recordio import payload, write_set
+from reference.small_data import SMALL_TEACHER, picture
 from reference.tiny_network import TinyNetwork
 from reference.tiny_onnx import TinyOnnx
 from teachers.card import Card

@@ -15,8 +15,8 @@ from distill.data.pairs import write_pairs
 from distill.nightly.records import record_path
 from distill.types import UserError
 from distill.writable import require_writable
-from jobs.conftest import picture
 from reference import ijb_layout
+from reference.small_data import picture
 from reference.tiny_onnx import TinyOnnx
 from teachers.onnx_network import OnnxNetwork
 from teachers.teacher import Teacher

@@ -22,9 +22,9 @@ from distill.features.feature_file import open_features
 from distill.jobs.onnx_student import described
 from distill.jobs.recipe import STUDENT_INPUT
 from distill.students.frame_quality import CropQuality
-from features.conftest import TINY, embed, face, write_jpeg
 from reference.features import image_row, read_file, video_row
 from reference.fusion import template
+from reference.pictured_faces import TINY, embed, face, write_jpeg
 from reference.pictures import containers, png_turned
 
 Refused = Callable[..., str]

@@ -13,9 +13,9 @@ import pytest
 import simplejpeg
 
 from distill.cli import main
-from features.conftest import write_jpeg
 from reference import roc
 from reference.features import image_row, video_row
+from reference.pictured_faces import write_jpeg
 from reference.small_data import picture
 from reference.tiny_onnx import TinyOnnx
 

@@ -14,8 +14,8 @@ from distill.cli import main
 from distill.data.pairs import write_pairs
 from distill.jobs.compose import read_config
 from distill.jobs.schema import DistillConf
-from jobs.conftest import PEOPLE, PICTURES, SMALL_TEACHER, picture
 from reference import ijb_layout
+from reference.small_data import PEOPLE, PICTURES, SMALL_TEACHER, picture
 from reference.tiny_onnx import TinyOnnx
 
 Run = Callable[..., str]

@@ -16,6 +16,15 @@ SMALL_STUDENT = tuple(
 )
 """A student of some thousand weights."""
 
+SMALL_TEACHER = (
+    "teacher=r50",
+    "teacher.network._target_=distill.students.mobilefacenet.MobileFaceNet",
+    *(f"~teacher.network.{option}" for option in ("units", "block", "se", "dropout", "eps")),
+    "+teacher.network.blocks=[1,1,1,1]",
+    "teacher.network.embedding_dim=16",
+)
+"""A teacher with weights of 2 MB in place of 170."""
+
 
 def picture(person: int, number: int) -> bytes:
     """A pattern of seven by seven patches that is the person's own, under noise that is the picture's; as JPEG."""

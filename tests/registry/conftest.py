@@ -12,8 +12,6 @@ import pytest
 
 from registry.service import serve
 
-PROGRAMS = Path(__file__).parent
-
 
 @pytest.fixture(scope="session")
 def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from distill.registry.prune import Policy
 from distill.registry.registry import Registry
 from distill.types import UserError
 
+PROGRAMS = Path(__file__).parent
 MODEL = "student.onnx"
 MODEL_BYTES = 30_000
 

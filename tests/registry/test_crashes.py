@@ -13,8 +13,7 @@ import pytest
 
 from distill.registry.registry import Registry
 from distill.types import UserError
-from registry.conftest import PROGRAMS
-from registry.service import ACTS, MODEL, add, model_file, read_as_consumer, require_whole, snapshot
+from registry.service import ACTS, MODEL, PROGRAMS, add, model_file, read_as_consumer, require_whole, snapshot
 from registry.steps import filling, watch
 from test_atomic import full_disk
 
