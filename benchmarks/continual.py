@@ -27,8 +27,8 @@ from distilling import machine
 
 from distill.cli import main
 from distill.data.pairs import read_pairs, write_pairs
-from distill.data.record_writer import RecordWriter
 from distill.data.recordio import RecordIOSet
+from distill.data.records import RecordWriter
 
 RESULT = Path(__file__).parent / "results" / "continual.json"
 FOLDER = Path("runs") / "continual"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from distill.nightly import stages
+from distill.nightly import pipeline as stages
 from distill.nightly.records import Record
 
 

@@ -17,10 +17,10 @@ import simplejpeg
 from onnx import TensorProto, helper, numpy_helper
 
 from distill.cli import main
+from distill.config.build import build
+from distill.config.compose import load
 from distill.data.pairs import write_pairs
-from distill.jobs.build import build
-from distill.jobs.compose import load
-from distill.jobs.onnx_student import write_student
+from distill.runs.export import write_student
 
 PEOPLE, PICTURES, PAIRS = 12, 5, 40
 MARGINS = [f"judge.margin.{figure}=0.99" for figure in ("accuracy", "auc", "tpr_at_fpr")]
@@ -54,7 +54,7 @@ class Service:
 
     def _import_all(self) -> None:
         """Import what a night needs, down to what an export imports when it is first made."""
-        import_module("distill.jobs.night_stages")
+        import_module("distill.nightly.stages.plan")
         conf = load("nightly", self.options())
         network = build(conf.student.network, "student.network")
         write_student(network, self.folder / "imported.onnx", "none", conf.export)

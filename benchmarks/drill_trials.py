@@ -16,8 +16,8 @@ from pathlib import Path
 from drill_faults import at_record
 from drill_service import Ended, Service
 
-from distill.nightly.nights import Night, nights
 from distill.nightly.records import STAGES, read_records
+from distill.nightly.service_folder import Night, nights
 from distill.registry.registry import Registry
 
 BEFORE = "before"

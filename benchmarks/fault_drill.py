@@ -27,8 +27,8 @@ from typing import Any
 from drill_cases import clock, corrupt, disk, kills, power, two_starts, wandb
 from drill_trials import Drill, Tally
 
-from distill.atomic import write_atomic
-from distill.tracking.summary import print_figures
+from distill.files.atomic import write_atomic
+from distill.report.terminal import print_figures
 
 RESULT = Path(__file__).parent / "results" / "fault_drill.json"
 GROUPS = {

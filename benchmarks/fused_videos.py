@@ -9,8 +9,7 @@ import numpy as np
 from frames import KINDS
 
 from distill.metrics.bootstrap import Bootstrap, Weights
-from distill.metrics.frames import mean_of_normalised, norm_weighted
-from distill.metrics.fusion import consensus_template, weighted_template
+from distill.metrics.fusion import consensus_template, mean_of_normalised, norm_weighted, weighted_template
 from distill.metrics.roc import curve
 
 POOL = [(kind, number) for kind in KINDS for number in range(8 if kind == "clean" else 5)]

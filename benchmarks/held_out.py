@@ -12,18 +12,18 @@ from frames import frame
 from fused_videos import POOL, Embedded
 from torch import Tensor
 
+from distill.config.build import build
+from distill.config.compose import read_config
+from distill.config.training_jobs import DistillConf
 from distill.data.decode import decode
-from distill.data.record_writer import RecordWriter
 from distill.data.recordio import RecordIOSet
-from distill.data.synth.circumstances import FULL
-from distill.data.synth.picture import Sitter
+from distill.data.records import RecordWriter
+from distill.data.synth.nuisance import FULL
+from distill.data.synth.render import Sitter
 from distill.data.synth.streams import Key, Split
-from distill.jobs.build import build
-from distill.jobs.compose import read_config
-from distill.jobs.recipe import STUDENT_INPUT
-from distill.jobs.schema import DistillConf
+from distill.progress import waiting
+from distill.runs.assemble import STUDENT_INPUT
 from distill.students.quality import WithQuality
-from distill.waiting import waiting
 from teachers.onnx_network import OnnxNetwork
 from teachers.weights import load_into, read_weights
 

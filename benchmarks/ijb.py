@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from distilling import machine
 
-from distill.atomic import write_atomic
 from distill.data.ijb import IjbFolder, read_template_pairs
+from distill.files.atomic import write_atomic
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.identification import identify, search
 from distill.metrics.templates import pair_scores, template_features, verify_templates

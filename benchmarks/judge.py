@@ -19,8 +19,8 @@ from distilling import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # where drawn scores are at home
 
-from distill.nightly.comparison import Settings
-from distill.nightly.judge import Facts, Requirement, judge
+from distill.judge.comparison import Settings
+from distill.judge.decide import Facts, Requirement, judge
 from reference.scored_pairs import ScoredPairs
 
 RESULT = Path(__file__).parent / "results" / "judge.json"

@@ -32,8 +32,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from distill.atomic import write_atomic
-from distill.tracking.summary import print_figures
+from distill.files.atomic import write_atomic
+from distill.report.terminal import print_figures
 
 ROOT = Path(__file__).parents[1]
 LISTED = Path(__file__).with_name("mutations.txt")

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from distill.metrics.allpairs import DISTRACTOR, Engine, Faces, Settings, score_all_pairs
-from distill.waiting import duration
+from distill.format import duration
+from distill.metrics.allpairs import DISTRACTOR, Engine, LabelledFeatures, Settings, score_all_pairs
 
 RESULTS = Path(__file__).parent / "results"
 PICTURES = 10
@@ -89,7 +89,7 @@ def _alone(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Score the files of a folder; the second call finds all blocks finished, and takes as long as all but the pass."""
     sides = [_faces(folder, name) for name in ("gallery", "probes") if (folder / f"{name}.npy").exists()]
     settings = Settings(engine=Engine(arguments.max_memory_bytes, None, arguments.device))
-    tiny = Faces(np.asarray(sides[0].features[:1600]), sides[0].identities[:1600])
+    tiny = LabelledFeatures(np.asarray(sides[0].features[:1600]), sides[0].identities[:1600])
     score_all_pairs(tiny, settings=settings)  # compiles
     seconds = []
     for _ in range(2):
@@ -107,8 +107,10 @@ def _alone(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _faces(folder: Path, name: str) -> Faces:
-    return Faces(np.load(folder / f"{name}.npy", mmap_mode="r"), np.load(folder / f"{name}-identities.npy"), name)
+def _faces(folder: Path, name: str) -> LabelledFeatures:
+    return LabelledFeatures(
+        np.load(folder / f"{name}.npy", mmap_mode="r"), np.load(folder / f"{name}-identities.npy"), name
+    )
 
 
 def _write(folder: Path, name: str, rows: int, columns: int, seed: int | None) -> None:

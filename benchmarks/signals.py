@@ -28,8 +28,6 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from distill.atomic import write_atomic
-from distill.claims import Claims
 from distill.data.augment import Augmentation
 from distill.data.batches import Plan, as_it_is
 from distill.data.damage import Damage
@@ -37,17 +35,19 @@ from distill.data.faceset import FaceSet
 from distill.data.module import FacesModule
 from distill.data.synth.dataset import SynthFaces
 from distill.data.views import MirrorViews
+from distill.files.atomic import write_atomic
+from distill.files.claims import Claims
 from distill.losses.feature import EmbeddingCosine
 from distill.losses.objective import Objective, Term
-from distill.machine import Machine, resolve
-from distill.module import Distiller, LiveTeacher, Recipe, StoredTeacher, TeacherOutputs
-from distill.optimise import LearningRate, OptimizerSettings
+from distill.progress import waiting
 from distill.signals.manifest import MANIFEST, Manifest
 from distill.signals.store import Store
-from distill.signals.write import Writer, shard_images
+from distill.signals.writer import Writer, shard_images
 from distill.students.vargnet import VarGNet
-from distill.types import Preprocessing, Sizes
-from distill.waiting import waiting
+from distill.training.machine import Machine, resolve
+from distill.training.module import Distiller, LiveTeacher, Recipe, StoredTeacher, TeacherOutputs
+from distill.training.optim import LearningRate, OptimizerSettings
+from distill.types import LossDims, Preprocessing
 from teachers.card import shipped_card
 from teachers.iresnet import IResNet
 from teachers.teacher import Teacher
@@ -160,7 +160,7 @@ def _seconds(
 def _step_s(teacher: TeacherOutputs, data: Any, machine: Machine) -> float:
     """Seconds of one training step on this source of batches."""
     student = VarGNet([40, 80, 160, 296], [3, 7, 4])
-    sizes = Sizes(512, 512, 1, student.map_channels)
+    sizes = LossDims(512, 512, 1, student.map_channels)
     objective = Objective({"embedding": Term(EmbeddingCosine(sizes=sizes))}, sizes)
     recipe = Recipe(1000, OptimizerSettings("muon"), LearningRate(), compile=machine.compile)
     clock = StepClock()

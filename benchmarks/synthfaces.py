@@ -26,8 +26,8 @@ import numpy as np
 import onnxruntime
 
 from distill.data.decode import decode
-from distill.data.synth.circumstances import EVERYDAY, FULL, MILD, Nuisance
-from distill.data.synth.picture import Sitter
+from distill.data.synth.nuisance import EVERYDAY, FULL, MILD, Nuisance
+from distill.data.synth.render import Sitter
 from distill.data.synth.streams import Key, Split
 
 RESULT = Path(__file__).parent / "results" / "synthfaces.json"

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file
 
-from distill.atomic import write_atomic
 from distill.data.decode import decode
 from distill.data.recordio import RecordIOSet
+from distill.files.atomic import write_atomic
 from distill.metrics.embedding import embed_flip_sum
-from distill.nightly.vetting import Known, Limits, doubtful_labels, nobody, people_of, split_people
-from distill.waiting import waiting
+from distill.nightly.label_noise import Limits, ReferenceStats, doubtful_labels, nobody, people_of, split_people
+from distill.progress import waiting
 from teachers.teacher import load_teacher
 
 RESULTS = Path(__file__).parent / "results"
@@ -52,7 +52,7 @@ class Night(NamedTuple):
     """What is known, and the rows [k] of the new pictures."""
 
     name: str
-    known: Known
+    known: ReferenceStats
     new: np.ndarray
 
 
@@ -107,7 +107,7 @@ def _nights(seen: Seen) -> Iterator[Night]:
         turn[mine] = rng.permutation(len(mine)) / len(mine)
     old = (seen.people < seen.classes * 2 // 3) & (turn < 0.6)
     sample = seen.embeddings[old]
-    known = Known(people_of(sample, seen.people[old], seen.classes), sample, seen.people[old])
+    known = ReferenceStats(people_of(sample, seen.people[old], seen.classes), sample, seen.people[old])
     yield Night("later", known, np.flatnonzero(~old))
 
 
@@ -150,7 +150,7 @@ def _split(seen: Seen, night: Night, seed: int) -> tuple[float, float]:
         labels[mine if known[person] else mine[len(mine) // 2 :]] = seen.classes + number
         names[seen.classes + number] = person
     sample, people = night.known.sample, night.known.labels
-    wide = Known(people_of(sample, people, seen.classes + len(names)), sample, people)
+    wide = ReferenceStats(people_of(sample, people, seen.classes + len(names)), sample, people)
     found = {d.which: d.other for d in split_people(seen.embeddings[night.new], labels, wide, Limits())}
     others = len(set(labels.tolist()) - set(names) - set(np.flatnonzero(known).tolist()))
     right = sum(found.get(name) == person for name, person in names.items())

@@ -18,12 +18,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from distill.jobs.compose import JOBS, conf_dir, readable, register, typed, with_own_faces
-from distill.jobs.suggest import did_you_mean, explain
-from distill.jobs.variables import with_variables
+from distill.config.compose import JOBS, conf_dir, readable, register, typed, with_own_faces
+from distill.config.suggest import did_you_mean, explain
+from distill.config.variables import with_variables
+from distill.errors import UserError
 from distill.redact import redact_text
 from distill.shown import ShownFormatter, print_anything, shown
-from distill.types import UserError
 
 USER_ERROR = 2
 INTERRUPTED = 130

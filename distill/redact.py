@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+
+from distill.shown import shown
 
 HIDDEN = "(hidden)"
 _WORDS = r"(?:api|access|secret|private|signing)[_-]?key|token|secret|passw|passphrase|credential"
@@ -70,3 +74,8 @@ def _text(value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(_text(item) for item in value) + "]"
     return str(value)
+
+
+def command_line() -> str:
+    """This process's command, without the secrets that it may hold by mistake."""
+    return shown(redact_text(shlex.join(["face-distill", *sys.argv[0].split()[1:], *sys.argv[1:]])))

@@ -15,21 +15,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.errors import UserError
+
 UNLABELLED = -1
 """Label of an image whose person is unknown (a transfer set)."""
+
 
 CROP_PX = 112
 """Side of an aligned ArcFace crop, the input of every network here."""
 
+
 HEAD_PX = CROP_PX // 16
 """Side of the last map, which every head is made for."""
-
-
-class UserError(Exception):
-    """A mistake that the user can mend: one line that names the file, the value and what was expected.
-
-    The command line prints the line and exits with status 2; it never shows a traceback for it.
-    """
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ def at_head_size(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class LossDims:
     """The widths that loss terms with parameters are built for."""
 
     student_dim: int
@@ -114,7 +111,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Step:
+class LossInputs:
     """All that a loss term may look at in one training step.
 
     ``labels`` [b] int64, ``UNLABELLED`` where unknown. ``centres`` [n d] are the student's learned class
@@ -128,7 +125,7 @@ class Step:
     teacher: Output | None = None
     teacher_centres: Tensor | None = None
 
-    def pick(self, rows: Tensor) -> Step:
+    def pick(self, rows: Tensor) -> LossInputs:
         """The same step for the rows [k] int64 of the batch."""
         return replace(
             self,

@@ -13,10 +13,11 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
-from distill.file_kinds import EMPTY, TEXTS
-from distill.foreign import refuse_foreign
-from distill.network_file import network_sha256
-from distill.types import Preprocessing, UserError
+from distill.errors import UserError
+from distill.files.foreign import refuse_foreign
+from distill.files.kinds import EMPTY, TEXTS
+from distill.files.network_file import network_sha256
+from distill.types import Preprocessing
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ AdaFace's (arXiv 2204.00964), whose stride sits in the last 1x1. Deviation: none
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from distill.types import HEAD_PX, FaceNetwork, Output, at_head_size
+from teachers.weights import Weights, load_into, named_for
 
 WIDTHS = (64, 128, 256, 512)
 BOTTLENECK_EXPANSION = 4
@@ -164,3 +166,27 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0.0, 0.1)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+_BLOCK = re.compile(r"layer(\d+)\.(\d+)\.")
+
+
+def grow_into(network: IResNet, shallow: Weights) -> None:
+    """Fill ``network`` with the weights of one with as many blocks a stage or fewer; it then says what that one says.
+
+    Raises UserError where a weight fits neither by name nor by shape, or is missing from a block that both have.
+    """
+    shallow = named_for(network.state_dict(), shallow)
+    known = _blocks(shallow.tensors)
+    fresh = {key: value for key, value in network.state_dict().items() if (block := _block(key)) and block not in known}
+    load_into(network, Weights(shallow.path, {**shallow.tensors, **fresh}))
+
+
+def _blocks(keys: Iterable[str]) -> set[tuple[str, str]]:
+    return {block for key in keys if (block := _block(key))}
+
+
+def _block(key: str) -> tuple[str, str] | None:
+    """Stage and number of the block that a weight belongs to."""
+    found = _BLOCK.match(key)
+    return (found[1], found[2]) if found else None

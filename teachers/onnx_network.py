@@ -17,8 +17,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from distill.network_file import network_sha256
-from distill.types import FaceNetwork, Output, Preprocessing, UserError
+from distill.errors import UserError
+from distill.files.network_file import network_sha256
+from distill.types import FaceNetwork, Output, Preprocessing
 from teachers.card import card_beside, check_hash, parse_preprocessing, read_card
 from teachers.onnx_probe import FREE_BATCH, find_way
 from teachers.onnx_session import Failed, open_session
@@ -26,13 +27,17 @@ from teachers.onnx_session import Failed, open_session
 METADATA_KEY = "preprocessing"
 """Key of ``metadata_props`` under which our exporter writes the preprocessing as JSON."""
 
+
 CONCENTRATION = "concentration"
 """Key of ``metadata_props`` for a file that says how far it can be trusted (``distill/students/quality.py``)."""
 
+
 Source = Literal["given", "metadata", "card", "default"]
+
 
 PIXELS = Preprocessing("rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 """Of a file that takes uint8, where nobody says otherwise: its graph normalises by itself."""
+
 
 UINT8 = "tensor(uint8)"
 log = logging.getLogger(__name__)
@@ -143,3 +148,13 @@ def _require_pixels(path: Path, preprocessing: Preprocessing) -> None:
             f"{path} takes uint8 pixels, and its preprocessing is mean {preprocessing.mean}, std {preprocessing.std}; "
             "expected mean 0 and std 1 in its metadata, its card or teacher.preprocessing"
         )
+
+
+def describe(preprocessing: Preprocessing, source: Source) -> str:
+    """What a file expects of an image, and who says so, in words."""
+    mean, std = _short(preprocessing.mean), _short(preprocessing.std)
+    return f"{source}: {preprocessing.order.upper()}, mean {mean}, std {std}"
+
+
+def _short(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{v:g}" for v in values)

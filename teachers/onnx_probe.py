@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill.types import CROP_PX, Preprocessing, UserError
+from distill.errors import UserError
+from distill.types import CROP_PX, Preprocessing
 from teachers.onnx_session import Failed, Session, open_undeclared
 
 FREE_BATCH = 8  # images a run where any number can be run: beyond that, caches lose more than calls gain

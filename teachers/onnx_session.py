@@ -16,10 +16,10 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError, EncodeError
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright: ignore[reportAttributeAccessIssue]
 
-from distill.file_kinds import ONNX
-from distill.foreign import foreign
-from distill.types import UserError
-from distill.utf8_path import utf8_path
+from distill.errors import UserError
+from distill.files.foreign import foreign
+from distill.files.kinds import ONNX
+from distill.files.utf8_path import utf8_path
 
 EXPECTED = "an ONNX file"
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from distill.foreign import refuse_foreign
-from distill.types import FaceNetwork, Output, Preprocessing, UserError
+from distill.errors import UserError
+from distill.files.foreign import refuse_foreign
+from distill.types import FaceNetwork, Output, Preprocessing
 from teachers.card import Card, card_beside, check_hash, read_card, shipped_card
-from teachers.frozen import Frozen
 from teachers.onnx_network import OnnxNetwork
 from teachers.weights import CLASSIFIER, load_into, read_weights
 
 FINGERPRINT_KEY = "data_fingerprint"
 """Metadata key of a safetensors file: which data its classifier's rows stand for."""
+
 
 Precision = Literal["fp32", "bf16"]
 
@@ -138,3 +139,29 @@ def _shipped(name: str, weights: Path) -> Card:
 def _usable(classifier: Tensor | None, metadata: Mapping[str, str], data_fingerprint: str | None) -> Tensor | None:
     same_data = data_fingerprint is not None and metadata.get(FINGERPRINT_KEY) == data_fingerprint
     return classifier if same_data else None
+
+
+class Frozen(nn.Module):
+    """Hides a network from ``parameters()``, ``state_dict()`` and ``train()``; ``to()`` still reaches it."""
+
+    def __init__(self, network: FaceNetwork) -> None:
+        super().__init__()
+        self._kept = [network.eval().requires_grad_(False)]  # a list is invisible to nn.Module
+
+    @property
+    def network(self) -> FaceNetwork:
+        return self._kept[0]
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """The private hook behind ``to()``, ``cuda()`` and ``float()``; tests pin that it is."""
+        self.network._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x)
+
+    @torch.no_grad()
+    def forward_maps(self, x: Tensor) -> Output:
+        """For networks that have maps; the same network, equally frozen."""
+        return self.network.forward_maps(x)

@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from distill.file_kinds import CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, ONNX, PICKLE, SAFETENSORS
-from distill.foreign import foreign, kind_of
+from distill.errors import UserError
+from distill.files.foreign import foreign, kind_of
+from distill.files.kinds import CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, ONNX, PICKLE, SAFETENSORS
+from distill.files.utf8_path import utf8_path
 from distill.shown import shown_all
-from distill.types import UserError
-from distill.utf8_path import utf8_path
 from teachers.weight_names import Place, is_ambiguous, names_of, place_of
 
 CLASSIFIER = "classifier.weight"

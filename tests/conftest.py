@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from distill.cli import main
+from reference.small_data import SMALL_STUDENT, SMALL_TEACHER, write_small_root
+from reference.tiny_onnx import TinyOnnx
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,3 +28,68 @@ def faces_root() -> Path:
     if not (root / "lfw_dev.bin").is_file():
         pytest.skip(f"no data root at {root}; set FACES_ROOT")
     return root
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six people, five pictures each, and 24 pairs of four other people."""
+    return write_small_root(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return TinyOnnx(width=6).write(tmp_path_factory.mktemp("teacher") / "teacher.onnx")
+
+
+@pytest.fixture
+def options(root: Path, teacher: Path, tmp_path: Path) -> Callable[..., list[str]]:
+    """Overrides for a small student and a run of a few steps below ``tmp_path``; further ones win."""
+
+    def make(*more: str) -> list[str]:
+        return [
+            *SMALL_STUDENT,
+            "teacher=onnx",
+            f"teacher.weights={teacher}",
+            f"data.root={root}",
+            f"run.root={tmp_path / 'runs'}",
+            "trainer=smoke",
+            "tracking=none",
+            *more,
+        ]
+
+    return make
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a job that has to be refused with status 2 and one line, and returns that line."""
+
+    def run(*arguments: str) -> str:
+        capsys.readouterr()
+        assert main(list(arguments)) == 2
+        told = capsys.readouterr().err.splitlines()
+        assert [line for line in told if line.startswith("error: ")] == told[-1:], told
+        assert not any("Traceback" in line for line in told), told
+        return told[-1].removeprefix("error: ")
+
+    return run
+
+
+@pytest.fixture
+def teach(root: Path, tmp_path: Path) -> Callable[..., list[str]]:
+    """Arguments that teach a small network for a few steps: the training of every job, without an export."""
+
+    def make(*more: str) -> list[str]:
+        return [
+            "teach",
+            *SMALL_TEACHER,
+            f"teacher.weights={tmp_path / 'taught' / 'weights.safetensors'}",
+            f"data.root={root}",
+            f"run.root={tmp_path / 'runs'}",
+            "run.name=taught",
+            "trainer=smoke",
+            "tracking=none",
+            *more,
+        ]
+
+    return make

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from distill.cli import NOBODY_READS, main
-from distill.jobs.side_schema import CheckConf
-from distill.types import UserError
+from distill.config.training_jobs import CheckConf
+from distill.errors import UserError
 
 Refused = Callable[..., str]
 
@@ -102,7 +102,7 @@ def test_a_new_term_belongs_in_a_file(refused: Refused):
 
 
 def _default_terms() -> dict[str, Any]:
-    from distill.jobs.compose import load
+    from distill.config.compose import load
 
     return load("distill", ["data.root=/faces"]).objective.terms
 

@@ -10,20 +10,21 @@ import pytest
 import torch
 import yaml
 
-from distill.jobs.build import build
-from distill.jobs.compose import JOBS, conf_dir, load
-from distill.jobs.faces import augmentation, labelled_faces
-from distill.jobs.judging import to_settings
-from distill.jobs.recipe import build_objective, length, machine_for, recipe
-from distill.jobs.schema import DistillConf, OptimizerConf, ScheduleConf
-from distill.nightly.comparison import Settings
+from distill.config.build import build
+from distill.config.compose import JOBS, conf_dir, load
+from distill.config.groups import OptimizerConf, ScheduleConf
+from distill.config.training_jobs import DistillConf
+from distill.errors import UserError
+from distill.judge.comparison import Settings
+from distill.judge.scoring import to_settings
 from distill.nightly.freeze import freeze
+from distill.nightly.label_noise import Limits
 from distill.nightly.manifest import MANIFEST
-from distill.nightly.verdicts import Verdicts, write_verdicts
-from distill.nightly.vetting import Limits
-from distill.optimise import LearningRate, OptimizerSettings, build_optimizer
-from distill.registry.prune import Policy
-from distill.types import FaceNetwork, Output, Sizes, Step, UserError
+from distill.nightly.vetting_result import Verdicts, write_verdicts
+from distill.registry.registry import Policy
+from distill.runs.assemble import augmentation, build_objective, labelled_faces, length, machine_for, recipe
+from distill.training.optim import LearningRate, OptimizerSettings, build_optimizer
+from distill.types import FaceNetwork, LossDims, LossInputs, Output
 from reference.recordio import payload, write_set
 
 NEEDED = {
@@ -95,11 +96,11 @@ def test_every_network_builds(choice: str):
 
 @pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "objective"])
 def test_every_objective_builds_and_has_a_gradient(choice: str):
-    sizes = Sizes(8, 6, 5, {"stage4": 4}, {"stage4": 3})
+    sizes = LossDims(8, 6, 5, {"stage4": 4}, {"stage4": 3})
     objective = build_objective(load("distill", [f"objective={choice}", *NEEDED["distill"]]).objective, sizes)
     embedding = torch.randn(4, 8, requires_grad=True)
     teacher = Output(torch.randn(4, 6))
-    step = Step(torch.tensor([0, 1, 2, -1]), Output(embedding), objective.centres, teacher, torch.randn(5, 6))
+    step = LossInputs(torch.tensor([0, 1, 2, -1]), Output(embedding), objective.centres, teacher, torch.randn(5, 6))
     total = objective(step, 0.5)
     assert set(total.raw) == set(objective.terms)
     total.loss.backward()

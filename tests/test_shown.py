@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from markupsafe import Markup
 
-from distill.atomic import write_page, write_text
+from distill.files.atomic import write_page, write_text
+from distill.files.utf8_path import utf8_path
 from distill.shown import ShownFormatter, shown, shown_all
-from distill.utf8_path import utf8_path
 
 MULLER = os.fsdecode(b"M\xfcller")
 
@@ -55,7 +55,7 @@ def test_a_log_line_is_one_line():
 
 
 def test_values_on_html_pages_are_shown_and_markup_stays():
-    from distill.export.report import html_templates
+    from distill.report.run_page import html_templates
 
     page = html_templates().from_string("{{ name }} {{ chart }} {{ number }}")
     found = page.render(name=f"<{MULLER}\x1b>", chart=Markup("<svg>\n</svg>"), number=3)
@@ -63,7 +63,7 @@ def test_values_on_html_pages_are_shown_and_markup_stays():
 
 
 def test_values_on_markdown_pages_are_shown():
-    from distill.export.model_card import markdown_templates
+    from distill.report.model_card import markdown_templates
 
     assert markdown_templates().from_string("{{ name }}").render(name=f"{MULLER}\x1b|") == "M\\xfcller\\x1b\\|"
 

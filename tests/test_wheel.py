@@ -55,5 +55,5 @@ def test_configuration_composes_outside_of_the_checkout(site: Path):
 
 
 def test_cards_are_found_outside_of_the_checkout(site: Path):
-    code = "import teachers.card as c, distill.jobs.compose as d; print(c.shipped_card('r152').name, d.conf_dir())"
+    code = "import teachers.card as c, distill.config.compose as d; print(c.shipped_card('r152').name, d.conf_dir())"
     assert run(site, "-c", code).split() == ["r152", str(site / "distill/conf")]

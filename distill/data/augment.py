@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from distill.types import CROP_PX, UserError
+from distill.errors import UserError
+from distill.types import CROP_PX
 
 _DRAWS = 25
 _GREY = 127
 
 
-def replay(seed: int, index: int, visit: int) -> np.random.Generator:
+def augmentation_rng(seed: int, index: int, visit: int) -> np.random.Generator:
     """The random numbers of one image on one visit.
 
     Philox is a counter: its streams for different (seed, visit, index) cannot meet, and it starts in about 10 us.

@@ -20,7 +20,8 @@ from torch.utils.data import Dataset, Sampler
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage, FaceSet
 from distill.data.views import Views
-from distill.types import CROP_PX, UserError
+from distill.errors import UserError
+from distill.types import CROP_PX
 
 
 @dataclass(frozen=True)

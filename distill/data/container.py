@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from distill.data import jpeg, tiff
 from distill.data.faceset import DamagedImage
-from distill.foreign import kind_of
+from distill.files.foreign import kind_of
 
 READ = "JPEG, PNG, WebP, BMP or TIFF"
 _PNG = b"\x89PNG\r\n\x1a\n"

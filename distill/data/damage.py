@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable
 
-from distill.types import UserError
+from distill.errors import UserError
 
 _log = logging.getLogger(__name__)
 _TOLD = 3

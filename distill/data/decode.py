@@ -18,7 +18,8 @@ from distill.data.container import Container, look, require_whole
 from distill.data.faceset import DamagedImage, FaceSet, spread
 from distill.data.jpeg import read_jpeg
 from distill.data.tiff import orientation, whole_tiff
-from distill.types import CROP_PX, UserError
+from distill.errors import UserError
+from distill.types import CROP_PX
 
 RULE = 2
 """Which pixels a file means; raised with every change of that, so that what was made by another rule is made anew."""

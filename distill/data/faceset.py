@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -130,3 +130,21 @@ class Joined:
 def spread(count: int, of: int) -> list[int]:
     """At most ``count`` different indices below ``of``, evenly spread, first and last included."""
     return sorted({int(i) for i in np.linspace(0, of - 1, min(count, of))})
+
+
+class Places(NamedTuple):
+    """Where each picture [n] comes from: number of the part, and row in it; both int64 [n]."""
+
+    part: np.ndarray
+    row: np.ndarray
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """A set that joins others: its parts in order, and where each of its pictures comes from."""
+
+    @property
+    def parts(self) -> Sequence[FaceSet]: ...
+
+    @property
+    def places(self) -> Places: ...

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.contents import contents_sha256
 from distill.data.decode import RULE, check_crops
 from distill.data.faceset import DamagedImage, bytes_digest
 from distill.data.inside import Inside
 from distill.data.people import RefuseLink, read_people
-from distill.types import CROP_PX, UserError
+from distill.errors import UserError
+from distill.files.contents import contents_sha256
+from distill.types import CROP_PX
 
 
 class ImageFolderSet:

@@ -31,9 +31,9 @@ from distill.data.decode import RULE, decode_any
 from distill.data.faceset import DamagedImage
 from distill.data.inside import Inside
 from distill.data.text_table import Line, columns_of, lines_of, parsed
-from distill.file_kinds import EMPTY, TEXTS
-from distill.foreign import refuse_foreign
-from distill.types import UserError
+from distill.errors import UserError
+from distill.files.foreign import refuse_foreign
+from distill.files.kinds import EMPTY, TEXTS
 
 FACES, POINTS, PAIRS = "face_tid_mid.txt", "name_5pts_score.txt", "template_pair_label.txt"
 _LINES = 1 << 18  # of the pairs at once

@@ -12,6 +12,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,9 @@ from distill.data.damage import Damage
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
 from distill.data.unpickle import EXPECTED, FileArray, unpickle
+from distill.errors import UserError
 from distill.shown import shown
-from distill.types import CROP_PX, UserError
+from distill.types import CROP_PX
 
 
 @dataclass(frozen=True)
@@ -154,3 +156,20 @@ def write_pairs(path: str | Path, encoded: Sequence[bytes], same: Sequence[bool]
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def pair_files(given: Any) -> list[Path]:
+    """The files that ``pairs`` names: a file, every ``*.bin`` of a folder, or several of either."""
+    names = given if isinstance(given, list) else [given]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise UserError(f"pairs is {given!r}; expected a verification set (.bin), a folder of them, or [A.bin,B.bin]")
+    return [path for name in names for path in _files(Path(name))]
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sets_in(path)
+    if not found:
+        raise UserError(f"{path}: holds no *.bin; expected verification sets")
+    return found

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from distill.errors import UserError
 from distill.shown import shown
-from distill.types import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff")
 """Of files that are taken for pictures, in lower case; what each one is, its first bytes say."""

@@ -6,9 +6,10 @@ import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill.file_kinds import EMPTY, TEXT, UTF16
-from distill.foreign import foreign
-from distill.types import CROP_PX, UserError
+from distill.errors import UserError
+from distill.files.foreign import foreign
+from distill.files.kinds import EMPTY, TEXT, UTF16
+from distill.types import CROP_PX
 
 NAME = "property"
 EXACT_IN_FLOAT32 = 1 << 24

@@ -17,15 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.contents import contents_sha256
 from distill.data.decode import RULE, check_crops
 from distill.data.faceset import bytes_digest
 from distill.data.property_file import EXACT_IN_FLOAT32, NAME, Property, read_property
 from distill.data.records import Heads, RecordFile, read_index
-from distill.file_kinds import RECORDS as RECORD_FILE
-from distill.file_kinds import TEXT
-from distill.foreign import refuse_foreign
-from distill.types import UNLABELLED, UserError
+from distill.errors import UserError
+from distill.files.contents import contents_sha256
+from distill.files.foreign import refuse_foreign
+from distill.files.kinds import RECORDS as RECORD_FILE
+from distill.files.kinds import TEXT
+from distill.types import UNLABELLED
 
 RECORDS, INDEX = "train.rec", "train.idx"
 FILES = (RECORDS, INDEX, NAME)

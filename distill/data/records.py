@@ -12,7 +12,7 @@ import codecs
 import itertools
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 from pathlib import Path
@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from distill.data.faceset import DamagedImage
-from distill.types import UserError
+from distill.errors import UserError
+from distill.types import CROP_PX
 
 MAGIC = 0xCED7230A
-_MAGIC_BYTES = struct.pack("<I", MAGIC)
+MAGIC_BYTES = struct.pack("<I", MAGIC)
 _LENGTH_MASK = (1 << 29) - 1
 _FRAME_BYTES = 8
 _HEAD_BYTES = 24
@@ -128,7 +129,7 @@ class RecordFile:
 
     def payload(self, offset: int) -> bytes:
         """The whole record at ``offset``, its parts joined; raises ``DamagedImage``."""
-        return _MAGIC_BYTES.join(self._map[begin:end] for begin, end in self._parts(offset))
+        return MAGIC_BYTES.join(self._map[begin:end] for begin, end in self._parts(offset))
 
     def image(self, offset: int) -> bytes:
         """The encoded image of the record at ``offset``; raises ``DamagedImage``."""
@@ -227,3 +228,53 @@ class RecordFile:
             f"begins, and {len(wrong)} of {len(keys)} are so: the .idx is of another file; copy the two that belong "
             "together"
         )
+
+
+class RecordWriter:
+    """Fills ``train.rec``, ``train.idx`` and ``property`` below ``root``; the images of a person come in a row."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._records = (root / "train.rec").open("wb")
+        self._index: list[str] = []
+        self._begins = [1]
+        self._next_key = 1
+
+    def person(self, images: Iterable[bytes]) -> None:
+        """Append the encoded images of the next class."""
+        for image in images:
+            self._write(self._next_key, [len(self._begins) - 1, 1], image)
+            self._next_key += 1
+        self._begins.append(self._next_key)
+
+    def close(self) -> None:
+        """Write what depends on the number of images: identities, header, index and property."""
+        classes, first_identity = len(self._begins) - 1, self._next_key
+        for label, (begin, end) in enumerate(zip(self._begins[:-1], self._begins[1:], strict=True)):
+            self._write(first_identity + label, [begin, end], b"")
+        self._write(0, [first_identity, first_identity + classes], b"")
+        self._records.close()
+        (self._root / "train.idx").write_text("".join(self._index))
+        (self._root / "property").write_text(f"{classes},{CROP_PX},{CROP_PX}")
+
+    def _write(self, key: int, labels: list[int], image: bytes) -> None:
+        self._index.append(f"{key}\t{self._records.tell()}\n")
+        head = struct.pack("<IfQQ", len(labels), 0.0, key, 0) + struct.pack(f"<{len(labels)}f", *labels)
+        self._records.write(framed(head + image))
+
+
+def framed(payload: bytes) -> bytes:
+    """A payload as one record, in parts wherever an aligned word of it is the magic; the cut takes the magic away."""
+    parts, begin = [], 0
+    at = payload.find(MAGIC_BYTES)
+    while at >= 0:
+        if at % 4 == 0:
+            parts.append(payload[begin:at])
+            begin = at + 4
+        at = payload.find(MAGIC_BYTES, at + 4 if at % 4 == 0 else at + 1)
+    parts.append(payload[begin:])
+    flags = [0] if len(parts) == 1 else [1, *[2] * (len(parts) - 2), 3]
+    return b"".join(
+        struct.pack("<II", MAGIC, (flag << 29) + len(part)) + part + bytes(-len(part) % 4)
+        for flag, part in zip(flags, parts, strict=True)
+    )

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from distill.file_kinds import EMPTY, TEXTS
-from distill.foreign import refuse_foreign
-from distill.types import UserError
+from distill.errors import UserError
+from distill.files.foreign import refuse_foreign
+from distill.files.kinds import EMPTY, TEXTS
 
 
 class Line(NamedTuple):

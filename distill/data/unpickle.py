@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.file_kinds import PICKLE, TEXT
-from distill.foreign import foreign, refuse_foreign
-from distill.types import UserError
+from distill.errors import UserError
+from distill.files.foreign import foreign, refuse_foreign
+from distill.files.kinds import PICKLE, TEXT
 
 _KINDS = re.compile(r"[|=<>]?(b1|\?|[Bb]|[iu][1248]|f[248]|O[48]?|[VS]\d+)")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from distill.data.augment import Augmentation, replay
-from distill.types import UserError
+from distill.data.augment import Augmentation, augmentation_rng
+from distill.errors import UserError
 
 LIVE = -1
 """The column of a view that no store holds."""
@@ -50,7 +50,7 @@ class NewViews(Views):
     seed: int
 
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:
-        return self.augment(image, replay(self.seed, index, visit)), LIVE
+        return self.augment(image, augmentation_rng(self.seed, index, visit)), LIVE
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class MirrorViews(StoredViews):
                 )
 
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:
-        mirrored = self.augment.mirrors(replay(self.seed, index, visit))
-        return self.augment(image, replay(self.seed, index, visit)), int(mirrored)
+        mirrored = self.augment.mirrors(augmentation_rng(self.seed, index, visit))
+        return self.augment(image, augmentation_rng(self.seed, index, visit)), int(mirrored)
 
     def column(self, image: np.ndarray, index: int, column: int) -> np.ndarray:
         return image[:, ::-1] if column else image
@@ -104,7 +104,7 @@ class FixedViews(StoredViews):
         return self.column(image, index, column), column
 
     def column(self, image: np.ndarray, index: int, column: int) -> np.ndarray:
-        return self.augment(image, replay(self.seed, index, column))
+        return self.augment(image, augmentation_rng(self.seed, index, column))
 
     def described(self) -> dict[str, Any]:
         return {"kind": "augmented", "columns": self.columns, "seed": self.seed, "augment": asdict(self.augment)}

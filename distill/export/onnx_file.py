@@ -27,11 +27,12 @@ import torch
 from onnx import ModelProto, TensorProto
 from torch import nn
 
-from distill.atomic import write_atomic
-from distill.export.graph import flush_denormals, foldable_norms, strip
+from distill.errors import UserError
+from distill.export.onnx_graph import flush_denormals, foldable_norms, strip
 from distill.export.parity import parity, random_images
+from distill.files.atomic import write_atomic
 from distill.shown import shown_all
-from distill.types import CROP_PX, Preprocessing, UserError
+from distill.types import CROP_PX, Preprocessing
 from teachers.onnx_network import METADATA_KEY, preprocessing_to_json
 
 INPUT, OUTPUT = "images", "embedding"

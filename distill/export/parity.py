@@ -14,8 +14,9 @@ import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright: ignore[reportAttributeAccessIssue]
 from torch import Tensor, nn
 
-from distill.types import CROP_PX, Preprocessing, UserError
-from distill.utf8_path import utf8_path
+from distill.errors import UserError
+from distill.files.utf8_path import utf8_path
+from distill.types import CROP_PX, Preprocessing
 
 BATCHES = (1, 2, 7)
 REFERENCE_BATCH = 16

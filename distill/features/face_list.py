@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from distill.data.inside import Inside
 from distill.data.people import as_on_disk, is_picture, person_name
-from distill.file_kinds import EMPTY, TEXTS
-from distill.foreign import refuse_foreign
+from distill.errors import UserError
+from distill.files.foreign import refuse_foreign
+from distill.files.kinds import EMPTY, TEXTS
 from distill.shown import shown
-from distill.types import UNLABELLED, UserError
+from distill.types import UNLABELLED
 
 Kind = Literal["image", "video"]
 

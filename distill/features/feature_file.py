@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.file_kinds import EMPTY, FEATURES
-from distill.foreign import foreign
-from distill.types import UserError
+from distill.errors import UserError
+from distill.files.foreign import foreign
+from distill.files.kinds import EMPTY, FEATURES
 
 HEADER_BYTES = 16
 CV_32F = 5

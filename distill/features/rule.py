@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from distill.errors import UserError
 from distill.features.face_list import Kind
-from distill.metrics.frames import equal_weights, length_weights
-from distill.types import UserError
+from distill.metrics.fusion import equal_weights, length_weights
 
 LENGTHS = "norm"
 FUSIONS = {"mean": equal_weights, LENGTHS: length_weights}

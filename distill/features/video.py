@@ -13,10 +13,10 @@ import numpy as np
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
 from distill.features.face_list import FaceList, is_frame
-from distill.file_kinds import VIDEO
-from distill.foreign import kind_of
+from distill.files.foreign import kind_of
+from distill.files.kinds import VIDEO
+from distill.files.utf8_path import utf8_path
 from distill.types import CROP_PX
-from distill.utf8_path import utf8_path
 
 _log = logging.getLogger(__name__)
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's own words; what goes wrong is told here, once

@@ -19,9 +19,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.atomic import write_atomic
+from distill.errors import UserError
 from distill.features.feature_file import HEADER_BYTES, file_bytes, header
-from distill.types import UserError
+from distill.files.atomic import write_atomic
 
 WRITTEN, IMAGES = "rows_written", "images_sha256"
 EMPTY, DAMAGED = "rows_without_features", "damaged"

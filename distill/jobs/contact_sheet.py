@@ -7,15 +7,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from distill.atomic import write_atomic
-from distill.data.synth.circumstances import EVERYDAY
-from distill.data.synth.picture import Sitter
+from distill.config.training_jobs import ContactSheetConf
+from distill.data.synth.nuisance import EVERYDAY
+from distill.data.synth.render import Sitter
 from distill.data.synth.streams import Key, Split
-from distill.jobs.side_schema import ContactSheetConf
+from distill.errors import UserError
+from distill.files.atomic import write_atomic
+from distill.files.writable import require_writable
+from distill.progress import waiting
 from distill.shown import shown
-from distill.types import UserError
-from distill.waiting import waiting
-from distill.writable import require_writable
 
 MAX_FACES = 2000
 _GAP_PX = 4

@@ -6,17 +6,17 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-from distill.export.curves import CurvesPage, SetCurves, write_curves
-from distill.export.panels import COLOURS
-from distill.jobs.command import command_line
-from distill.jobs.curve_pairs import open_models, verification_sets
-from distill.jobs.curve_sets import evaluated_sets, feature_sets
-from distill.jobs.requirements import require_at_least
-from distill.jobs.scoring_schema import CurvesConf
+from distill.config.scoring_jobs import CurvesConf
+from distill.curves.labelled_sets import evaluated_sets, feature_sets
+from distill.curves.page import CurvesPage, SetCurves, write_curves
+from distill.curves.pair_sets import open_models, verification_sets
+from distill.errors import UserError
+from distill.files.writable import require_writable
+from distill.redact import command_line
+from distill.report.run_charts import COLOURS
+from distill.report.terminal import print_facts
+from distill.runs.requirements import require_at_least
 from distill.shown import shown
-from distill.tracking.summary import print_facts
-from distill.types import UserError
-from distill.writable import require_writable
 
 
 def run(conf: CurvesConf) -> int:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from distill.contents import RowContents
+from distill.config.scoring_jobs import EmbedConf
 from distill.data.damage import Damage
-from distill.data.decode import RULE
-from distill.features.embed import FaceRows
-from distill.features.face_list import FaceList, Kind, find_faces, read_lines
-from distill.features.feature_file import file_bytes, verify_features
-from distill.features.rule import LENGTHS, NETWORK, RowRule
-from distill.features.video import files_of
-from distill.features.writer import FeatureWriter
-from distill.jobs.check import describe
-from distill.jobs.model_file import model_file
-from distill.jobs.scoring_schema import EmbedConf
-from distill.network_file import network_sha256
-from distill.shown import shown
-from distill.tracking.summary import print_facts
-from distill.types import UserError
-from distill.waiting import waiting
-from distill.writable import require_writable
+from distill.features.face_list import Kind
+from distill.features.feature_file import file_bytes
+from distill.features.make import Makers, _expects, frame_quality, open_list, write_features
+from distill.features.rule import RowRule
+from distill.files.writable import require_writable
+from distill.report.terminal import print_facts
+from distill.runs.model_file import model_file
 from teachers.onnx_network import OnnxNetwork
-
-SOFTWARE = ("onnxruntime", "simplejpeg", "opencv-python-headless")
-"""What may round otherwise in another version."""
 
 
 def run(conf: EmbedConf) -> int:
@@ -58,84 +44,3 @@ def run(conf: EmbedConf) -> int:
 def _rows(rows: int, empty: int, damage: Damage) -> str:
     told = f"{rows:,}, each finite and of unit length"
     return f"{told}, but for {empty:,} of zeros: {damage.words()}" if len(damage) else told
-
-
-def open_list(path: Path, root: Path, kind: Kind, links: bool) -> FaceList:
-    """The list with every entry looked for, so that a wrong one stops the job before its first embedding."""
-    lines = read_lines(path, kind)
-    with waiting(f"looking for what {path.name} lists", len(lines), f"{kind}s") as progress:
-        return find_faces(lines, root, kind, progress, links)
-
-
-def frame_quality(path: str | None, rule: RowRule) -> OnnxNetwork | None:
-    """The network that weighs frames, where the rule wants one; ``UserError`` where it is missing, idle or none."""
-    if (rule.fusion == NETWORK) != (path is not None):
-        raise UserError(
-            f"frame_quality is {path or 'null'} and fusion {rule.fusion}; expected frame_quality=FILE.onnx with "
-            f"fusion={NETWORK}, and neither without the other"
-        )
-    return None if path is None else OnnxNetwork(path, width=1)
-
-
-class Makers(NamedTuple):
-    """The networks that features are made by."""
-
-    network: OnnxNetwork
-    quality: OnnxNetwork | None = None
-
-    def say_concentrations(self, rule: RowRule) -> bool:
-        """Whether the weights of frames are concentrations: those of students and networks that learned them here."""
-        if self.quality is not None:
-            return self.quality.says_concentration
-        return rule.fusion == LENGTHS and self.network.says_concentration
-
-
-def write_features(
-    makers: Makers, faces: FaceList, rule: RowRule, batch_size: int, out: Path, fresh: bool, damage: Damage
-) -> int:
-    """Write the rows that are missing in ``out``, and verify all of them; how many are zeros, their faces damaged."""
-    if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; expected at least 1")
-    network, quality = makers
-    rows = FaceRows(faces, network, rule, batch_size, quality, makers.say_concentrations(rule), damage)
-    images = RowContents(len(faces), lambda row: files_of(faces, row), faces.lines.path.name)
-    made_of, shape = _made_of(rows, makers), (len(faces), network.embedding_dim)
-    with FeatureWriter(out, shape, made_of, fresh, images.sha256) as writer:
-        for row, what in writer.damaged:
-            damage.recall((row, what), what)
-        if writer.done:
-            print(f"{shown(out)}: {writer.done:,} of {len(faces):,} rows are there already")
-        if writer.done < len(faces):
-            left = len(faces) - writer.done
-            with waiting(f"embedding {faces.lines.path.name}", left, f"{rule.kind}s") as progress:
-                rows.write(writer, progress)
-        if len(writer.empty) == len(faces):
-            raise UserError(f"{faces.lines.path}: none of its {rule.kind}s can be read: {writer.damaged[0][1]}")
-        writer.finish()
-    with waiting(f"verifying {out.name}", len(faces), "rows") as progress:
-        verify_features(out, len(faces), progress, writer.empty)
-    return len(writer.empty)
-
-
-def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
-    """All that decides the bytes of a feature file, for the journal beside it."""
-    network, quality = makers
-    return {
-        "list_sha256": rows.faces.lines.sha256,
-        "decoding_rule": RULE,
-        "root": str(rows.faces.root.resolve()),
-        "model_sha256": network_sha256(network.path),
-        "preprocessing": _expects(network),
-        "kind": rows.rule.kind,
-        "flip": rows.rule.flip,
-        "fusion": rows.rule.fusion,
-        "consensus": rows.rule.consensus,
-        "frame_quality_sha256": None if quality is None else network_sha256(quality.path),
-        "frame_quality_preprocessing": None if quality is None else _expects(quality),
-        "batch_size": rows.batch_size,
-        **{package: version(package) for package in SOFTWARE},
-    }
-
-
-def _expects(network: OnnxNetwork) -> str:
-    return describe(network.preprocessing, network.preprocessing_source)

@@ -12,35 +12,30 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.config.groups import ProtocolConf
+from distill.config.scoring_jobs import EvaluateConf, LabelledListConf
 from distill.data.damage import Damage
-from distill.export.evaluation import EvaluationPage, write_evaluation
+from distill.errors import UserError
+from distill.features.evaluation import FEATURES, FILE, PAGE, PAIRS, labelled_features
 from distill.features.face_list import DISTRACTOR, FaceList, read_labels
-from distill.features.feature_file import open_features
+from distill.features.make import Makers, frame_quality, open_list, write_features
 from distill.features.rule import RowRule
-from distill.features.writer import kept_rows
-from distill.jobs.check import check, describe
-from distill.jobs.command import command_line
-from distill.jobs.embed import Makers, frame_quality, open_list, write_features
-from distill.jobs.model_file import model_file
-from distill.jobs.requirements import require_at_least, require_engine
-from distill.jobs.run_folder import write_json
-from distill.jobs.schema import ProtocolConf
-from distill.jobs.scoring_schema import EvaluateConf, LabelledListConf
-from distill.metrics.allpairs import FPRS, AllPairs, Engine, Faces, Settings, score_all_pairs
+from distill.files.atomic import write_json
+from distill.files.network_file import network_sha256
+from distill.files.writable import require_writable
+from distill.metrics.allpairs import FPRS, AllPairs, Engine, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
-from distill.network_file import network_sha256
-from distill.protocol.board import Published
-from distill.protocol.placing import notes, table
+from distill.protocol.placing import Published, notes, table
 from distill.protocol.verdict import Verdict
+from distill.redact import command_line
+from distill.report.evaluation_page import EvaluationPage, write_evaluation
+from distill.report.terminal import print_evaluation
+from distill.runs.check import check
+from distill.runs.model_file import model_file
+from distill.runs.requirements import require_at_least, require_engine
 from distill.shown import shown
-from distill.tracking.summary import print_evaluation
-from distill.types import UNLABELLED, UserError
-from distill.writable import require_writable
-from teachers.onnx_network import OnnxNetwork
-
-FILE, PAGE, FEATURES = "evaluation.json", "evaluation.md", "features.bin"
-PAIRS = "pairs"
-"""Folder of the finished blocks of pairs, for a run that is killed among them."""
+from distill.types import UNLABELLED
+from teachers.onnx_network import OnnxNetwork, describe
 
 
 def run(conf: EvaluateConf) -> int:
@@ -106,12 +101,6 @@ def _score(conf: EvaluateConf, settings: Settings, out: Path, people: NDArray[np
         shutil.rmtree(out / PAIRS, ignore_errors=True)
     faces = labelled_features(out / FEATURES, people)
     return score_all_pairs(faces, settings=settings, work=out / PAIRS)
-
-
-def labelled_features(path: Path, people: NDArray[np.int64]) -> Faces:
-    """The rows of a feature file whose faces could be read, with the person of each."""
-    features, kept = open_features(path, len(people)), kept_rows(path, len(people))
-    return Faces(features, people if kept is None else people[kept], str(path), kept)
 
 
 def _facts(conf: EvaluateConf, network: OnnxNetwork, faces: FaceList, rule: RowRule) -> dict[str, str]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from distill.jobs.check import check
-from distill.jobs.compose import read_config
-from distill.jobs.faces import verification_pairs
-from distill.jobs.onnx_student import export_student, parity_images, trained_student
-from distill.jobs.quality import export_frame_quality
-from distill.jobs.run_folder import CONFIG, STUDENT_ONNX, STUDENT_WEIGHTS, RunFolder, write_json
-from distill.jobs.schema import DistillConf
-from distill.jobs.side_schema import ExportJobConf
+from distill.config.compose import read_config
+from distill.config.training_jobs import DistillConf, ExportJobConf
+from distill.errors import UserError
+from distill.files.atomic import write_json
+from distill.files.writable import require_writable
+from distill.report.terminal import print_check
+from distill.runs.assemble import verification_pairs
+from distill.runs.check import check
+from distill.runs.export import export_frame_quality, export_student, parity_images, trained_student
+from distill.runs.folder import CONFIG, STUDENT_ONNX, STUDENT_WEIGHTS, RunFolder
 from distill.shown import shown
-from distill.tracking.summary import print_check
-from distill.types import UserError
-from distill.writable import require_writable
 
 PARITY = "parity.json"
 

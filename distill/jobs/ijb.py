@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.config.scoring_jobs import IjbConf, IjbTask
 from distill.data.damage import Damage
 from distill.data.ijb import (
     Enrolment,
@@ -24,22 +25,20 @@ from distill.data.ijb import (
     read_template_pairs,
     require_scores,
 )
-from distill.jobs.check import describe
-from distill.jobs.model_file import model_file
-from distill.jobs.pooling import Bound, Pooling, pool_images
-from distill.jobs.requirements import require_at_least, require_both_kinds
-from distill.jobs.run_folder import write_json
-from distill.jobs.scoring_schema import IjbConf, IjbTask
+from distill.errors import UserError
+from distill.features.template_sums import Bound, Pooling, pool_images
+from distill.files.atomic import write_json
+from distill.files.network_file import network_sha256
+from distill.files.writable import require_writable
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.identification import Identification, identify, mean, mean_rows, search
 from distill.metrics.templates import Floats, pair_scores, template_features, verify_templates
-from distill.network_file import network_sha256
+from distill.progress import waiting
+from distill.report.terminal import print_figures
+from distill.runs.model_file import model_file
+from distill.runs.requirements import require_at_least, require_both_kinds
 from distill.shown import shown
-from distill.tracking.summary import print_figures
-from distill.types import UserError
-from distill.waiting import waiting
-from distill.writable import require_writable
-from teachers.onnx_network import OnnxNetwork
+from teachers.onnx_network import OnnxNetwork, describe
 
 COLUMNS = ("exact", "published rule", "interval")
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distill.jobs.check import limits
-from distill.jobs.judge_schema import JudgeJobConf
-from distill.jobs.judging import judge_models
-from distill.jobs.model_file import model_file
-from distill.jobs.requirements import require_at_least
-from distill.jobs.run_folder import METRICS, read_json, write_json
-from distill.jobs.schema import ProtocolConf
-from distill.jobs.verify import pair_files
-from distill.network_file import network_sha256
-from distill.nightly.judge import Facts, Requirement
+from distill.config.groups import ProtocolConf
+from distill.config.scoring_jobs import JudgeJobConf
+from distill.data.pairs import pair_files
+from distill.files.atomic import read_json, write_json
+from distill.files.network_file import network_sha256
+from distill.files.writable import require_writable
+from distill.judge.decide import Facts, Requirement
+from distill.judge.scoring import judge_models
 from distill.protocol.verdict import judge as judge_file
-from distill.tracking.summary import print_judgement
-from distill.writable import require_writable
+from distill.report.terminal import print_judgement
+from distill.runs.check import limits
+from distill.runs.folder import METRICS
+from distill.runs.model_file import model_file
+from distill.runs.requirements import require_at_least
 
 FILE = "judge.json"
 

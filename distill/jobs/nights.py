@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from distill.export.night_lines import NightLine, line_of
-from distill.export.nights import NightsPage, write_nights
-from distill.jobs.nights_schema import NightsConf
-from distill.nightly.history import Told, in_service, told
+from distill.config.service_jobs import NightsConf
+from distill.errors import UserError
+from distill.nightly.history import NightSummary, in_service, told
+from distill.nightly.pages.history_page import NightsPage, write_nights
+from distill.nightly.pages.lines import NightLine, line_of
 from distill.nightly.records import now, to_the_minute
+from distill.report.terminal import print_figures
 from distill.shown import shown
-from distill.tracking.summary import print_figures
-from distill.types import UserError
 
 RECENT = 30
 """Nights that the terminal shows; the page has all."""
@@ -47,7 +47,7 @@ def _check(root: Path, out: Path) -> None:
         raise UserError(f"out is {str(out)!r}; expected a file that ends in .html")
 
 
-def _line(found: Told, out: Path) -> NightLine:
+def _line(found: NightSummary, out: Path) -> NightLine:
     return line_of(
         found.night.number,
         found.state,

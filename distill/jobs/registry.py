@@ -6,26 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distill.jobs.registry_schema import RegistryConf, SigningConf
-from distill.nightly.nights import REGISTRY
+from distill.config.service_jobs import RegistryConf
+from distill.errors import UserError
+from distill.nightly.service_folder import open_registry
 from distill.registry.history import Event
 from distill.registry.pointers import CHAMPION, PREVIOUS
-from distill.registry.prune import Policy
-from distill.registry.registry import Registry
-from distill.registry.signing import read_signing
+from distill.registry.registry import Policy, Registry
 from distill.registry.version import Version
-from distill.tracking.summary import print_figures
-from distill.types import UserError
+from distill.report.terminal import print_figures
 
 _FACTS = ("night", "images", "from")
 """What the table shows of what a night says of its version; ``version.json`` has all."""
 _COLUMNS = ("version", "service", "files", "MB", "added", *_FACTS)
-
-
-def open_registry(root: Path, signing: SigningConf) -> Registry:
-    """The registry of the service at ``root``, with the keys of the configuration."""
-    keys = read_signing(Path(signing.key) if signing.key else None, [Path(path) for path in signing.trusted])
-    return Registry(root / REGISTRY, keys)
 
 
 def run(conf: RegistryConf) -> int:

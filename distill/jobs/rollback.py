@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distill.jobs.registry import open_registry
-from distill.jobs.registry_schema import RollbackConf
-from distill.jobs.run_folder import STUDENT_ONNX
-from distill.jobs.tracking import to_settings
+from distill.config.service_jobs import RollbackConf
+from distill.errors import UserError
+from distill.nightly.service_folder import open_registry
 from distill.registry.registry import Registry
-from distill.tracking.night import mirror, pointer_events
-from distill.types import UserError
+from distill.runs.folder import STUDENT_ONNX, to_settings
+from distill.tracking.night_events import mirror, pointer_events
 
 
 def run(conf: RollbackConf) -> int:

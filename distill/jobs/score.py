@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.config.scoring_jobs import ScoreConf
+from distill.errors import UserError
 from distill.features.face_list import read_people
 from distill.features.feature_file import open_features
 from distill.features.writer import kept_rows
-from distill.file_kinds import FEATURES, NUMPY
-from distill.foreign import kind_of, refuse_foreign
-from distill.jobs.requirements import require_at_least, require_engine
-from distill.jobs.run_folder import write_json
-from distill.jobs.scoring_schema import ScoreConf
-from distill.metrics.allpairs import AllPairs, Engine, Faces, Settings, score_all_pairs
+from distill.files.atomic import write_json
+from distill.files.foreign import kind_of, refuse_foreign
+from distill.files.kinds import FEATURES, NUMPY
+from distill.files.writable import require_writable
+from distill.metrics.allpairs import AllPairs, Engine, LabelledFeatures, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
+from distill.report.terminal import print_facts, print_figures
+from distill.runs.requirements import require_at_least, require_engine
 from distill.shown import shown
-from distill.tracking.summary import print_facts, print_figures
-from distill.types import UserError
-from distill.writable import require_writable
 
 COLUMNS = ("FPR", "TPR", "interval", "threshold", "impostor pairs accepted")
 
@@ -40,7 +40,7 @@ def run(conf: ScoreConf) -> int:
     return 0
 
 
-def _sides(conf: ScoreConf) -> list[Faces]:
+def _sides(conf: ScoreConf) -> list[LabelledFeatures]:
     """The features with their people, who are the same on both sides if their labels are."""
     if (conf.probes is None) != (conf.probe_labels is None):
         raise UserError(
@@ -53,13 +53,13 @@ def _sides(conf: ScoreConf) -> list[Faces]:
     return [_readable(path, rows, who) for (path, _), rows, who in zip(given, opened, people, strict=True)]
 
 
-def _readable(path: Path, rows: NDArray[np.float32], people: NDArray[np.int64]) -> Faces:
+def _readable(path: Path, rows: NDArray[np.float32], people: NDArray[np.int64]) -> LabelledFeatures:
     """The rows whose faces could be read, as far as it stands beside the file which could not."""
     kept = kept_rows(path, len(rows))
     if kept is None:
-        return Faces(rows, people, str(path))
+        return LabelledFeatures(rows, people, str(path))
     print(f"{path}: {len(rows) - len(kept):,} of {len(rows):,} rows are of faces that could not be read, and left out")
-    return Faces(rows, people[kept], str(path), kept)
+    return LabelledFeatures(rows, people[kept], str(path), kept)
 
 
 def open_rows(path: Path) -> NDArray[np.float32]:
@@ -78,7 +78,7 @@ def open_rows(path: Path) -> NDArray[np.float32]:
     return rows
 
 
-def _left_out(sides: list[Faces]) -> list[int]:
+def _left_out(sides: list[LabelledFeatures]) -> list[int]:
     return [len(side.features) - len(side) for side in sides]
 
 

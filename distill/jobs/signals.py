@@ -8,13 +8,15 @@ from pathlib import Path
 
 from torch import Tensor
 
+from distill.config.training_jobs import SignalsConf
 from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
-from distill.jobs.faces import augmentation, labelled_faces, verification_pairs, with_transfer
-from distill.jobs.open_teacher import open_teacher, try_out
-from distill.jobs.side_schema import SignalsConf
-from distill.jobs.stored import ROOT
-from distill.jobs.storing import (
+from distill.errors import UserError
+from distill.files.writable import require_writable
+from distill.report.terminal import print_facts
+from distill.runs.assemble import augmentation, labelled_faces, open_teacher, try_out, verification_pairs, with_transfer
+from distill.runs.signal_lookup import ROOT
+from distill.runs.signal_writing import (
     Storing,
     bound,
     keep_centres,
@@ -24,19 +26,16 @@ from distill.jobs.storing import (
     stored_views,
     teacher_distances,
 )
-from distill.jobs.unfinished import tell_unfinished_signals
+from distill.runs.unfinished import tell_unfinished_signals
 from distill.shown import shown
-from distill.signals.extras import CARD, mean_centres
 from distill.signals.manifest import Manifest
+from distill.signals.set_outputs import CARD, mean_centres
 from distill.signals.store import Store
-from distill.tracking.summary import print_facts
-from distill.types import UserError
-from distill.writable import require_writable
 from teachers.card import write_card
 
 
 @dataclass(frozen=True)
-class Opened:
+class SignalInputs:
     """The inputs: faces, the pairs that the teacher is tried on, and the teacher with the views to be stored."""
 
     faces: FaceSet
@@ -62,19 +61,19 @@ def run(conf: SignalsConf) -> int:
     return 0
 
 
-def _open(conf: SignalsConf) -> Opened:
+def _open(conf: SignalsConf) -> SignalInputs:
     views = stored_views(conf, augmentation(conf.data))
     labelled, pairs = labelled_faces(conf.data), verification_pairs(conf.data)
     teacher = open_teacher(conf.teacher, labelled.fingerprint())
     if teacher is None:
         raise UserError("teacher=none has nothing to store; expected a teacher with weights")
-    opened = Opened(with_transfer(labelled, conf.data), pairs, Storing(conf, teacher, views))
+    opened = SignalInputs(with_transfer(labelled, conf.data), pairs, Storing(conf, teacher, views))
     require_writable((Path(conf.out) if conf.out else ROOT / "new") / CARD)
     try_out(teacher, conf.teacher, pairs[0])
     return opened
 
 
-def _write_extras(folder: Path, manifest: Manifest, opened: Opened) -> None:
+def _write_extras(folder: Path, manifest: Manifest, opened: SignalInputs) -> None:
     """Class centres, the teacher's distances of the verification pairs, and its card; what is there and whole stays."""
     teacher, faces = opened.storing.teacher, opened.faces
 

@@ -10,32 +10,40 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from distill.config.build import build
+from distill.config.compose import config_hash, load
+from distill.config.training_jobs import TeachConf
 from distill.data.faceset import Described, FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews
-from distill.jobs.build import build
-from distill.jobs.compose import config_hash, load
-from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
-from distill.jobs.recipe import STUDENT_INPUT, build_objective, length, machine_for, seed_everything, sizes_of
-from distill.jobs.run_folder import RunFolder, open_run
-from distill.jobs.run_identity import RunIdentity, pairs_identity, remember
-from distill.jobs.side_schema import TeachConf
-from distill.jobs.tracking import tracked
-from distill.jobs.training import Faces, Training, fit
-from distill.jobs.unfinished import tell_unfinished
+from distill.errors import UserError
+from distill.files.network_file import network_sha256
+from distill.files.writable import require_writable
 from distill.losses.centres import described_centres
 from distill.losses.objective import Objective
 from distill.metrics.verification import Verification
-from distill.network_file import network_sha256
+from distill.report.terminal import print_verification
+from distill.runs.assemble import (
+    STUDENT_INPUT,
+    augmentation,
+    build_objective,
+    labelled_faces,
+    length,
+    machine_for,
+    seed_everything,
+    sizes_of,
+    verification_pairs,
+)
+from distill.runs.fit import Training, TrainingData, fit
+from distill.runs.folder import RunFolder, open_run, tracked
+from distill.runs.identity import RunIdentity, pairs_identity, remember
+from distill.runs.unfinished import tell_unfinished
 from distill.shown import shown
-from distill.tracking.summary import print_verification
 from distill.tracking.wandb_run import WandbRun
-from distill.types import FaceNetwork, UserError
-from distill.verification import EvalEmbedder, score
-from distill.writable import require_writable
+from distill.training.validation import EvalEmbedder, score
+from distill.types import FaceNetwork
 from teachers.card import Card, Cost, Score, shipped_card, write_card
-from teachers.growth import grow_into
-from teachers.iresnet import IResNet
+from teachers.iresnet import IResNet, grow_into
 from teachers.teacher import FINGERPRINT_KEY
 from teachers.weights import CLASSIFIER, read_weights, save_weights
 
@@ -92,7 +100,7 @@ def _teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[P
     network, objective = _beginning(conf, faces)
     run_length = length(conf.trainer, len(faces), conf.seed)
     machine = machine_for(conf.trainer, run_length)
-    data = Faces(faces, NewViews(augmentation(conf.data), conf.seed), pairs, conf.data.max_damaged)
+    data = TrainingData(faces, NewViews(augmentation(conf.data), conf.seed), pairs, conf.data.max_damaged)
     module, recorder = fit(
         Training(folder, conf.trainer, run_length, machine, data, [wandb]), network, objective, None, None
     )

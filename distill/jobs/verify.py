@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from distill.config.scoring_jobs import VerifyConf
 from distill.data.damage import Damage
-from distill.data.pairs import Pairs, read_pairs, sets_in
-from distill.jobs.check import describe
-from distill.jobs.model_file import model_file
-from distill.jobs.requirements import require_at_least, require_folds
-from distill.jobs.run_folder import write_json
-from distill.jobs.scoring_schema import VerifyConf
+from distill.data.pairs import Pairs, pair_files, read_pairs
+from distill.files.atomic import write_json
+from distill.files.network_file import network_sha256
+from distill.files.writable import require_writable
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import Verification, verify
-from distill.network_file import network_sha256
-from distill.tracking.summary import print_figures, print_verification
-from distill.types import UserError
-from distill.waiting import waiting
-from distill.writable import require_writable
-from teachers.onnx_network import OnnxNetwork
+from distill.progress import waiting
+from distill.report.terminal import print_figures, print_verification
+from distill.runs.model_file import model_file
+from distill.runs.requirements import require_at_least, require_folds
+from teachers.onnx_network import OnnxNetwork, describe
 
 FILE = "verify.json"
 COLUMNS = ("verification", "accuracy", "interval", "TPR at FPR 0.001", "pairs")
@@ -51,23 +48,6 @@ def run(conf: VerifyConf) -> int:
     write_json(out, {**about, **damage.to_json(), "sets": [_json(*one) for one in each]})
     _tell(damage, sum(left_out for _, left_out, _ in each))
     return 0
-
-
-def pair_files(given: Any) -> list[Path]:
-    """The files that ``pairs`` names: a file, every ``*.bin`` of a folder, or several of either."""
-    names = given if isinstance(given, list) else [given]
-    if not names or not all(isinstance(name, str) for name in names):
-        raise UserError(f"pairs is {given!r}; expected a verification set (.bin), a folder of them, or [A.bin,B.bin]")
-    return [path for name in names for path in _files(Path(name))]
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sets_in(path)
-    if not found:
-        raise UserError(f"{path}: holds no *.bin; expected verification sets")
-    return found
 
 
 def _scored(network: OnnxNetwork, pairs: Pairs, conf: VerifyConf) -> tuple[str, int, Verification]:

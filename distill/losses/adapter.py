@@ -15,9 +15,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from distill.errors import UserError
 from distill.losses.base import teacher_dim
 from distill.losses.cosine import precise
-from distill.types import Sizes, UserError
+from distill.types import LossDims
 
 AdapterKind = Literal["auto", "project", "lift"]
 
@@ -63,7 +64,7 @@ def orthonormal_columns(rows: int, columns: int) -> Tensor:
     return (q * r.diagonal().sign()).float()  # QR leaves the signs open; a positive diagonal settles them
 
 
-def make_adapter(kind: AdapterKind, sizes: Sizes, term: str) -> nn.Module:
+def make_adapter(kind: AdapterKind, sizes: LossDims, term: str) -> nn.Module:
     """The adapter for these widths: none if they are equal, else ``kind``.
 
     ``auto`` lifts a narrower teacher and projects onto a wider one. Called as ``adapter(student, teacher)`` with any

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from distill.errors import UserError
 from distill.losses.adapter import AdapterKind, make_adapter
 from distill.losses.base import (
     Loss,
@@ -27,7 +28,7 @@ from distill.losses.base import (
 from distill.losses.cosine import cosines, row_cosines, unit
 from distill.losses.feature import cosine_gap, unit_gap
 from distill.losses.margin import arcface, cosface, cross_entropy
-from distill.types import Sizes, Step, UserError
+from distill.types import LossDims, LossInputs
 
 MarginKind = Literal["arc", "cos"]
 
@@ -76,11 +77,11 @@ class UnitGap(Loss):
 
     needs_teacher = True
 
-    def __init__(self, adapter: AdapterKind = "auto", *, sizes: Sizes) -> None:
+    def __init__(self, adapter: AdapterKind = "auto", *, sizes: LossDims) -> None:
         super().__init__()
         self.adapter = make_adapter(adapter, sizes, "UnitGap")
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         return unit_gap(*self.adapter(step.student.embedding, teacher_output(step).embedding))
 
 
@@ -89,11 +90,11 @@ class ShrinkAngular(Loss):
 
     needs_teacher = True
 
-    def __init__(self, adapter: AdapterKind = "auto", *, sizes: Sizes) -> None:
+    def __init__(self, adapter: AdapterKind = "auto", *, sizes: LossDims) -> None:
         super().__init__()
         self.adapter = make_adapter(adapter, sizes, "ShrinkAngular")
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         return shrink_gap(*self.adapter(step.student.embedding, teacher_output(step).embedding))
 
 
@@ -110,7 +111,7 @@ class FrozenCentreMargin(Loss):
         scale: float = 64.0,
         adapter: AdapterKind = "auto",
         *,
-        sizes: Sizes,
+        sizes: LossDims,
     ) -> None:
         super().__init__()
         _check("FrozenCentreMargin", kind, margin, scale, sizes)
@@ -118,7 +119,7 @@ class FrozenCentreMargin(Loss):
         self.margin, self.scale = margin, scale
         self.adapter = make_adapter(adapter, sizes, "FrozenCentreMargin")
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         cosine = cosines(*self.adapter(step.student.embedding, teacher_centres(step)))
         return margin_loss(cosine, step.labels, self.kind, self.margin, self.scale)
 
@@ -137,7 +138,7 @@ class MarginDistillation(Loss):
         scale: float = 64.0,
         adapter: AdapterKind = "auto",
         *,
-        sizes: Sizes,
+        sizes: LossDims,
     ) -> None:
         super().__init__()
         _check("MarginDistillation", "arc", lowest_rad + range_rad, scale, sizes)
@@ -146,7 +147,7 @@ class MarginDistillation(Loss):
         self.lowest_rad, self.range_rad, self.scale = lowest_rad, range_rad, scale
         self.adapter = make_adapter(adapter, sizes, "MarginDistillation")
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         centres = teacher_centres(step)
         certainty = row_cosines(teacher_output(step).embedding, centres[step.labels])
         margins = teacher_margins(certainty, self.lowest_rad, self.range_rad)
@@ -175,7 +176,7 @@ class AdaDistill(Loss):
         scale: float = 64.0,
         adapter: AdapterKind = "auto",
         *,
-        sizes: Sizes,
+        sizes: LossDims,
     ) -> None:
         super().__init__()
         _check("AdaDistill", kind, margin, scale, sizes)
@@ -184,21 +185,21 @@ class AdaDistill(Loss):
         self.adapter = make_adapter(adapter, sizes, "AdaDistill")
         self.register_buffer("centres", unit(torch.randn(sizes.classes, teacher_dim(sizes, "AdaDistill"))))
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         if self.training:
             self._follow(step)
         cosine = cosines(*self.adapter(step.student.embedding, self.centres))
         return margin_loss(cosine, step.labels, self.kind, self.margin, self.scale)
 
     @torch.no_grad()
-    def _follow(self, step: Step) -> None:
+    def _follow(self, step: LossInputs) -> None:
         teacher = teacher_output(step).embedding
         agreement = row_cosines(*self.adapter(step.student.embedding, teacher))
         classes, moved = adapted_centres(self.centres, step.labels, teacher, agreement)
         self.centres[classes] = moved.to(self.centres.dtype)
 
 
-def _check(term: str, kind: str, margin: float, scale: float, sizes: Sizes) -> None:
+def _check(term: str, kind: str, margin: float, scale: float, sizes: LossDims) -> None:
     if kind not in ("arc", "cos"):
         raise UserError(f"objective term {term}: kind is {kind!r}; expected 'arc' (radians) or 'cos'")
     require_within(term, "margin", margin, (0, math.pi / 2 if kind == "arc" else 1))

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from distill.types import Output, Sizes, Step, UserError
+from distill.errors import UserError
+from distill.types import LossDims, LossInputs, Output
 
 
 class Loss(nn.Module, ABC):
@@ -32,34 +33,34 @@ class Loss(nn.Module, ABC):
     attention_alone: bool = False
     """Reads no more of the teacher's maps than the mean square over channels, at each place."""
 
-    def forward(self, step: Step) -> Tensor:
+    def forward(self, step: LossInputs) -> Tensor:
         """Values [k] for the k rows of the step, in float32 or better whatever autocast says."""
         with torch.autocast(step.student.embedding.device.type, enabled=False):
             return self.per_sample(step)
 
     @abstractmethod
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         """Values [k], computed with autocast off."""
 
 
-def teacher_output(step: Step) -> Output:
+def teacher_output(step: LossInputs) -> Output:
     assert step.teacher is not None, "a term that needs the teacher got a step without one"
     return step.teacher
 
 
-def teacher_centres(step: Step) -> Tensor:
+def teacher_centres(step: LossInputs) -> Tensor:
     assert step.teacher_centres is not None, "a term that needs the teacher's centres got a step without them"
     return step.teacher_centres
 
 
-def teacher_dim(sizes: Sizes, term: str) -> int:
+def teacher_dim(sizes: LossDims, term: str) -> int:
     """Width of the teacher's embedding; UserError where there is no teacher."""
     if sizes.teacher_dim is None:
         raise UserError(f"objective term {term} needs a teacher and there is none; choose teacher=... or drop the term")
     return sizes.teacher_dim
 
 
-def require_classes(sizes: Sizes, term: str) -> None:
+def require_classes(sizes: LossDims, term: str) -> None:
     if sizes.classes < 2:
         raise UserError(
             f"objective term {term} needs a labelled set of at least 2 identities; got {sizes.classes}; drop the term"

@@ -67,7 +67,7 @@ def grow(old: Tensor, means: Tensor, seed: int) -> Tensor:
     return torch.cat([old, (length * direction / direction.norm(dim=1, keepdim=True)).to(old.dtype)])
 
 
-def placed(before: np.ndarray, now: np.ndarray) -> tuple[Tensor, np.ndarray]:
+def match_rows(before: np.ndarray, now: np.ndarray) -> tuple[Tensor, np.ndarray]:
     """Where the centres of the people ``now`` [n] lie once those ``before`` [c] have grown by whoever is new.
 
     Returns rows int64 [n] of the grown centres, and the indices [k] into ``now`` of the new people in the order in

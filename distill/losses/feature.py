@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.errors import UserError
 from distill.losses.adapter import AdapterKind, make_adapter
 from distill.losses.base import Loss, channels, require_within, teacher_dim, teacher_output
 from distill.losses.cosine import precise, unit
-from distill.types import Sizes, Step, UserError
+from distill.types import LossDims, LossInputs
 
 
 def unit_gap(student: Tensor, teacher: Tensor) -> Tensor:
@@ -72,11 +73,11 @@ class EmbeddingCosine(Loss):
 
     needs_teacher = True
 
-    def __init__(self, adapter: AdapterKind = "auto", *, sizes: Sizes) -> None:
+    def __init__(self, adapter: AdapterKind = "auto", *, sizes: LossDims) -> None:
         super().__init__()
         self.adapter = make_adapter(adapter, sizes, "EmbeddingCosine")
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         return cosine_gap(*self.adapter(step.student.embedding, teacher_output(step).embedding))
 
 
@@ -85,12 +86,12 @@ class EmbeddingL2(Loss):
 
     needs_teacher = True
 
-    def __init__(self, normalise: bool = True, adapter: AdapterKind = "auto", *, sizes: Sizes) -> None:
+    def __init__(self, normalise: bool = True, adapter: AdapterKind = "auto", *, sizes: LossDims) -> None:
         super().__init__()
         self.distance = unit_gap if normalise else mean_square
         self.adapter = make_adapter(adapter, sizes, "EmbeddingL2")
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         return self.distance(*self.adapter(step.student.embedding, teacher_output(step).embedding))
 
 
@@ -99,7 +100,7 @@ class MapHint(Loss):
 
     needs_teacher = True
 
-    def __init__(self, student_map: str, teacher_map: str, *, sizes: Sizes) -> None:
+    def __init__(self, student_map: str, teacher_map: str, *, sizes: LossDims) -> None:
         super().__init__()
         teacher_dim(sizes, "MapHint")
         self.student_maps, self.teacher_maps = (student_map,), (teacher_map,)
@@ -109,7 +110,7 @@ class MapHint(Loss):
             kernel_size=1,
         )
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         student = step.student.maps[self.student_maps[0]]
         teacher = teacher_output(step).maps[self.teacher_maps[0]]
         return map_error(self.projector(precise(student)), teacher)
@@ -120,7 +121,7 @@ class AttentionTransfer(Loss):
 
     needs_teacher = True
 
-    def __init__(self, pairs: Sequence[Sequence[str]], power: float = 2.0, *, sizes: Sizes) -> None:
+    def __init__(self, pairs: Sequence[Sequence[str]], power: float = 2.0, *, sizes: LossDims) -> None:
         super().__init__()
         teacher_dim(sizes, "AttentionTransfer")
         require_within("AttentionTransfer", "power", power, (1, 8))
@@ -134,7 +135,7 @@ class AttentionTransfer(Loss):
             channels(sizes.student_maps, student, "student", "AttentionTransfer")
             channels(sizes.teacher_maps, teacher, "teacher", "AttentionTransfer")
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         student, teacher = step.student.maps, teacher_output(step).maps
         names = zip(self.student_maps, self.teacher_maps, strict=True)
         return torch.stack([attention_gap(student[s], teacher[t], self.power) for s, t in names]).mean(0)

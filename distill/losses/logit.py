@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.errors import UserError
 from distill.losses.adapter import AdapterKind, make_adapter
 from distill.losses.base import Loss, require_classes, require_positive, teacher_centres, teacher_dim, teacher_output
 from distill.losses.cosine import cosines, precise
 from distill.losses.margin import at_label
-from distill.types import Sizes, Step, UserError
+from distill.types import LossDims, LossInputs
 
 CentreChoice = Literal["own", "teacher"]
 
@@ -64,7 +65,7 @@ class ClassLogits(nn.Module):
     teacher's, brought to one width by the adapter (``teacher``).
     """
 
-    def __init__(self, centres: CentreChoice, adapter: AdapterKind, sizes: Sizes, term: str) -> None:
+    def __init__(self, centres: CentreChoice, adapter: AdapterKind, sizes: LossDims, term: str) -> None:
         super().__init__()
         if centres not in ("own", "teacher"):
             raise UserError(f"objective term {term}: centres is {centres!r}; expected 'own' or 'teacher'")
@@ -76,7 +77,7 @@ class ClassLogits(nn.Module):
     def needs_centres(self) -> bool:
         return self.adapter is None
 
-    def forward(self, step: Step) -> tuple[Tensor, Tensor]:
+    def forward(self, step: LossInputs) -> tuple[Tensor, Tensor]:
         """Cosines of the student [k n] and of the teacher [k n]."""
         frozen = teacher_centres(step)
         teacher = cosines(teacher_output(step).embedding, frozen)
@@ -99,7 +100,7 @@ class ClassCentreKL(Loss):
         centres: CentreChoice = "own",
         adapter: AdapterKind = "auto",
         *,
-        sizes: Sizes,
+        sizes: LossDims,
     ) -> None:
         super().__init__()
         self.temperature, self.scales = temperature, (scale, scale if teacher_scale is None else teacher_scale)
@@ -109,7 +110,7 @@ class ClassCentreKL(Loss):
         self.logits = ClassLogits(centres, adapter, sizes, "ClassCentreKL")
         self.needs_centres = self.logits.needs_centres
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         student, teacher = self.logits(step)
         return kl(self.scales[0] * student, self.scales[1] * teacher, self.temperature)
 
@@ -130,7 +131,7 @@ class DKD(Loss):
         centres: CentreChoice = "own",
         adapter: AdapterKind = "auto",
         *,
-        sizes: Sizes,
+        sizes: LossDims,
     ) -> None:
         super().__init__()
         for option, value in (("alpha", alpha), ("beta", beta), ("temperature", temperature), ("scale", scale)):
@@ -139,6 +140,6 @@ class DKD(Loss):
         self.logits = ClassLogits(centres, adapter, sizes, "DKD")
         self.needs_centres = self.logits.needs_centres
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         student, teacher = self.logits(step)
         return dkd(self.scale * student, self.scale * teacher, step.labels, self.weights, self.temperature)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from distill.losses.base import Loss, require_classes, require_positive, require_within
 from distill.losses.cosine import cosines, precise
-from distill.types import Sizes, Step
+from distill.types import LossDims, LossInputs
 
 _INSIDE = 1 - 1e-6
 
@@ -84,13 +84,13 @@ class CosFace(Loss):
     needs_labels = True
     needs_centres = True
 
-    def __init__(self, scale: float = 64.0, margin: float = 0.4, *, sizes: Sizes) -> None:
+    def __init__(self, scale: float = 64.0, margin: float = 0.4, *, sizes: LossDims) -> None:
         super().__init__()
         _check("CosFace", scale, sizes)
         require_within("CosFace", "margin", margin, (0, 1))
         self.scale, self.margin = scale, margin
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         logits = cosface(cosines(step.student.embedding, step.centres), step.labels, self.margin)
         return cross_entropy(logits, step.labels, self.scale)
 
@@ -99,13 +99,13 @@ class ArcFace(Loss):
     needs_labels = True
     needs_centres = True
 
-    def __init__(self, scale: float = 64.0, margin_rad: float = 0.5, *, sizes: Sizes) -> None:
+    def __init__(self, scale: float = 64.0, margin_rad: float = 0.5, *, sizes: LossDims) -> None:
         super().__init__()
         _check("ArcFace", scale, sizes)
         require_within("ArcFace", "margin_rad", margin_rad, (0, math.pi / 2))
         self.scale, self.margin_rad = scale, margin_rad
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         logits = arcface(cosines(step.student.embedding, step.centres), step.labels, self.margin_rad)
         return cross_entropy(logits, step.labels, self.scale)
 
@@ -117,7 +117,7 @@ class CombinedMargin(Loss):
     needs_centres = True
 
     def __init__(
-        self, scale: float = 64.0, m1: float = 1.0, m2_rad: float = 0.3, m3: float = 0.2, *, sizes: Sizes
+        self, scale: float = 64.0, m1: float = 1.0, m2_rad: float = 0.3, m3: float = 0.2, *, sizes: LossDims
     ) -> None:
         super().__init__()
         _check("CombinedMargin", scale, sizes)
@@ -126,7 +126,7 @@ class CombinedMargin(Loss):
         require_within("CombinedMargin", "m3", m3, (0, 1))
         self.scale, self.margins = scale, (m1, m2_rad, m3)
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         logits = combined(cosines(step.student.embedding, step.centres), step.labels, *self.margins)
         return cross_entropy(logits, step.labels, self.scale)
 
@@ -136,7 +136,7 @@ class ArcNegFace(Loss):
     needs_centres = True
 
     def __init__(
-        self, scale: float = 64.0, margin_rad: float = 0.5, alpha: float = 1.2, sigma: float = 2.0, *, sizes: Sizes
+        self, scale: float = 64.0, margin_rad: float = 0.5, alpha: float = 1.2, sigma: float = 2.0, *, sizes: LossDims
     ) -> None:
         super().__init__()
         _check("ArcNegFace", scale, sizes)
@@ -145,11 +145,11 @@ class ArcNegFace(Loss):
         require_positive("ArcNegFace", "sigma", sigma)
         self.scale, self.constants = scale, (margin_rad, alpha, sigma)
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         logits = arcnegface(cosines(step.student.embedding, step.centres), step.labels, *self.constants)
         return cross_entropy(logits, step.labels, self.scale)
 
 
-def _check(term: str, scale: float, sizes: Sizes) -> None:
+def _check(term: str, scale: float, sizes: LossDims) -> None:
     require_positive(term, "scale", scale)
     require_classes(sizes, term)

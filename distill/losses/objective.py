@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from distill.errors import UserError
 from distill.losses.base import Loss
 from distill.losses.centres import Moments
-from distill.losses.schedule import Schedule
-from distill.types import Sizes, Step, UserError
+from distill.types import LossDims, LossInputs
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Factor on a term's weight: from 0 up to 1, linearly, until ``warmup_fraction`` of the run; then 1; from
+    ``decay_from_fraction`` on towards ``final_factor`` at the end, along a line or a half cosine.
+    """
+
+    warmup_fraction: float = 0.0
+    decay_from_fraction: float = 1.0
+    final_factor: float = 1.0
+    decay: Literal["linear", "cosine"] = "linear"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup_fraction <= self.decay_from_fraction <= 1:
+            raise UserError(
+                f"schedule has warmup_fraction {self.warmup_fraction} and decay_from_fraction "
+                f"{self.decay_from_fraction}; expected 0 <= warmup_fraction <= decay_from_fraction <= 1"
+            )
+        if not 0 <= self.final_factor < math.inf:
+            raise UserError(f"schedule final_factor is {self.final_factor}; expected a number of at least 0")
+        if self.decay not in ("linear", "cosine"):
+            raise UserError(f"schedule decay is {self.decay!r}; expected 'linear' or 'cosine'")
+        if self.final_factor != 1 and self.decay_from_fraction == 1:
+            raise UserError(
+                f"schedule final_factor {self.final_factor} is never reached; set decay_from_fraction below 1"
+            )
+
+    def __call__(self, progress: float) -> float:
+        """Factor at ``progress``, the fraction of the run that is done."""
+        if progress < self.warmup_fraction:
+            return max(progress, 0.0) / self.warmup_fraction
+        if progress <= self.decay_from_fraction or self.decay_from_fraction == 1:
+            return 1.0
+        done = min((progress - self.decay_from_fraction) / (1 - self.decay_from_fraction), 1.0)
+        if self.decay == "cosine":
+            done = (1 - math.cos(math.pi * done)) / 2
+        return 1 + (self.final_factor - 1) * done
 
 
 @dataclass(frozen=True)
@@ -24,7 +64,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Total:
+class LossBreakdown:
     """``loss`` is exactly the sum of ``weighted``, and each of these is weight * factor * ``raw``.
 
     All are scalars; only ``loss`` carries a gradient.
@@ -52,7 +92,7 @@ class Objective(nn.Module):
 
     centres: Tensor
 
-    def __init__(self, terms: Mapping[str, Term], sizes: Sizes) -> None:
+    def __init__(self, terms: Mapping[str, Term], sizes: LossDims) -> None:
         super().__init__()
         _check(terms)
         self.terms = {name: term for name, term in terms.items() if term.weight > 0}
@@ -98,7 +138,7 @@ class Objective(nn.Module):
             if term.loss.teacher_maps and not term.loss.attention_alone
         }
 
-    def forward(self, step: Step, progress: float) -> Total:
+    def forward(self, step: LossInputs, progress: float) -> LossBreakdown:
         """The total at ``progress``, the fraction of the run that is done."""
         batch = len(step.labels)
         labelled = step.pick((step.labels >= 0).nonzero()[:, 0]) if self.needs_labels else step
@@ -108,7 +148,7 @@ class Objective(nn.Module):
             raw[name] = term.loss(labelled if term.loss.needs_labels else step).sum() / batch
             weighted[name] = term.weight * term.schedule(progress) * raw[name]
             total = total + weighted[name]
-        return Total(total, _detached(raw), _detached(weighted))
+        return LossBreakdown(total, _detached(raw), _detached(weighted))
 
     def _losses(self) -> Iterable[Loss]:
         return (term.loss for term in self.terms.values())

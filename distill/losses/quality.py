@@ -20,10 +20,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from distill.errors import UserError
 from distill.losses.adapter import AdapterKind, make_adapter
 from distill.losses.base import Loss, require_classes, teacher_centres, teacher_dim, teacher_output
 from distill.losses.cosine import precise, row_cosines
-from distill.types import Sizes, Step, UserError
+from distill.types import LossDims, LossInputs
 
 LEAST_DIM = 8
 """Below, the expansion is off by more than 1e-4."""
@@ -74,7 +75,7 @@ class Quality(Loss):
         turns: bool = False,
         adapter: AdapterKind = "auto",
         *,
-        sizes: Sizes,
+        sizes: LossDims,
     ) -> None:
         super().__init__()
         teacher_dim(sizes, "Quality")
@@ -91,7 +92,7 @@ class Quality(Loss):
         self.needs_labels = self.needs_teacher_centres = self.to_centre
         self.adapter = make_adapter(adapter, sizes, "Quality")
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         embedding = precise(step.student.embedding)
         target = teacher_centres(step)[step.labels] if self.to_centre else teacher_output(step).embedding
         direction = embedding if self.turns else embedding.detach()

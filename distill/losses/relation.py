@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from distill.losses.base import Loss, require_positive, teacher_dim, teacher_output
 from distill.losses.cosine import cosines, precise, unit
-from distill.types import Sizes, Step
+from distill.types import LossDims, LossInputs
 
 _TOUCHING = 1e-4
 """Two vectors closer than this are one point: they have no direction to each other, and no gradient."""
@@ -67,13 +67,13 @@ class RelationalDistance(Loss):
 
     needs_teacher = True
 
-    def __init__(self, delta: float = 1.0, normalise: bool = True, *, sizes: Sizes) -> None:
+    def __init__(self, delta: float = 1.0, normalise: bool = True, *, sizes: LossDims) -> None:
         super().__init__()
         teacher_dim(sizes, "RelationalDistance")
         require_positive("RelationalDistance", "delta", delta)
         self.delta, self.prepare = delta, unit if normalise else precise
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         student, teacher = step.student.embedding, teacher_output(step).embedding
         return distance_gap(self.prepare(student), self.prepare(teacher), self.delta)
 
@@ -83,13 +83,13 @@ class RelationalAngle(Loss):
 
     needs_teacher = True
 
-    def __init__(self, delta: float = 1.0, normalise: bool = True, *, sizes: Sizes) -> None:
+    def __init__(self, delta: float = 1.0, normalise: bool = True, *, sizes: LossDims) -> None:
         super().__init__()
         teacher_dim(sizes, "RelationalAngle")
         require_positive("RelationalAngle", "delta", delta)
         self.delta, self.prepare = delta, unit if normalise else precise
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         student, teacher = step.student.embedding, teacher_output(step).embedding
         return angle_gap(self.prepare(student), self.prepare(teacher), self.delta)
 
@@ -99,9 +99,9 @@ class RelationalCosine(Loss):
 
     needs_teacher = True
 
-    def __init__(self, *, sizes: Sizes) -> None:
+    def __init__(self, *, sizes: LossDims) -> None:
         super().__init__()
         teacher_dim(sizes, "RelationalCosine")
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         return cosine_matrix_gap(step.student.embedding, teacher_output(step).embedding)

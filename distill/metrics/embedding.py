@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distill.types import Embedder, UserError
+from distill.errors import UserError
+from distill.types import Embedder
 
 
 def embed_flip_sum(

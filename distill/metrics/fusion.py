@@ -1,6 +1,6 @@
 """Fusion of a video's frames where they do not count alike: weights from elsewhere, and what the frames say together.
 
-``distill/metrics/frames.py`` has the sums that weights go into. They are running sums, and so is a weighted template
+``distill/metrics/fusion.py`` has the sums that weights go into. They are running sums, and so is a weighted template
 whose weights come with each frame: a student's lengths or a separate network's word.
 
 Consensus is about the set, which no weight of a single frame can know: a sharp frame of somebody else. What disagrees
@@ -19,11 +19,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.errors import UserError
 from distill.metrics.embedding import unit_vectors
-from distill.metrics.frames import equal_weights, weighted_sum
-from distill.types import UserError
 
 Floats = NDArray[np.float64]
+
 
 TOLERANCE = 0.6
 """Relative agreement from which on a frame keeps its whole weight: pose and light, too, make frames differ."""
@@ -113,3 +113,31 @@ def checked_weights(weights: NDArray[np.floating], frames: int, name: str) -> Fl
             f"{name}: the weight of frame {bad[0]} is {weights[bad[0]]}; expected a finite number of at least 0"
         )
     return weights
+
+
+def equal_weights(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
+    """1 for each frame [f] of embeddings [f d]."""
+    return np.ones(len(embeddings))
+
+
+def length_weights(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The length [f] of each frame's embedding [f d]: their weighted sum is that of the embeddings as they are."""
+    return np.sqrt((np.asarray(embeddings, np.float64) ** 2).sum(axis=1))
+
+
+def weighted_sum(embeddings: NDArray[np.floating], weights: NDArray[np.floating], name: str) -> NDArray[np.float64]:
+    """Sum [d] of the unit vectors of embeddings [f d], each times its weight [f]; not normalised.
+
+    Sums over parts of a video add up to that of the whole. ``UserError`` as ``unit_vectors`` says it of ``name``.
+    """
+    return np.asarray(weights, np.float64) @ unit_vectors(embeddings, name)
+
+
+def mean_of_normalised(embeddings: NDArray[np.floating], name: str = "frames") -> NDArray[np.float64]:
+    """The unit vector [d] of a video whose frames [f d] count alike."""
+    return unit_vectors(weighted_sum(embeddings, equal_weights(embeddings), name)[None], name)[0]
+
+
+def norm_weighted(embeddings: NDArray[np.floating], name: str = "frames") -> NDArray[np.float64]:
+    """The unit vector [d] of a video whose frames [f d] count by their length: the direction of their plain sum."""
+    return unit_vectors(weighted_sum(embeddings, length_weights(embeddings), name)[None], name)[0]

@@ -19,8 +19,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.format import Interval, interval_cell, value_cell
 from distill.metrics.bootstrap import Bootstrap
-from distill.metrics.cells import Interval, interval_cell, value_cell
 
 FARS = (1e-1, 1e-2, 1e-3)
 RANKS = (1, 5, 10)

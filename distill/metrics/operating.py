@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.format import Interval
 from distill.metrics.allpairs.result import Found, Point
 from distill.metrics.bootstrap import Bootstrap, Weights
-from distill.metrics.cells import Interval
 from distill.metrics.roc import Bools, Floats, curve, unsupported
 
 PER_DECADE = 20

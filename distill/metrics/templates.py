@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.format import Interval, interval_cell, value_cell
 from distill.metrics.bootstrap import Bootstrap
-from distill.metrics.cells import Interval, interval_cell, value_cell
 from distill.metrics.embedding import unit_vectors
 from distill.metrics.roc import curve, unsupported
 

@@ -9,12 +9,12 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.errors import UserError
+from distill.format import Interval, interval_cell, value_cell
 from distill.metrics.bootstrap import Bootstrap, Weights
-from distill.metrics.cells import Interval, interval_cell, value_cell
 from distill.metrics.embedding import unit_vectors
 from distill.metrics.folds import FOLDS, FoldTable, fold_table
 from distill.metrics.roc import Histogram, RocPoints, curve, roc_curve, similarity_histogram, unsupported
-from distill.types import UserError
 
 STANDARD = Bootstrap()
 FPRS = (1e-1, 1e-2, 1e-3, 1e-4)

@@ -16,7 +16,7 @@ import numpy as np
 from distill.data.faceset import DamagedImage
 from distill.data.people import plural, read_people, stamp
 from distill.data.recordio import FILES, RECORDS, RecordIOSet
-from distill.types import UserError
+from distill.errors import UserError
 
 Kind = Literal["folder", "recordio"]
 _RECORD = f"{FILES[0]} key "

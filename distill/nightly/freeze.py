@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from distill.nightly.drop import Listing, drop_names, list_drop, namespace, pictures_of
-from distill.nightly.hashed import Progress, Seen, digests, first_of_same, look
+from distill.errors import UserError
+from distill.nightly.drop import Listing, drop_names, list_drop, namespace, pictures_of, record_stamp
 from distill.nightly.manifest import FrozenPictures, LeftOut, Manifest
-from distill.nightly.unchanged import as_it_was
-from distill.types import UserError
+from distill.nightly.picture_hashes import PictureHash, Progress, digests, first_of_same, hash_pictures
 
 
 class _New(NamedTuple):
@@ -20,7 +20,7 @@ class _New(NamedTuple):
 
     name: str
     listing: Listing
-    seen: list[Seen]
+    seen: list[PictureHash]
 
 
 def freeze(
@@ -63,7 +63,7 @@ def _known(
 
 
 def _looked_at(root: Path, name: str, listing: Listing, progress: Progress) -> _New:
-    return _New(name, listing, look(pictures_of(root / name, listing.kind), listing.names, True, progress))
+    return _New(name, listing, hash_pictures(pictures_of(root / name, listing.kind), listing.names, True, progress))
 
 
 def _admitted(known: Sequence[FrozenPictures], new: Sequence[_New], people: list[str]) -> list[FrozenPictures]:
@@ -139,3 +139,59 @@ def _copy(name: str, person: str, drop: str, twin: str, owner: str) -> LeftOut:
         return LeftOut(name, "duplicate", f"the same bytes as {drop}/{twin}", (drop, twin))
     told = f"the same picture as {drop}/{twin}, which is said to be {owner}; here it is said to be {person}"
     return LeftOut(name, "contradiction", told, (drop, twin))
+
+
+def as_it_was(place: Path, known: FrozenPictures, people: Sequence[str], progress: Progress) -> FrozenPictures:
+    """The drop in folder ``place`` with today's stamps; pictures whose stamps have changed are hashed again.
+
+    Raises ``UserError`` where a picture that is used went or is another, or one came. One that is left out may go.
+    ``people`` [classes] are the persons with their numbers.
+    """
+    if known.kind == "recordio" and len(known) and record_stamp(place) == known.stamps[0]:
+        return known
+    now = list_drop(place) or Listing(known.kind, [], [], np.empty(0, np.int64))
+    stamp_of = dict(zip(now.names, now.stamps.tolist(), strict=True))
+    _require_same_names(place, known, stamp_of)
+    _require_same_people(place, known, people, dict(zip(now.names, now.people, strict=True)))
+    stamps = np.array([stamp_of[name] for name in known.names], np.int64)
+    _require_same_contents(place, known, np.flatnonzero(stamps != known.stamps), progress)
+    return replace(known, stamps=stamps)
+
+
+def _require_same_names(place: Path, known: FrozenPictures, now: Mapping[str, int]) -> None:
+    gone = [name for name in known.names if name not in now]
+    if gone:
+        raise UserError(
+            f"{place / gone[0]}: is gone ({len(gone)} of {len(known)} are), and an earlier night has frozen it; "
+            "expected the drop as it was: put it back"
+        )
+    came = now.keys() - set(known.names) - {one.name for one in known.left_out}
+    if came:
+        raise UserError(
+            f"{place / min(came)}: was not there when an earlier night froze the drop {known.drop}; expected that drop "
+            "as it was: put new pictures into a new drop"
+        )
+
+
+def _require_same_people(place: Path, known: FrozenPictures, people: Sequence[str], now: Mapping[str, str]) -> None:
+    """Names of folders hold them; labels of records may have been written anew."""
+    for name, number in zip(known.names, known.people.tolist(), strict=True):
+        if now[name] != people[number]:
+            raise UserError(
+                f"{place / name}: has the label of {now[name]}, and had that of {people[number]} when an earlier night "
+                "froze it; expected the drop as it was: put it back"
+            )
+
+
+def _require_same_contents(place: Path, known: FrozenPictures, rows: np.ndarray, progress: Progress) -> None:
+    if not len(rows):
+        return
+    seen = hash_pictures(pictures_of(place, known.kind), [known.names[row] for row in rows], False, progress)
+    for row, one in zip(rows.tolist(), seen, strict=True):
+        was = known.sha256[row].tobytes()
+        if one.sha256 != was:
+            raise UserError(
+                f"{place / known.names[row]}: has changed since an earlier night froze it "
+                f"({one.damage or f'sha256 {one.sha256.hex()[:12]}...'}); expected sha256 {was.hex()[:12]}...: put the "
+                "old file back, and new pictures into a new drop"
+            )

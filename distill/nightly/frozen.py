@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from distill.data.decode import RULE
-from distill.data.faceset import DamagedImage, bytes_digest
+from distill.data.faceset import DamagedImage, Places, bytes_digest
+from distill.errors import UserError
 from distill.nightly.drop import pictures_of
 from distill.nightly.manifest import FrozenPictures, Manifest, read_manifest
-from distill.nightly.verdicts import Verdicts, read_verdicts
-from distill.types import UNLABELLED, UserError
+from distill.nightly.vetting_result import Verdicts, read_verdicts
+from distill.types import UNLABELLED
 
 
 class FrozenDrop:
@@ -47,13 +47,6 @@ class FrozenDrop:
 
     def fingerprint(self) -> str:
         return self._fingerprint
-
-
-class Places(NamedTuple):
-    """Where each picture [n] comes from: number of the part, and row in it; both int64 [n]."""
-
-    part: np.ndarray
-    row: np.ndarray
 
 
 class FrozenSet:

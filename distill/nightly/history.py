@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from distill.nightly.nights import REGISTRY, Night, nights
 from distill.nightly.records import FAILED, FOLDER, STAGES, Damaged, Record, read_record
+from distill.nightly.service_folder import REGISTRY, Night, nights
 
 REPORT = "report.html"
 CHAMPION = "champion"
 
 
 @dataclass(frozen=True)
-class Told:
+class NightSummary:
     """One night: its whole records by stage, the stages whose records are damaged, and why it failed where it did."""
 
     night: Night
@@ -59,7 +59,7 @@ class Told:
         return list(self.records)[-1] if self.records else None
 
 
-def told(root: Path) -> list[Told]:
+def told(root: Path) -> list[NightSummary]:
     """Every night below ``root``, the first one first; nothing of them is changed or waited for."""
     return [_told(night) for night in nights(root)]
 
@@ -70,7 +70,7 @@ def in_service(root: Path) -> str | None:
     return champion.resolve().name if champion.exists() else None
 
 
-def _told(night: Night) -> Told:
+def _told(night: Night) -> NightSummary:
     records: dict[str, Record] = {}
     damaged: list[str] = []
     for stage in STAGES:
@@ -81,7 +81,7 @@ def _told(night: Night) -> Told:
             continue
         if record is not None:
             records[stage] = record
-    return Told(night, records, damaged, _failure(night.folder))
+    return NightSummary(night, records, damaged, _failure(night.folder))
 
 
 def _failure(night: Path) -> str | None:

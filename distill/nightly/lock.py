@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from distill.errors import UserError
 from distill.nightly.records import now
-from distill.types import UserError
 
 LOCK = ".lock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

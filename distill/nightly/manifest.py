@@ -15,11 +15,11 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from distill.file_kinds import EMPTY, TEXTS, ZEROS
-from distill.foreign import refuse_foreign
+from distill.errors import UserError
+from distill.files.foreign import refuse_foreign
+from distill.files.kinds import EMPTY, TEXTS, ZEROS
 from distill.nightly.drop import Kind
-from distill.nightly.hashed import SHA256_BYTES
-from distill.types import UserError
+from distill.nightly.picture_hashes import SHA256_BYTES
 
 FORMAT = 1
 MANIFEST = "manifest.json"

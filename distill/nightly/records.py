@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from distill.atomic import write_atomic
-from distill.digest import sha256
-from distill.types import UserError
+from distill.errors import UserError
+from distill.files.atomic import write_atomic
+from distill.files.hashing import sha256, sha256_of
 
 STAGES = (
     "freeze",
@@ -28,6 +27,7 @@ STAGES = (
     "report",
 )
 """In the order in which they are done."""
+
 
 FOLDER, FAILED = "records", "failed.json"
 _TYPES = {
@@ -145,12 +145,6 @@ def now() -> str:
 def to_the_minute(time: str) -> str:
     """A time of ``now`` as a page or a table shows it; UTC."""
     return time[:16].replace("T", " ")
-
-
-def sha256_of(content: Any) -> str:
-    """Hex sha256 of plain JSON: sorted keys, no spaces, so that the same content has the same hash everywhere."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sane(content: object) -> bool:

@@ -14,10 +14,10 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, shape_inference
 
-from distill.file_kinds import EMPTY, ONNX
-from distill.foreign import foreign
-from distill.types import UserError
-from distill.utf8_path import utf8_path
+from distill.errors import UserError
+from distill.files.foreign import foreign
+from distill.files.kinds import EMPTY, ONNX
+from distill.files.utf8_path import utf8_path
 
 Shape = tuple[int, ...]
 STANDARD_DOMAINS = ("", "ai.onnx")

@@ -10,7 +10,7 @@ from pathlib import Path
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.external_data_helper import load_external_data_for_tensor
 
-from distill.network_file import external_tensors, locate
+from distill.files.network_file import external_tensors, locate
 from distill.protocol.graph import all_graphs, constant_names, dtype_name
 
 NARROW_INTEGERS = ("int8", "uint8", "int4", "uint4", "int2", "uint2")

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from distill.registry.durable import sync_folder
+from distill.files.durable import sync_folder
 
 _log = logging.getLogger(__name__)
 

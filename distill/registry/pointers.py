@@ -16,11 +16,11 @@ import os
 import re
 from pathlib import Path
 
-from distill.registry.durable import PARTIAL, discard, placed, point, write_synced
+from distill.errors import UserError
+from distill.files.durable import PARTIAL, discard, placed, point, write_synced
 from distill.registry.history import Event, event_from_json
 from distill.registry.shelf import VERSIONS
 from distill.registry.version import version_number
-from distill.types import UserError
 
 CHAMPION, PREVIOUS = "champion", "previous"
 

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from distill.registry.durable import PARTIAL, copy_synced, discard, placed, sync_folder, write_synced
+from distill.errors import UserError
+from distill.files.durable import PARTIAL, copy_synced, discard, placed, sync_folder, write_synced
 from distill.registry.signing import Signing
 from distill.registry.version import RECORD, SIGNATURE, Version, read_version, record_of, version_name, version_number
-from distill.types import UserError
 
 VERSIONS = "versions"
 

@@ -16,9 +16,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from distill.file_kinds import EMPTY, TEXTS
-from distill.foreign import refuse_foreign
-from distill.types import UserError
+from distill.errors import UserError
+from distill.files.foreign import refuse_foreign
+from distill.files.kinds import EMPTY, TEXTS
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill.digest import sha256
-from distill.file_kinds import EMPTY, TEXTS, ZEROS
-from distill.foreign import refuse_foreign
+from distill.errors import UserError
+from distill.files.foreign import refuse_foreign
+from distill.files.hashing import sha256
+from distill.files.kinds import EMPTY, TEXTS, ZEROS
 from distill.registry.signing import Signing
-from distill.types import UserError
 
 FORMAT = 1
 RECORD, SIGNATURE = "version.json", "version.json.sig"

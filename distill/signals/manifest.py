@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from distill.file_kinds import EMPTY, TEXTS
-from distill.foreign import refuse_foreign
-from distill.types import UserError
+from distill.errors import UserError
+from distill.files.foreign import refuse_foreign
+from distill.files.kinds import EMPTY, TEXTS
 
 FORMAT = 1
 MANIFEST = "manifest.json"

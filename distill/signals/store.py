@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -15,10 +15,9 @@ from torch import Tensor
 from distill.data.augment import Augmentation
 from distill.data.faceset import DamagedImage, FaceSet
 from distill.data.views import FixedViews, MirrorViews, StoredViews, Views
+from distill.errors import UserError
+from distill.signals.checksummed import Damaged, open_sealed, sealed, verify_sealed
 from distill.signals.manifest import Manifest, read_manifest
-from distill.signals.sealed import Damaged
-from distill.signals.shard import DIGEST, open_shard, verify_shard
-from distill.types import UserError
 
 _REPAIR = "run `make signals` again with the options that made the store: it writes what is damaged or missing anew"
 
@@ -110,3 +109,41 @@ def views_of(manifest: Manifest, augment: Augmentation, seed: int) -> StoredView
     if manifest.views["kind"] == "mirror":
         return MirrorViews(augment, seed)
     return FixedViews(augment, manifest.views["seed"], manifest.views["columns"])
+
+
+DIGEST = "digest"
+
+
+def shard_path(folder: Path, shard: int) -> Path:
+    return folder / f"shard-{shard:06d}.safetensors"
+
+
+def encode(manifest: Manifest, shard: int, arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The bytes of a shard's file."""
+    return sealed(arrays, _belongs(manifest, shard))
+
+
+def open_shard(folder: Path, manifest: Manifest, shard: int) -> dict[str, np.ndarray]:
+    """The arrays of a shard, mapped into memory; checks all but the contents. Raises ``Damaged``."""
+    path = shard_path(folder, shard)
+    arrays = open_sealed(path, _belongs(manifest, shard))
+    if {name: (array.dtype, array.shape) for name, array in arrays.items()} != _wanted(manifest, shard):
+        raise Damaged(f"{path}: holds other arrays than its manifest says")
+    return arrays
+
+
+def verify_shard(folder: Path, manifest: Manifest, shard: int) -> None:
+    """Check every byte of a shard. Raises ``Damaged``."""
+    open_shard(folder, manifest, shard)
+    verify_sealed(shard_path(folder, shard))
+
+
+def _belongs(manifest: Manifest, shard: int) -> dict[str, str]:
+    return {"manifest": manifest.hash(), "shard": str(shard)}
+
+
+def _wanted(manifest: Manifest, shard: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """Type and shape of every array of a shard."""
+    rows = len(manifest.rows(shard))
+    shapes = {n: (np.dtype("<f2"), (rows, manifest.columns, *s)) for n, s in manifest.arrays.items()}
+    return {**shapes, DIGEST: (np.dtype("<u8"), (rows,))}

@@ -1,7 +1,7 @@
 """``make dashboard``: the runs of this machine at a glance, and the ways to see more of them.
 
 Works offline and without W&B; ``--push entity/project`` makes the panels of ``distill.tracking.panels`` a workspace
-on the W&B server, ``--push-nights`` those of ``distill.tracking.night_panels`` a workspace and a report, ``--panels``
+on the W&B server, ``--push-nights`` those of ``distill.tracking.panels`` a workspace and a report, ``--panels``
 prints them. ``--deliver nightly`` sends what waits in the outbox of the nights.
 """
 
@@ -19,14 +19,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from distill.metrics.cells import percent_cell
-from distill.tracking import night_panels
+from distill.errors import UserError
+from distill.format import percent_cell
+from distill.tracking import panels as night_panels
 from distill.tracking.outbox import Outbox, deliver
 from distill.tracking.panels import SECTIONS, as_markdown
 from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_variables import read_variables
 from distill.tracking.workspace import push, push_nights
-from distill.types import UserError
 
 METRICS_FILE = "metrics.json"
 DELIVER_S = 600.0

@@ -1,8 +1,8 @@
 """What W&B has to be told yet: one JSON file for each event, in order, until a delivery has told it.
 
 Appending needs no network and no W&B; a delivery is another process with a limit to its time. An event is removed
-after W&B has taken it, so one that a crash cut off is told again: ``distill.tracking.delivery`` tells every event in a
-way that makes no difference the second time.
+after W&B has taken it, so one that a crash cut off is told again: ``distill.tracking.outbox_delivery`` tells every
+event in a way that makes no difference the second time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import distill
-from distill.atomic import write_atomic
+from distill.files.atomic import write_atomic
 from distill.tracking.wandb_run import without_secrets
 from distill.tracking.wandb_settings import WandbSettings
 
@@ -37,7 +37,7 @@ class Event:
     """One thing to tell W&B, as plain JSON without secrets; ``make`` makes one.
 
     ``run`` names the W&B run that it belongs to, ``night`` its group; what each kind's ``body`` holds is said in
-    ``distill.tracking.night``. An event that may come again and mean something new has to hold a number that counts.
+    ``night_events``. An event that may come again and mean something new has to hold a number that counts.
     """
 
     kind: Kind
@@ -121,11 +121,11 @@ def deliver(root: Path, settings: WandbSettings, timeout_s: float = 120.0) -> bo
 
 
 def _deliver_apart(root: Path, settings: WandbSettings, timeout_s: float) -> str:
-    """Run ``distill.tracking.delivery``; its last line, which says why it stopped, or "" where it came to the end."""
+    """Run ``outbox_delivery``; its last line, which says why it stopped, or "" where it came to the end."""
     command = [
         sys.executable,
         "-m",
-        "distill.tracking.delivery",
+        "distill.tracking.outbox_delivery",
         str(root),
         json.dumps(asdict(replace(settings, finish_raises=True))),
     ]

@@ -66,6 +66,35 @@ def summary_of(name: str) -> str | None:
     return None if best is None else f"{best},last"
 
 
+NIGHT_SECTIONS: tuple[Section, ...] = (
+    Section(
+        "Scores by night",
+        (
+            Panel("Accuracy, champion and challenger", r"score/.+/accuracy/.+", "fraction"),
+            Panel("ROC AUC, champion and challenger", r"score/.+/auc/.+", "fraction"),
+            Panel("TPR at FPR, champion and challenger", r"score/.+/tpr_at_fpr_.+/.+", "fraction"),
+            Panel("Promoted", r"promoted", "1: yes"),
+        ),
+    ),
+    Section(
+        "Data by night",
+        (
+            Panel("Images", r"data/(new_)?images", "images"),
+            Panel("People", r"data/(new_)?people", "people"),
+            Panel("What vetting found", r"found/.+", "images, or people"),
+        ),
+    ),
+    Section(
+        "Cost by night",
+        (
+            Panel("Counter-FLOPs", r"cost/flops", "FLOPs"),
+            Panel("Size", r"cost/bytes", "bytes"),
+            Panel("Time of each stage", r"seconds/.+", "seconds"),
+        ),
+    ),
+)
+
+
 def as_markdown(sections: Sequence[Section] = SECTIONS) -> str:
     """The panels as the table that ``docs/tracking.md`` shows."""
     lines = ["| section | panel | series (regular expression) | unit |", "|---|---|---|---|"]
@@ -74,3 +103,7 @@ def as_markdown(sections: Sequence[Section] = SECTIONS) -> str:
             pattern = panel.pattern.replace("|", r"\|")
             lines.append(f"| {section.title} | {panel.title} | `{pattern}` | {panel.unit} |")
     return "\n".join(lines)
+
+
+NIGHT = "night"
+"""The x axis. The figures are those of ``distill.tracking.night_events.figures``."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
-from distill.types import UserError
+from distill.errors import UserError
 
 FILE_NAME = "series.jsonl"
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from distill.errors import UserError
+from distill.files.utf8_path import utf8_path
 from distill.redact import is_secret
 from distill.shown import shown, shown_all
 from distill.tracking.panels import STEP, summary_of
+from distill.tracking.wandb_session import Shield, end_service, start
 from distill.tracking.wandb_settings import WandbSettings
-from distill.tracking.wandb_start import Shield, end_service, start
-from distill.types import UserError
-from distill.utf8_path import utf8_path
 
 if TYPE_CHECKING:
     import wandb

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from distill.types import UserError
+from distill.errors import UserError
 
 MODES = ("offline", "online", "disabled")
 RESUMES = ("allow", "must", "never", "auto")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from distill.errors import UserError
 from distill.redact import is_secret
 from distill.tracking.wandb_settings import RESUMES
-from distill.types import UserError
 
 MODE, DISABLED = "WANDB_MODE", "WANDB_DISABLED"
 MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}

@@ -8,11 +8,11 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from distill.tracking import night_panels
-from distill.tracking.night import NIGHTS
+from distill.errors import UserError
+from distill.tracking import panels as night_panels
+from distill.tracking.night_events import NIGHTS
 from distill.tracking.panels import SECTIONS, STEP, Panel, Section
-from distill.tracking.wandb_start import Shield
-from distill.types import UserError
+from distill.tracking.wandb_session import Shield
 
 NAME, NIGHTS_NAME = "Face distillation", "Face distillation by night"
 _FOREWORD = (

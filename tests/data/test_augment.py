@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from distill.data.augment import Augmentation, replay
-from distill.types import UserError
+from distill.data.augment import Augmentation, augmentation_rng
+from distill.errors import UserError
 
 NOTHING = {"mirror": 0.0, "shift_px": 0}
 EVERYTHING = Augmentation(
@@ -27,7 +27,7 @@ SWITCHES = ("mirror", "colour", "gray", "blur", "low_resolution", "jpeg", "erase
 
 
 def apply(image: np.ndarray, index: int = 0, /, **settings: float) -> np.ndarray:
-    return Augmentation(**(NOTHING | settings))(image, replay(0, index, 0))  # pyright: ignore[reportArgumentType]
+    return Augmentation(**(NOTHING | settings))(image, augmentation_rng(0, index, 0))  # pyright: ignore[reportArgumentType]
 
 
 def test_all_off_is_the_identity(picture) -> None:
@@ -48,8 +48,8 @@ def test_replays_exactly_and_differs_by_seed_image_and_visit(picture) -> None:
     image = picture(0)
     seen = {}
     for key in [(s, i, v) for s in (0, 1) for i in (0, 1, 2**40) for v in (0, 1)]:
-        seen[key] = EVERYTHING(image, replay(*key)).tobytes()
-        assert seen[key] == EVERYTHING(image.copy(), replay(*key)).tobytes()
+        seen[key] = EVERYTHING(image, augmentation_rng(*key)).tobytes()
+        assert seen[key] == EVERYTHING(image.copy(), augmentation_rng(*key)).tobytes()
     assert len(set(seen.values())) == len(seen)
 
 
@@ -104,9 +104,9 @@ def test_every_operation_has_random_numbers_of_its_own(picture, name: str) -> No
 
 
 def test_as_many_random_numbers_are_drawn_as_have_a_place() -> None:
-    rng = replay(0, 0, 0)
+    rng = augmentation_rng(0, 0, 0)
     Augmentation()(np.zeros((112, 112, 3), np.uint8), rng)
-    assert rng.random() == replay(0, 0, 0).random(26)[25]
+    assert rng.random() == augmentation_rng(0, 0, 0).random(26)[25]
 
 
 def test_strengths_are_what_the_draws_say(picture) -> None:
@@ -176,7 +176,7 @@ def test_scale_is_about_the_centre() -> None:
 def test_colour_against_a_loop_in_float64(picture) -> None:
     image = picture(3)
     for index in range(10):
-        draws = replay(0, index, 0).random(24)
+        draws = augmentation_rng(0, index, 0).random(24)
         lift, contrast, saturation = (2 * draws[5:8] - 1) * (0.1, 0.2, 0.3)
         result = apply(image, index, colour=1.0, brightness=0.1, contrast=0.2, saturation=0.3)
         for row, column in [(0, 0), (20, 70), (111, 111)]:
@@ -243,5 +243,6 @@ def test_every_setting_is_read(picture) -> None:
         value = getattr(on, field.name)
         other = dataclasses.replace(on, **{field.name: type(value)(value * 0.5 + (value < 1) * 0.01)})
         assert any(
-            not np.array_equal(on(picture(i), replay(0, i, 0)), other(picture(i), replay(0, i, 0))) for i in range(30)
+            not np.array_equal(on(picture(i), augmentation_rng(0, i, 0)), other(picture(i), augmentation_rng(0, i, 0)))
+            for i in range(30)
         ), field.name

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distill.data.batches import Plan, StepOrder
-from distill.types import UserError
+from distill.errors import UserError
 
 PLAN = Plan(batch_size=4, total_steps=17, steps_per_interval=5, seed=3)
 

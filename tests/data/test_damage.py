@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from distill.data.damage import Damage
-from distill.types import UserError
+from distill.errors import UserError
 
 
 def test_each_image_is_told_and_counted_once(caplog: pytest.LogCaptureFixture) -> None:

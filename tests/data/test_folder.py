@@ -10,7 +10,7 @@ import pytest
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage, person_numbers
 from distill.data.folder import ImageFolderSet
-from distill.types import UserError
+from distill.errors import UserError
 
 
 @pytest.fixture

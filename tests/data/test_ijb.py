@@ -12,7 +12,7 @@ import pytest
 from distill.data import ijb
 from distill.data.faceset import DamagedImage
 from distill.data.ijb import IjbFolder, find_ijb, read_enrolment, read_faces, read_template_pairs
-from distill.types import UserError
+from distill.errors import UserError
 from reference import ijb_layout
 
 SMALL = ijb_layout.small()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from distill.data.augment import Augmentation, replay
+from distill.data.augment import Augmentation, augmentation_rng
 from distill.data.batches import FaceBatch, Plan, StepOrder
 from distill.data.damage import Damage
 from distill.data.decode import decode
@@ -17,7 +17,8 @@ from distill.data.faceset import Joined
 from distill.data.module import FacesModule
 from distill.data.recordio import RecordIOSet
 from distill.data.views import NewViews
-from distill.types import UNLABELLED, UserError
+from distill.errors import UserError
+from distill.types import UNLABELLED
 from reference.recordio import payload, write_set
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -56,7 +57,7 @@ def test_a_batch_is_the_images_that_the_order_names(many: Path) -> None:
         assert batch["labels"].dtype == torch.int64
         assert batch["labels"].tolist() == [i // 3 if i < 300 else UNLABELLED for i in rows[:, 0]]
         for image, (index, visit) in zip(batch["images"], rows.tolist(), strict=True):
-            alone = Augmentation()(decode(faces.read(index)), replay(1, index, visit))
+            alone = Augmentation()(decode(faces.read(index)), augmentation_rng(1, index, visit))
             assert np.array_equal(image.numpy(), alone.transpose(2, 0, 1))
 
 

@@ -12,7 +12,7 @@ import torch
 from distill.data.damage import Damage
 from distill.data.decode import decode
 from distill.data.pairs import Pairs, read_pairs, write_pairs
-from distill.types import UserError
+from distill.errors import UserError
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

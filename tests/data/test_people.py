@@ -11,8 +11,8 @@ import pytest
 
 from distill.data.folder import ImageFolderSet
 from distill.data.people import PeopleFolder, as_on_disk, person_name, read_people
+from distill.errors import UserError
 from distill.nightly.drop import list_drop
-from distill.types import UserError
 
 NFC, NFD = (unicodedata.normalize(form, "José") for form in ("NFC", "NFD"))
 

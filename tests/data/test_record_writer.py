@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from distill.data.record_writer import RecordWriter, framed
 from distill.data.recordio import RecordIOSet
+from distill.data.records import RecordWriter, framed
 from reference.recordio import MAGIC, record
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -15,7 +15,8 @@ import pytest
 from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
 from distill.data.recordio import RecordIOSet
-from distill.types import UNLABELLED, UserError
+from distill.errors import UserError
+from distill.types import UNLABELLED
 from reference.recordio import payload, write_set
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -9,7 +9,7 @@ import pytest
 
 from distill.data.faceset import DamagedImage
 from distill.data.records import RecordFile, read_index
-from distill.types import UserError
+from distill.errors import UserError
 from reference.recordio import MAGIC, payload, record
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from distill.data.text_table import columns_of, lines_of
-from distill.types import UserError
+from distill.errors import UserError
 
 
 def test_lines_keep_their_numbers_where_some_are_empty(tmp_path: Path):

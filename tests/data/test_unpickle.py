@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from distill.data.unpickle import FileArray, unpickle
-from distill.types import UserError
+from distill.errors import UserError
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 

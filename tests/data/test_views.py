@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from distill.data.augment import Augmentation, replay
+from distill.data.augment import Augmentation, augmentation_rng
 from distill.data.views import LIVE, FixedViews, MirrorViews, NewViews
-from distill.types import UserError
+from distill.errors import UserError
 
 MIRROR = Augmentation(shift_px=0)
 Picture = Callable[..., np.ndarray]
@@ -19,7 +19,7 @@ def test_new_views_are_the_augmentation_itself(picture: Picture):
     image, augment = picture(1), Augmentation(colour=0.5)
     shown, column = NewViews(augment, 7).show(image, index=3, visit=2)
     assert column == LIVE
-    np.testing.assert_array_equal(shown, augment(image, replay(7, 3, 2)))
+    np.testing.assert_array_equal(shown, augment(image, augmentation_rng(7, 3, 2)))
 
 
 def test_a_mirror_column_is_what_the_student_saw_and_both_occur(picture: Picture):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from distill.jobs.compose import load
-from distill.jobs.nightly_schema import NightlyConf
+from distill.config.compose import load
+from distill.config.service_jobs import NightlyConf
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,13 @@ import torch
 from onnx import ModelProto, numpy_helper
 from torch import Tensor, nn
 
+from distill.errors import UserError
 from distill.export import onnx_file
 from distill.export.onnx_file import Exported, describe, export_onnx, state_sha256
 from distill.export.parity import parity, random_images
 from distill.students.mobilefacenet import MobileFaceNet
 from distill.students.vargnet import VarGNet
-from distill.types import Preprocessing, UserError
+from distill.types import Preprocessing
 
 
 def _metadata(path: Path) -> dict[str, str]:

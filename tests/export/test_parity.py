@@ -11,9 +11,9 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from distill.errors import UserError
 from distill.export.onnx_file import Exported
 from distill.export.parity import Parity, parity, random_images
-from distill.types import UserError
 
 
 def _spoil(path: Path, value: float) -> None:

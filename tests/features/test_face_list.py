@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distill.errors import UserError
 from distill.features.face_list import FaceList, Kind, find_faces, read_labels, read_lines
-from distill.types import UNLABELLED, UserError
+from distill.types import UNLABELLED
 
 Read = Callable[..., FaceList]
 Refused = Callable[..., str]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distill.errors import UserError
 from distill.features.feature_file import CV_32F, file_bytes, header, open_features, verify_features
-from distill.types import UserError
 
 ROWS = [[1.0, 0.0], [0.6, 0.8], [0.0, -1.0]]
 

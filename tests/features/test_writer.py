@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distill.errors import UserError
 from distill.features.feature_file import open_features
 from distill.features.writer import FeatureWriter, journal_path
-from distill.types import UserError
 from reference.disk_steps import DiskSteps, Step
 
 ROWS = np.random.default_rng(3).standard_normal((10, 4)).astype(np.float32)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from distill.cli import main
-from distill.nightly.outcome import Outcome
+from distill.nightly.service import Outcome
 from reference.small_data import SMALL_STUDENT, write_small_drop, write_small_root
 from reference.tiny_onnx import TinyOnnx
 

@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from distill import cli
-from distill.jobs.compose import JOBS, conf_dir, register
-from distill.nightly.outcome import Outcome
+from distill.config.compose import JOBS, conf_dir, register
+from distill.nightly.service import Outcome
 
 MISSING = "???"
 

@@ -19,6 +19,8 @@ import pytest
 import torch
 import yaml
 
+from distill.config.compose import load
+from distill.config.service_jobs import NightlyConf
 from distill.data import folder as folder_sets
 from distill.data import ijb as ijb_sets
 from distill.data import recordio
@@ -27,22 +29,25 @@ from distill.data.folder import ImageFolderSet
 from distill.data.ijb import find_ijb, read_faces
 from distill.data.pairs import write_pairs
 from distill.data.recordio import RecordIOSet
-from distill.features import embed as features
-from distill.jobs import distill, embed, ijb, judge, night_task, pooling, signals, stored, supervision, teach, verify
-from distill.jobs.compose import load
-from distill.jobs.distill import identity
-from distill.jobs.drop_signals import DropSignals
-from distill.jobs.faces import augmentation, labelled_faces, verification_pairs
-from distill.jobs.night_task import decides
-from distill.jobs.nightly_schema import NightlyConf
-from distill.jobs.pooling import Bound, Pooling, pool_images
-from distill.jobs.run_folder import RunFolder
-from distill.jobs.supervision import Showing, Supervision, supervise
-from distill.network_file import network_sha256
+from distill.errors import UserError
+from distill.features import rows as features
+from distill.features import template_sums as pooling
+from distill.features.template_sums import Bound, Pooling, pool_images
+from distill.files.network_file import network_sha256
+from distill.jobs import distill, embed, ijb, judge, signals, teach, verify
 from distill.nightly import frozen
+from distill.nightly import task as night_task
+from distill.nightly.drop_signals import DropSignals
 from distill.nightly.freeze import freeze
 from distill.nightly.frozen import parts_of
-from distill.types import Preprocessing, UserError
+from distill.nightly.task import decides
+from distill.runs import signal_lookup as stored
+from distill.runs import supervision
+from distill.runs.assemble import augmentation, labelled_faces, verification_pairs
+from distill.runs.folder import RunFolder
+from distill.runs.student import RunInputs, identity
+from distill.runs.supervision import Supervision, TrainingView, supervise
+from distill.types import Preprocessing
 from reference import ijb_layout
 from reference.recordio import payload, write_set
 from reference.small_data import SMALL_TEACHER, picture
@@ -267,7 +272,7 @@ def test_embeddings_of_a_teacher_are_of_it_and_its_precision(place: Path, monkey
 
     def asked(precision: str = "fp32") -> int:
         conf, before = confs[precision], len(calls)
-        shown = Showing(faces := labelled_faces(conf.data), faces, augmentation(conf.data), conf.seed)
+        shown = TrainingView(faces := labelled_faces(conf.data), faces, augmentation(conf.data), conf.seed)
         found = supervise(conf.teacher, "live", shown, place / "cache")
         assert found is not None
         found.distances(verification_pairs(conf.data)[0])
@@ -312,11 +317,11 @@ def run_options(place: Path) -> list[str]:
     ]
 
 
-def opened(place: Path, *more: str) -> distill.Opened:
+def opened(place: Path, *more: str) -> RunInputs:
     conf = load("distill", [*run_options(place), *more])
     faces, pairs = labelled_faces(conf.data), verification_pairs(conf.data)
-    shown = Showing(faces, faces, augmentation(conf.data), conf.seed)
-    return distill.Opened(shown, pairs, supervise(conf.teacher, conf.signals, shown, place / "cache"), None)
+    shown = TrainingView(faces, faces, augmentation(conf.data), conf.seed)
+    return RunInputs(shown, pairs, supervise(conf.teacher, conf.signals, shown, place / "cache"), None)
 
 
 def digits(place: Path, *more: str) -> str:

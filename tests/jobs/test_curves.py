@@ -12,9 +12,9 @@ import pytest
 import simplejpeg
 
 from distill.cli import main
-from export.test_report import Page
 from reference.small_data import picture
 from reference.tiny_onnx import TinyOnnx
+from report.test_run_page import Page
 
 Refused = Callable[..., str]
 QUICK = ("bootstrap=20", "hardest=3")

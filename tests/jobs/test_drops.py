@@ -13,21 +13,22 @@ import torch
 from safetensors.torch import load_file
 
 from distill.cli import main
+from distill.config.compose import load
 from distill.data.augment import Augmentation
 from distill.data.recordio import RecordIOSet
-from distill.jobs import drop_signals
-from distill.jobs.compose import load
-from distill.jobs.drop_signals import DropSignals
-from distill.jobs.stored import Wanted, described_data
-from distill.jobs.vet_drops import vet
+from distill.errors import UserError
+from distill.nightly import drop_signals
+from distill.nightly.drop_signals import DropSignals
 from distill.nightly.freeze import freeze
 from distill.nightly.frozen import FrozenSet, parts_of
+from distill.nightly.label_noise import Limits
 from distill.nightly.manifest import MANIFEST, Manifest, read_manifest
-from distill.nightly.verdicts import Verdicts, read_verdicts, write_verdicts
-from distill.nightly.vetting import Limits
+from distill.nightly.vet import vet
+from distill.nightly.vetting_result import Verdicts, read_verdicts, write_verdicts
+from distill.runs.signal_lookup import Wanted, described_data
 from distill.signals.manifest import read_manifest as read_store
-from distill.signals.shard import shard_path
-from distill.types import UNLABELLED, UserError
+from distill.signals.store import shard_path
+from distill.types import UNLABELLED
 from reference.drops import jpeg
 from reference.recordio import payload, write_set
 from reference.tiny_onnx import TinyOnnx

@@ -12,9 +12,9 @@ import torch
 
 from distill.cli import main
 from distill.data.pairs import write_pairs
+from distill.errors import UserError
+from distill.files.writable import require_writable
 from distill.nightly.records import record_path
-from distill.types import UserError
-from distill.writable import require_writable
 from reference import ijb_layout
 from reference.small_data import picture
 from reference.tiny_onnx import TinyOnnx

@@ -19,8 +19,8 @@ import torch
 from distill.cli import main
 from distill.export.onnx_file import export_onnx
 from distill.features.feature_file import open_features
-from distill.jobs.onnx_student import described
-from distill.jobs.recipe import STUDENT_INPUT
+from distill.runs.assemble import STUDENT_INPUT
+from distill.runs.export import described
 from distill.students.frame_quality import CropQuality
 from reference.features import image_row, read_file, video_row
 from reference.fusion import template

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from distill.cli import main
-from distill.jobs.build import build
-from distill.jobs.compose import config_yaml, load
+from distill.config.build import build
+from distill.config.compose import config_yaml, load
 from distill.types import FaceNetwork, Preprocessing
 from teachers.onnx_network import OnnxNetwork
 from teachers.weights import save_weights

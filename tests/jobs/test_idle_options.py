@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from distill.cli import main
-from distill.jobs.compose import config_hash, load
-from distill.jobs.idle import idle_options, without
-from distill.jobs.run_folder import NOT_COMPARED
+from distill.config.compose import config_hash, load
+from distill.config.idle import idle_options, without
+from distill.runs.folder import NOT_COMPARED
 
 JOBS = {
     "distill": load("distill", ["data.root=/x"]),

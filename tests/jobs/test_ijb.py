@@ -17,8 +17,8 @@ from distill.data.align import align
 from distill.data.decode import decode_any
 from distill.data.ijb import LooseFaces, find_ijb, read_faces
 from distill.data.recordio import RecordIOSet as RecordSet
+from distill.errors import UserError
 from distill.metrics.roc import tpr_at_fpr
-from distill.types import UserError
 from reference import ijb_layout
 from reference.ijb_layout import Image
 from reference.templates import dir_at_far, ranks_and_scores, template_feature

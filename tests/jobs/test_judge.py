@@ -12,11 +12,11 @@ import pytest
 from onnx import numpy_helper
 
 from distill.cli import main
+from distill.config.compose import load
+from distill.config.scoring_jobs import JudgeConf
 from distill.data.pairs import write_pairs
-from distill.jobs.compose import load
-from distill.jobs.judge_schema import JudgeConf
-from distill.jobs.judging import to_settings
-from distill.nightly.comparison import Settings
+from distill.judge.comparison import Settings
+from distill.judge.scoring import to_settings
 from reference.small_data import picture
 from reference.tiny_onnx import TinyOnnx
 

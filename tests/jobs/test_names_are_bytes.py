@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from distill.cli import main
+from distill.config.compose import read_config
+from distill.config.training_jobs import DistillConf
 from distill.data.pairs import write_pairs
-from distill.jobs.compose import read_config
-from distill.jobs.schema import DistillConf
 from reference import ijb_layout
 from reference.small_data import PEOPLE, PICTURES, SMALL_TEACHER, picture
 from reference.tiny_onnx import TinyOnnx

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from distill.cli import main
-from distill.network_file import network_sha256
+from distill.files.network_file import network_sha256
 from distill.nightly.lock import held
 from distill.nightly.records import STAGES, record_path
 from distill.registry.registry import Registry
@@ -112,7 +112,7 @@ def test_a_night_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(
     nightly: Nightly, service: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ):
     """At the worst moment: the work of the stage is done, its record is not."""
-    from distill.nightly import stages
+    from distill.nightly import pipeline as stages
 
     write = stages.write_record
 
@@ -195,7 +195,7 @@ def test_a_bug_is_one_line_and_its_trace_is_beside_the_records(
     def broken(path: Path, content: bytes) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("distill.jobs.night_data.write_atomic", broken)
+    monkeypatch.setattr("distill.nightly.stages.data.write_atomic", broken)
     assert nightly() == 1
     told = capsys.readouterr().err.splitlines()[-1]
     assert told.startswith("failed: night 1, stage freeze: ZeroDivisionError: a bug (")
@@ -213,7 +213,7 @@ def test_a_drop_that_comes_while_a_night_is_killed_waits_for_the_next_one(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("distill.jobs.night_stages.signals_stage", kill)
+        patched.setattr("distill.nightly.stages.plan.signals_stage", kill)
         with pytest.raises(Killed):
             nightly()
     drop(drops, "2026-01-02", {7: 2})

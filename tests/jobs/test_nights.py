@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from distill.cli import main
-from export.test_report import Page
 from nightly.example_nights import FAILED, write_service
+from report.test_run_page import Page
 
 
 def test_the_terminal_and_the_page_tell_the_same_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

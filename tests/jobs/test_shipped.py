@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from distill.cli import main
-from distill.jobs.compose import load
-from distill.signals.extras import CARD, read_centres
+from distill.config.compose import load
 from distill.signals.manifest import read_manifest
+from distill.signals.set_outputs import CARD, read_centres
 from teachers.card import read_card
 
 pytestmark = pytest.mark.slow

@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from distill.cli import main
 from distill.data.augment import Augmentation
 from distill.data.recordio import RecordIOSet
-from distill.jobs import stored
-from distill.jobs.stored import Wanted, find_folder
+from distill.runs import signal_lookup as stored
+from distill.runs.signal_lookup import Wanted, find_folder
 from distill.signals.manifest import read_manifest
-from distill.signals.shard import shard_path
+from distill.signals.store import shard_path
 from reference.tiny_onnx import TinyOnnx
 
 Options = Callable[..., list[str]]

@@ -13,10 +13,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from distill.cli import main
+from distill.config.compose import load
 from distill.data.recordio import RecordIOSet
 from distill.data.synth.dataset import SynthFaces
-from distill.digest import sha256
-from distill.jobs.compose import load
+from distill.files.hashing import sha256
 from distill.losses.centres import described_centres
 from reference.recordio import payload, write_set
 from teachers.card import card_beside, read_card

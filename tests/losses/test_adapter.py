@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from distill.errors import UserError
 from distill.losses.adapter import AdapterKind, Lift, Project, Same, make_adapter, orthonormal_columns
 from distill.losses.cosine import cosines
-from distill.types import Sizes, UserError
+from distill.types import LossDims
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ from distill.types import Sizes, UserError
     ],
 )
 def test_choice(kind: AdapterKind, student: int, teacher: int, expected: type) -> None:
-    adapter = make_adapter(kind, Sizes(student, teacher, 3), "Foo")
+    adapter = make_adapter(kind, LossDims(student, teacher, 3), "Foo")
     assert isinstance(adapter, expected)
     left, right = adapter(torch.randn(2, student), torch.randn(5, teacher))
     assert left.shape[1] == right.shape[1]
@@ -32,12 +33,12 @@ def test_choice(kind: AdapterKind, student: int, teacher: int, expected: type) -
 
 def test_a_wider_teacher_cannot_be_lifted() -> None:
     with pytest.raises(UserError, match="8-wide teacher cannot be lifted to the student's 4; use adapter=project"):
-        make_adapter("lift", Sizes(4, 8, 3), "Foo")
+        make_adapter("lift", LossDims(4, 8, 3), "Foo")
 
 
 def test_misspelt() -> None:
     with pytest.raises(UserError, match="adapter is 'lifted'; expected 'auto', 'project' or 'lift'"):
-        make_adapter("lifted", Sizes(4, 8, 3), "Foo")  # type: ignore[arg-type]
+        make_adapter("lifted", LossDims(4, 8, 3), "Foo")  # type: ignore[arg-type]
 
 
 def test_lift_keeps_the_teachers_cosines() -> None:

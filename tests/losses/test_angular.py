@@ -6,25 +6,26 @@ import numpy as np
 import pytest
 import torch
 
+from distill.errors import UserError
 from distill.losses import angular
 from distill.losses.angular import AdaDistill, FrozenCentreMargin, MarginDistillation, ShrinkAngular, UnitGap
 from distill.losses.base import Loss
-from distill.types import Output, Sizes, Step, UserError
+from distill.types import LossDims, LossInputs, Output
 from reference import angular as reference
 from reference import feature as feature_reference
 from reference import margin as margin_reference
 
 LABELS = [0, 3, 3, 6, 1]
-SAME = Sizes(6, 6, 7)
+SAME = LossDims(6, 6, 7)
 
 
 def _draw(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
 
 
-def _step(labels: list[int], student: torch.Tensor, teacher: torch.Tensor, centres: torch.Tensor) -> Step:
+def _step(labels: list[int], student: torch.Tensor, teacher: torch.Tensor, centres: torch.Tensor) -> LossInputs:
     """A step whose student is as wide as its teacher."""
-    return Step(torch.tensor(labels), Output(student), torch.empty(0, 6), Output(teacher), centres)
+    return LossInputs(torch.tensor(labels), Output(student), torch.empty(0, 6), Output(teacher), centres)
 
 
 def test_eq_5_and_eq_4_agree_with_loops() -> None:
@@ -57,7 +58,7 @@ def test_frozen_centres_agree_with_loops(kind: angular.MarginKind, margin: float
     s, centres = _draw(5, 6), _draw(7, 6, seed=1)
     slow = margin_reference.arcface if kind == "arc" else margin_reference.cosface
     expected = slow(s.numpy(), centres.numpy(), np.array(LABELS), 30.0, margin)
-    step = Step(torch.tensor(LABELS), Output(s), torch.empty(0, 6), None, centres)
+    step = LossInputs(torch.tensor(LABELS), Output(s), torch.empty(0, 6), None, centres)
     np.testing.assert_allclose(FrozenCentreMargin(kind, margin, 30.0, sizes=SAME)(step), expected, rtol=1e-10)
 
 
@@ -76,7 +77,7 @@ def test_teacher_margins_stay_in_range_and_rise_with_certainty() -> None:
     torch.testing.assert_close(poor, torch.tensor([0.2, 0.2]))
 
 
-BUILDS: list[Callable[[Sizes], Loss]] = [
+BUILDS: list[Callable[[LossDims], Loss]] = [
     lambda s: UnitGap(sizes=s),
     lambda s: UnitGap("project", sizes=s),
     lambda s: ShrinkAngular(sizes=s),
@@ -90,13 +91,13 @@ BUILDS: list[Callable[[Sizes], Loss]] = [
 
 
 @pytest.mark.parametrize("build", BUILDS)
-def test_sound(build: Callable[[Sizes], Loss], sizes: Sizes, sound: Callable[[Loss], None]) -> None:
+def test_sound(build: Callable[[LossDims], Loss], sizes: LossDims, sound: Callable[[Loss], None]) -> None:
     sound(build(sizes))
 
 
 @pytest.mark.parametrize("build", BUILDS)
 @pytest.mark.parametrize("factor", [1.0, -1.0, 0.0, 1e15])
-def test_extreme_embeddings_are_finite(build: Callable[[Sizes], Loss], factor: float) -> None:
+def test_extreme_embeddings_are_finite(build: Callable[[LossDims], Loss], factor: float) -> None:
     centres = torch.randn(7, 6, dtype=torch.bfloat16)
     student = (centres[LABELS] * factor).requires_grad_()
     loss = build(SAME).train()(_step(LABELS, student, centres[LABELS] * factor, centres))
@@ -139,7 +140,7 @@ def test_agreement_keeps_a_centre_and_disagreement_replaces_it() -> None:
     torch.testing.assert_close(kept, t)
 
 
-def test_adadistill_moves_first_then_takes_the_loss(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_adadistill_moves_first_then_takes_the_loss(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     step, loss = make_step(LABELS), AdaDistill("arc", 0.45, 30.0, sizes=sizes)
     before = loss.centres.clone()
     values = loss.train()(step)
@@ -153,14 +154,14 @@ def test_adadistill_moves_first_then_takes_the_loss(sizes: Sizes, make_step: Cal
     np.testing.assert_allclose(values.detach(), slow, rtol=1e-4)
 
 
-def test_adadistill_is_still_in_evaluation(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_adadistill_is_still_in_evaluation(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     loss = AdaDistill(sizes=sizes).eval()
     before = loss.centres.clone()
     loss(make_step(LABELS))
     assert torch.equal(loss.centres, before)
 
 
-def test_adadistill_centres_are_state_without_gradient(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_adadistill_centres_are_state_without_gradient(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     loss = AdaDistill(adapter="project", sizes=sizes)
     loss(make_step(LABELS)).sum().backward()
     assert [name for name, _ in loss.named_parameters()] == ["adapter.linear.weight"]
@@ -197,7 +198,7 @@ def test_needs() -> None:
         (lambda s: AdaDistill(scale=-1, sizes=s), "scale is -1"),
     ],
 )
-def test_bad_options(build: Callable[[Sizes], Loss], match: str, sizes: Sizes) -> None:
+def test_bad_options(build: Callable[[LossDims], Loss], match: str, sizes: LossDims) -> None:
     with pytest.raises(UserError, match=match):
         build(sizes)
 
@@ -205,4 +206,4 @@ def test_bad_options(build: Callable[[Sizes], Loss], match: str, sizes: Sizes) -
 def test_no_teacher() -> None:
     for kind in (UnitGap, ShrinkAngular, FrozenCentreMargin, MarginDistillation, AdaDistill):
         with pytest.raises(UserError, match=f"{kind.__name__} needs a teacher"):
-            kind(sizes=Sizes(8, None, 4))
+            kind(sizes=LossDims(8, None, 4))

@@ -4,17 +4,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from distill.errors import UserError
 from distill.losses import base
-from distill.types import Output, Sizes, Step, UserError
+from distill.types import LossDims, LossInputs, Output
 
 
 class _Product(base.Loss):
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         return (step.student.embedding @ step.centres.T)[:, 0]
 
 
 def test_autocast_is_off_within_a_term() -> None:
-    step = Step(torch.tensor([0]), Output(torch.full((1, 3), 1.001)), torch.full((2, 3), 1.001))
+    step = LossInputs(torch.tensor([0]), Output(torch.full((1, 3), 1.001)), torch.full((2, 3), 1.001))
     with torch.autocast("cpu", torch.bfloat16):
         values = _Product()(step)
     assert values.dtype == torch.float32
@@ -23,7 +24,7 @@ def test_autocast_is_off_within_a_term() -> None:
 
 def test_a_term_without_teacher_says_so() -> None:
     with pytest.raises(UserError, match=r"term Foo needs a teacher and there is none; choose teacher="):
-        base.teacher_dim(Sizes(8, None, 4), "Foo")
+        base.teacher_dim(LossDims(8, None, 4), "Foo")
 
 
 def test_an_unknown_map_lists_the_known_ones() -> None:
@@ -47,4 +48,4 @@ def test_within(value: float) -> None:
 
 def test_a_margin_needs_two_classes() -> None:
     with pytest.raises(UserError, match="at least 2 identities; got 1"):
-        base.require_classes(Sizes(8, None, 1), "Foo")
+        base.require_classes(LossDims(8, None, 1), "Foo")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from distill.losses.centres import Moments, described_centres, grow, placed
+from distill.losses.centres import Moments, described_centres, grow, match_rows
 
 
 def reference(traits: np.ndarray) -> np.ndarray:
@@ -89,12 +89,12 @@ def test_everybody_finds_their_row_whatever_the_order(seed: int) -> None:
     before, now = (rng.choice(2**62, 40, replace=False)[rng.permutation(40)[:n]] for n in (25, 30))
     now = np.unique(np.concatenate([now, before[rng.permutation(25)[:17]]]))
     now = rng.permutation(now)
-    rows, new = placed(before, now)
+    rows, new = match_rows(before, now)
     assert (rows.tolist(), new.tolist()) == slowly_placed(before.tolist(), now.tolist())
 
 
 def test_people_who_stay_keep_their_rows() -> None:
-    rows, new = placed(np.arange(5), np.arange(7))
+    rows, new = match_rows(np.arange(5), np.arange(7))
     assert rows.tolist() == list(range(7))
     assert new.tolist() == [5, 6]
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from distill.errors import UserError
 from distill.losses import feature
 from distill.losses.base import Loss
 from distill.losses.feature import AttentionTransfer, EmbeddingCosine, EmbeddingL2, MapHint
-from distill.types import Output, Sizes, Step, UserError
+from distill.types import LossDims, LossInputs, Output
 from reference import feature as reference
 
 PAIRS = [["stage3", "stage3"], ["stage4", "stage3"]]
@@ -99,30 +100,32 @@ def test_attention_is_free_of_scale() -> None:
         lambda s: AttentionTransfer(PAIRS, sizes=s),
     ],
 )
-def test_sound(build: Callable[[Sizes], Loss], sizes: Sizes, sound: Callable[[Loss], None]) -> None:
+def test_sound(build: Callable[[LossDims], Loss], sizes: LossDims, sound: Callable[[Loss], None]) -> None:
     sound(build(sizes))
 
 
-def test_lift_asks_for_the_teachers_cosines_at_full_width(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_lift_asks_for_the_teachers_cosines_at_full_width(
+    sizes: LossDims, make_step: Callable[..., LossInputs]
+) -> None:
     """A student that reaches the lifted teacher has loss 0; energy outside the teacher's subspace costs."""
     step, loss = make_step([0, 1, 2]), EmbeddingCosine("lift", sizes=sizes)
     assert step.teacher is not None
     _, lifted = loss.adapter(step.student.embedding, step.teacher.embedding)
-    perfect = Step(step.labels, Output(7 * lifted), step.centres, step.teacher)
+    perfect = LossInputs(step.labels, Output(7 * lifted), step.centres, step.teacher)
     torch.testing.assert_close(loss(perfect), torch.zeros(3), atol=1e-6, rtol=0)
     outside = torch.randn(3, 12)
     _, basis = loss.adapter(outside, torch.eye(6))
     outside = outside - outside @ basis.T @ basis
-    assert (loss(Step(step.labels, Output(lifted + outside), step.centres, step.teacher)) > 0.01).all()
+    assert (loss(LossInputs(step.labels, Output(lifted + outside), step.centres, step.teacher)) > 0.01).all()
 
 
-def test_project_learns_the_teacher_from_a_rotated_student(sizes: Sizes) -> None:
+def test_project_learns_the_teacher_from_a_rotated_student(sizes: LossDims) -> None:
     torch.manual_seed(0)
     x = torch.randn(64, 12)
     teacher = x @ torch.randn(12, 6)
     loss = EmbeddingCosine("project", sizes=sizes)
     optimiser = torch.optim.Adam(loss.parameters(), lr=0.1)
-    step = Step(torch.zeros(64, dtype=torch.int64), Output(x), torch.empty(0, 12), Output(teacher))
+    step = LossInputs(torch.zeros(64, dtype=torch.int64), Output(x), torch.empty(0, 12), Output(teacher))
     for _ in range(100):
         optimiser.zero_grad()
         loss(step).mean().backward()
@@ -130,7 +133,7 @@ def test_project_learns_the_teacher_from_a_rotated_student(sizes: Sizes) -> None
     assert loss(step).mean() < 0.01
 
 
-def test_each_pair_of_stages_counts_the_same(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_each_pair_of_stages_counts_the_same(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     step = make_step([0, 1])
     each = [AttentionTransfer([pair], sizes=sizes)(step) for pair in PAIRS]
     both = AttentionTransfer(PAIRS, sizes=sizes)
@@ -139,7 +142,7 @@ def test_each_pair_of_stages_counts_the_same(sizes: Sizes, make_step: Callable[.
     assert both.teacher_maps == ("stage3", "stage3")
 
 
-def test_bad_options(sizes: Sizes) -> None:
+def test_bad_options(sizes: LossDims) -> None:
     with pytest.raises(UserError, match="map 'stage9' of the teacher"):
         MapHint("stage3", "stage9", sizes=sizes)
     with pytest.raises(UserError, match="map 'stage9' of the student"):
@@ -148,13 +151,13 @@ def test_bad_options(sizes: Sizes) -> None:
         with pytest.raises(UserError, match="expected \\[\\[student, teacher\\]"):
             AttentionTransfer(pairs, sizes=sizes)
     with pytest.raises(UserError, match="needs a teacher"):
-        EmbeddingCosine(sizes=Sizes(8, None, 4))
+        EmbeddingCosine(sizes=LossDims(8, None, 4))
 
 
 def test_raw_embeddings_are_compared_by_mean_square_and_unit_ones_by_their_gap() -> None:
     s, t = (torch.from_numpy(_maps(5, 6, seed=seed)).float() for seed in (0, 1))
-    step = Step(torch.zeros(5, dtype=torch.int64), Output(s, {}), torch.empty(0, 6), Output(t, {}))
-    sizes = Sizes(6, 6, 7)
+    step = LossInputs(torch.zeros(5, dtype=torch.int64), Output(s, {}), torch.empty(0, 6), Output(t, {}))
+    sizes = LossDims(6, 6, 7)
     torch.testing.assert_close(EmbeddingL2(sizes=sizes).per_sample(step), feature.unit_gap(s, t))
     torch.testing.assert_close(EmbeddingL2(normalise=False, sizes=sizes).per_sample(step), feature.mean_square(s, t))
 
@@ -162,5 +165,5 @@ def test_raw_embeddings_are_compared_by_mean_square_and_unit_ones_by_their_gap()
 @pytest.mark.parametrize(("power", "alone"), [(2.0, True), (1.0, False), (3.0, False)])
 def test_stored_attention_suits_the_squares_alone(power: float, alone: bool) -> None:
     """Signals hold means of squares, from which no other power can be made."""
-    sizes = Sizes(6, 6, 7, {"stage3": 4, "stage4": 4}, {"stage3": 4})
+    sizes = LossDims(6, 6, 7, {"stage3": 4, "stage4": 4}, {"stage3": 4})
     assert AttentionTransfer(PAIRS, power, sizes=sizes).attention_alone is alone

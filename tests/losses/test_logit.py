@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from distill.errors import UserError
 from distill.losses.base import Loss
 from distill.losses.cosine import cosines
 from distill.losses.logit import DKD, ClassCentreKL, dkd, kl
-from distill.types import Output, Sizes, Step, UserError
+from distill.types import LossDims, LossInputs, Output
 from reference import logit as reference
 
 LABELS = [0, 3, 3, 6, 1]
@@ -71,11 +72,11 @@ def test_sharp_logits_are_finite(temperature: float) -> None:
         lambda s: DKD(centres="teacher", sizes=s),
     ],
 )
-def test_sound(build: Callable[[Sizes], Loss], sizes: Sizes, sound: Callable[[Loss], None]) -> None:
+def test_sound(build: Callable[[LossDims], Loss], sizes: LossDims, sound: Callable[[Loss], None]) -> None:
     sound(build(sizes))
 
 
-def test_scales_and_centres_reach_the_formula(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_scales_and_centres_reach_the_formula(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     step = make_step(LABELS)
     assert step.teacher is not None
     assert step.teacher_centres is not None
@@ -88,17 +89,19 @@ def test_scales_and_centres_reach_the_formula(sizes: Sizes, make_step: Callable[
     torch.testing.assert_close(got, dkd(10 * student, 10 * teacher, step.labels, (0.5, 3.0), 2.0))
 
 
-def test_a_student_at_the_lifted_teacher_has_the_teachers_logits(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_a_student_at_the_lifted_teacher_has_the_teachers_logits(
+    sizes: LossDims, make_step: Callable[..., LossInputs]
+) -> None:
     step, loss = make_step(LABELS), ClassCentreKL(centres="teacher", adapter="lift", sizes=sizes)
     assert step.teacher is not None
     adapter = loss.logits.adapter
     assert adapter is not None
     _, lifted = adapter(step.student.embedding, step.teacher.embedding)
-    there = Step(step.labels, Output(2 * lifted), torch.empty(0, 12), step.teacher, step.teacher_centres)
+    there = LossInputs(step.labels, Output(2 * lifted), torch.empty(0, 12), step.teacher, step.teacher_centres)
     torch.testing.assert_close(loss(there), torch.zeros(5), atol=1e-4, rtol=0)
 
 
-def test_needs(sizes: Sizes) -> None:
+def test_needs(sizes: LossDims) -> None:
     own, theirs = ClassCentreKL(sizes=sizes), ClassCentreKL(centres="teacher", sizes=sizes)
     assert (own.needs_centres, theirs.needs_centres) == (True, False)
     assert own.needs_teacher
@@ -108,20 +111,20 @@ def test_needs(sizes: Sizes) -> None:
     assert list(own.parameters()) == []
 
 
-def test_unlabelled_images_take_part(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_unlabelled_images_take_part(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     known, unknown = make_step(LABELS), make_step([-1] * 5)
     loss = ClassCentreKL(sizes=sizes)
     assert torch.equal(loss(known), loss(unknown))
 
 
-def test_bad_options(sizes: Sizes) -> None:
+def test_bad_options(sizes: LossDims) -> None:
     with pytest.raises(UserError, match="temperature is 0; expected"):
         ClassCentreKL(temperature=0, sizes=sizes)
     with pytest.raises(UserError, match="centres is 'mine'; expected 'own' or 'teacher'"):
         ClassCentreKL(centres="mine", sizes=sizes)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="DKD needs a teacher"):
-        DKD(sizes=Sizes(8, None, 4))
+        DKD(sizes=LossDims(8, None, 4))
     with pytest.raises(UserError, match="beta is -1"):
         DKD(beta=-1, sizes=sizes)
     with pytest.raises(UserError, match="at least 2 identities; got 0"):
-        ClassCentreKL(sizes=Sizes(8, 8, 0))
+        ClassCentreKL(sizes=LossDims(8, 8, 0))

@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from distill.errors import UserError
 from distill.losses.base import Loss
 from distill.losses.cosine import cosines
 from distill.losses.margin import ArcFace, ArcNegFace, CombinedMargin, CosFace, add_angle, arcface, arcnegface, cosface
 from distill.losses.margin import combined as combined_margin
-from distill.types import Output, Sizes, Step, UserError
+from distill.types import LossDims, LossInputs, Output
 from reference import margin as reference
 
 LABELS = [0, 3, 3, 6, 1]
-Case = tuple[Callable[[Sizes], Loss], Callable[..., np.ndarray], object]
+Case = tuple[Callable[[LossDims], Loss], Callable[..., np.ndarray], object]
 
 CASES: dict[str, Case] = {
     "cosface": (lambda s: CosFace(30.0, 0.35, sizes=s), reference.cosface, 0.35),
@@ -27,7 +28,7 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_agrees_with_loops(name: str, sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_agrees_with_loops(name: str, sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     build, slow, margins = CASES[name]
     step = make_step(LABELS, dtype=torch.float64)
     rows, centres = step.student.embedding.detach().numpy(), step.centres.detach().numpy()
@@ -36,7 +37,7 @@ def test_agrees_with_loops(name: str, sizes: Sizes, make_step: Callable[..., Ste
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_sound(name: str, sizes: Sizes, sound: Callable[[Loss], None]) -> None:
+def test_sound(name: str, sizes: LossDims, sound: Callable[[Loss], None]) -> None:
     sound(CASES[name][0](sizes))
 
 
@@ -82,7 +83,7 @@ def test_loss_grows_with_the_margin(cosine: float) -> None:
     assert (values.diff() < 0).all()
 
 
-def test_no_margin_is_plain_softmax(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_no_margin_is_plain_softmax(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     step = make_step(LABELS)
     plain = torch.nn.functional.cross_entropy(
         64 * cosines(step.student.embedding, step.centres), step.labels, reduction="none"
@@ -91,27 +92,27 @@ def test_no_margin_is_plain_softmax(sizes: Sizes, make_step: Callable[..., Step]
         torch.testing.assert_close(loss(step), plain, rtol=1e-4, atol=1e-4)
 
 
-def test_combined_contains_the_others(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_combined_contains_the_others(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     step = make_step(LABELS)
     arc, cos = ArcFace(64, 0.4, sizes=sizes), CosFace(64, 0.3, sizes=sizes)
     torch.testing.assert_close(CombinedMargin(64, 1.0, 0.4, 0.0, sizes=sizes)(step), arc(step))
     torch.testing.assert_close(CombinedMargin(64, 1.0, 0.0, 0.3, sizes=sizes)(step), cos(step), rtol=1e-4, atol=1e-4)
 
 
-def test_free_of_norms(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_free_of_norms(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     step = make_step(LABELS, dtype=torch.float64)
-    scaled = Step(step.labels, Output(step.student.embedding * 37), step.centres * 0.02)
+    scaled = LossInputs(step.labels, Output(step.student.embedding * 37), step.centres * 0.02)
     torch.testing.assert_close(ArcFace(sizes=sizes)(scaled), ArcFace(sizes=sizes)(step))
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("factor", [1.0, -1.0, 0.0, 1e15, -1e15])
-def test_extreme_embeddings_are_finite(name: str, dtype: torch.dtype, factor: float, sizes: Sizes) -> None:
+def test_extreme_embeddings_are_finite(name: str, dtype: torch.dtype, factor: float, sizes: LossDims) -> None:
     """Cosines of exactly +-1 to the own centre, zero vectors and huge norms."""
     centres = torch.randn(7, 12, dtype=dtype, requires_grad=True)
     rows = (centres.detach()[LABELS] * factor).requires_grad_()
-    loss = CASES[name][0](sizes)(Step(torch.tensor(LABELS), Output(rows), centres))
+    loss = CASES[name][0](sizes)(LossInputs(torch.tensor(LABELS), Output(rows), centres))
     loss.sum().backward()
     assert loss.isfinite().all()
     for gradient in (rows.grad, centres.grad):
@@ -134,6 +135,6 @@ def test_extreme_embeddings_are_finite(name: str, dtype: torch.dtype, factor: fl
         lambda s: ArcNegFace(alpha=-1, sizes=s),
     ],
 )
-def test_bad_options(build: Callable[[Sizes], Loss], sizes: Sizes) -> None:
+def test_bad_options(build: Callable[[LossDims], Loss], sizes: LossDims) -> None:
     with pytest.raises(UserError, match="expected a"):
         build(sizes)

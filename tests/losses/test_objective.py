@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from distill.errors import UserError
 from distill.losses.angular import AdaDistill, FrozenCentreMargin, UnitGap
 from distill.losses.base import Loss
 from distill.losses.feature import EmbeddingCosine, MapHint
 from distill.losses.logit import ClassCentreKL
 from distill.losses.margin import ArcFace
-from distill.losses.objective import Objective, Term, Total
-from distill.losses.schedule import Schedule
-from distill.types import Sizes, Step, UserError
+from distill.losses.objective import LossBreakdown, Objective, Schedule, Term
+from distill.types import LossDims, LossInputs
 
 
 class _FirstElement(Loss):
@@ -23,11 +23,11 @@ class _FirstElement(Loss):
         super().__init__()
         self.needs_labels = needs_labels
 
-    def per_sample(self, step: Step) -> Tensor:
+    def per_sample(self, step: LossInputs) -> Tensor:
         return step.student.embedding[:, 0]
 
 
-def _three_families(sizes: Sizes) -> Objective:
+def _three_families(sizes: LossDims) -> Objective:
     return Objective(
         {
             "margin": Term(ArcFace(sizes=sizes), 1.0, Schedule(warmup_fraction=0.5)),
@@ -39,11 +39,11 @@ def _three_families(sizes: Sizes) -> Objective:
     )
 
 
-def _with_centres(step: Step, objective: Objective) -> Step:
-    return Step(step.labels, step.student, objective.centres, step.teacher, step.teacher_centres)
+def _with_centres(step: LossInputs, objective: Objective) -> LossInputs:
+    return LossInputs(step.labels, step.student, objective.centres, step.teacher, step.teacher_centres)
 
 
-def test_total_is_exactly_the_sum_of_the_weighted_terms(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_total_is_exactly_the_sum_of_the_weighted_terms(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     objective = _three_families(sizes)
     total = objective(_with_centres(make_step([0, 3, -1, 6]), objective), 0.25)
     assert list(total.raw) == list(total.weighted) == ["margin", "embedding", "logit", "hint"]
@@ -52,7 +52,7 @@ def test_total_is_exactly_the_sum_of_the_weighted_terms(sizes: Sizes, make_step:
         torch.testing.assert_close(total.weighted[name], factor * total.raw[name])
 
 
-def test_only_the_total_has_a_gradient(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_only_the_total_has_a_gradient(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     objective = _three_families(sizes)
     total = objective(_with_centres(make_step([0, 3, -1, 6]), objective), 0.25)
     assert total.loss.requires_grad
@@ -61,17 +61,17 @@ def test_only_the_total_has_a_gradient(sizes: Sizes, make_step: Callable[..., St
     assert all(p.grad is not None for p in objective.parameters())
 
 
-def test_each_image_weighs_the_same_whatever_its_batch(make_step: Callable[..., Step]) -> None:
+def test_each_image_weighs_the_same_whatever_its_batch(make_step: Callable[..., LossInputs]) -> None:
     """A label term over a mixed batch is what its labelled rows add, over all rows."""
     step = make_step([-1, 0, 5, -1])  # 0 is a person like every other
-    total = Objective({"x": Term(_FirstElement(needs_labels=True), 3.0)}, Sizes(12, None, 7))(step, 0.0)
+    total = Objective({"x": Term(_FirstElement(needs_labels=True), 3.0)}, LossDims(12, None, 7))(step, 0.0)
     first = step.student.embedding.detach()[:, 0]
     torch.testing.assert_close(total.loss.detach(), 3 * (first[1] + first[2]) / 4)
-    total = Objective({"x": Term(_FirstElement())}, Sizes(12, None, 7))(step, 0.0)
+    total = Objective({"x": Term(_FirstElement())}, LossDims(12, None, 7))(step, 0.0)
     torch.testing.assert_close(total.loss.detach(), first.mean())
 
 
-def test_label_terms_never_see_unlabelled_rows(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_label_terms_never_see_unlabelled_rows(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     step, known = make_step([4, -1, 2]), torch.tensor([0, 2])
     objective = Objective({"margin": Term(ArcFace(sizes=sizes))}, sizes)
     step = _with_centres(step, objective)
@@ -79,7 +79,9 @@ def test_label_terms_never_see_unlabelled_rows(sizes: Sizes, make_step: Callable
     torch.testing.assert_close(objective(step, 0.0).loss, alone.loss * 2 / 3)
 
 
-def test_a_batch_without_labels_gives_zero_and_whole_gradients(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_a_batch_without_labels_gives_zero_and_whole_gradients(
+    sizes: LossDims, make_step: Callable[..., LossInputs]
+) -> None:
     objective = Objective({"margin": Term(ArcFace(sizes=sizes))}, sizes)
     step = _with_centres(make_step([-1, -1]), objective)
     total = objective(step, 0.0)
@@ -90,7 +92,7 @@ def test_a_batch_without_labels_gives_zero_and_whole_gradients(sizes: Sizes, mak
     assert step.student.embedding.grad is not None
 
 
-def test_centres_are_learned_only_if_some_term_reads_them(sizes: Sizes) -> None:
+def test_centres_are_learned_only_if_some_term_reads_them(sizes: LossDims) -> None:
     with_margin = Objective({"m": Term(ArcFace(sizes=sizes))}, sizes)
     assert isinstance(with_margin.centres, torch.nn.Parameter)
     assert with_margin.centres.shape == (7, 12)
@@ -102,12 +104,12 @@ def test_centres_are_learned_only_if_some_term_reads_them(sizes: Sizes) -> None:
 
 def test_centres_start_small() -> None:
     torch.manual_seed(0)
-    sizes = Sizes(64, None, 500)
+    sizes = LossDims(64, None, 500)
     centres = Objective({"m": Term(ArcFace(sizes=sizes))}, sizes).centres
     assert centres.std().item() == pytest.approx(0.01, rel=0.02)
 
 
-def test_weight_zero_switches_a_term_off(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_weight_zero_switches_a_term_off(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     terms = {"margin": Term(ArcFace(sizes=sizes), 0.0), "embedding": Term(UnitGap(sizes=sizes), 7.0)}
     objective = Objective(terms, sizes)
     assert list(objective(make_step([0, 1]), 0.0).raw) == ["embedding"]
@@ -115,14 +117,16 @@ def test_weight_zero_switches_a_term_off(sizes: Sizes, make_step: Callable[..., 
     assert not objective.needs_labels
 
 
-def test_a_warming_term_is_computed_and_weighs_nothing_at_first(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_a_warming_term_is_computed_and_weighs_nothing_at_first(
+    sizes: LossDims, make_step: Callable[..., LossInputs]
+) -> None:
     objective = Objective({"e": Term(UnitGap(sizes=sizes), 7.0, Schedule(warmup_fraction=0.1))}, sizes)
     total = objective(make_step([0, 1]), 0.0)
     assert total.raw["e"] > 0
     assert total.loss == 0
 
 
-def test_needs_are_unions(sizes: Sizes) -> None:
+def test_needs_are_unions(sizes: LossDims) -> None:
     objective = _three_families(sizes)
     assert (objective.needs_teacher, objective.needs_teacher_centres, objective.needs_labels) == (True, True, True)
     assert (objective.student_maps, objective.teacher_maps) == (("stage3",), ("stage4",))
@@ -134,12 +138,12 @@ def test_needs_are_unions(sizes: Sizes) -> None:
 
 def test_nonfinite_terms_are_named() -> None:
     one, nan, inf = torch.tensor(1.0), torch.tensor(float("nan")), torch.tensor(float("inf"))
-    assert Total(one, {"a": one}, {"a": one}).nonfinite() is None
+    assert LossBreakdown(one, {"a": one}, {"a": one}).nonfinite() is None
     values = {"a": one, "b": nan, "c": inf}
-    assert Total(nan, values, values).nonfinite() == "b, c"
+    assert LossBreakdown(nan, values, values).nonfinite() == "b, c"
 
 
-def test_a_nan_embedding_is_traced_to_its_terms(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_a_nan_embedding_is_traced_to_its_terms(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     objective = _three_families(sizes)
     step = make_step([0, -1])
     with torch.no_grad():
@@ -148,7 +152,7 @@ def test_a_nan_embedding_is_traced_to_its_terms(sizes: Sizes, make_step: Callabl
     assert total.nonfinite() == "embedding, logit"
 
 
-def test_state_travels_under_the_names_of_the_terms(sizes: Sizes) -> None:
+def test_state_travels_under_the_names_of_the_terms(sizes: LossDims) -> None:
     objective = _three_families(sizes)
     assert set(objective.state_dict()) == {
         "centres",
@@ -158,7 +162,7 @@ def test_state_travels_under_the_names_of_the_terms(sizes: Sizes) -> None:
     }
 
 
-def test_what_has_a_row_for_each_class_is_named(sizes: Sizes) -> None:
+def test_what_has_a_row_for_each_class_is_named(sizes: LossDims) -> None:
     terms = {"margin": Term(ArcFace(sizes=sizes)), "follow": Term(AdaDistill(sizes=sizes))}
     objective = Objective(terms, sizes)
     assert objective.class_rows == ("centres", "losses.follow.centres")
@@ -167,17 +171,17 @@ def test_what_has_a_row_for_each_class_is_named(sizes: Sizes) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.b", "", "2nd", "keys", "train", "half"])
-def test_bad_names(name: str, sizes: Sizes) -> None:
+def test_bad_names(name: str, sizes: LossDims) -> None:
     with pytest.raises(UserError, match="term is named"):
         Objective({name: Term(ArcFace(sizes=sizes))}, sizes)
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
-def test_bad_weights(weight: float, sizes: Sizes) -> None:
+def test_bad_weights(weight: float, sizes: LossDims) -> None:
     with pytest.raises(UserError, match="term margin: weight is"):
         Objective({"margin": Term(ArcFace(sizes=sizes), weight)}, sizes)
 
 
-def test_no_terms(sizes: Sizes) -> None:
+def test_no_terms(sizes: LossDims) -> None:
     with pytest.raises(UserError, match="at least one"):
         Objective({"margin": Term(ArcFace(sizes=sizes), 0.0)}, sizes)

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from distill.errors import UserError
 from distill.losses.base import Loss
 from distill.losses.quality import Quality, _debye, log_density_ratio, von_mises_fisher
-from distill.types import Output, Sizes, Step, UserError
+from distill.types import LossDims, LossInputs, Output
 from reference import quality as reference
 
 KAPPAS = (0.0, 1e-3, 1.0, 30.0, 355.0, 2500.0, 9000.0)
@@ -67,14 +68,14 @@ def test_zero_knows_nothing_and_trust_pays_only_where_it_is_deserved():
     assert deserved < 0 < undeserved
 
 
-def gradient(loss: Loss, step: Step) -> Tensor:
+def gradient(loss: Loss, step: LossInputs) -> Tensor:
     loss(step).sum().backward()
     found = step.student.embedding.grad
     assert found is not None
     return found
 
 
-def test_moves_the_length_alone(sizes: Sizes, make_step: Callable[..., Step]):
+def test_moves_the_length_alone(sizes: LossDims, make_step: Callable[..., LossInputs]):
     step = make_step([0, 1, 2])
     found = gradient(Quality(sizes=sizes), step)
     direction = torch.nn.functional.normalize(step.student.embedding.detach())
@@ -82,14 +83,14 @@ def test_moves_the_length_alone(sizes: Sizes, make_step: Callable[..., Step]):
     assert (found.abs().sum(1) > 0).all()
 
 
-def test_turns_the_embedding_where_it_is_asked_to(sizes: Sizes, make_step: Callable[..., Step]):
+def test_turns_the_embedding_where_it_is_asked_to(sizes: LossDims, make_step: Callable[..., LossInputs]):
     step = make_step([0, 1, 2])
     found = gradient(Quality(turns=True, sizes=sizes), step)
     direction = torch.nn.functional.normalize(step.student.embedding.detach())
     assert ((found - (found * direction).sum(1, keepdim=True) * direction).abs().sum(1) > 0).all()
 
 
-def test_targets(sizes: Sizes, make_step: Callable[..., Step]):
+def test_targets(sizes: LossDims, make_step: Callable[..., LossInputs]):
     """Towards the teacher's embedding, or the centre of the row's class: what the other one says does not matter."""
     step = make_step([4, 1])
     assert step.teacher is not None
@@ -97,22 +98,22 @@ def test_targets(sizes: Sizes, make_step: Callable[..., Step]):
     teacher, centre = Quality("teacher", sizes=sizes), Quality("centre", sizes=sizes)
     assert (teacher.needs_teacher, teacher.needs_labels, teacher.needs_teacher_centres) == (True, False, False)
     assert (centre.needs_teacher, centre.needs_labels, centre.needs_teacher_centres) == (False, True, True)
-    as_centres = Step(step.labels, step.student, step.centres, Output(step.teacher_centres[step.labels]))
+    as_centres = LossInputs(step.labels, step.student, step.centres, Output(step.teacher_centres[step.labels]))
     torch.testing.assert_close(centre(step), teacher(as_centres))
 
 
 @pytest.mark.parametrize("target", ["teacher", "centre"])
-def test_sound(target, sizes: Sizes, sound: Callable[..., None]):
+def test_sound(target, sizes: LossDims, sound: Callable[..., None]):
     sound(Quality(target, sizes=sizes), least=-10.0)
     sound(Quality(target, turns=True, adapter="project", sizes=sizes), least=-10.0)
 
 
-def test_bad_options(sizes: Sizes):
+def test_bad_options(sizes: LossDims):
     with pytest.raises(UserError, match="needs a teacher"):
-        Quality(sizes=Sizes(512, None, 4))
+        Quality(sizes=LossDims(512, None, 4))
     with pytest.raises(UserError, match="target is 'class'"):
         Quality("class", sizes=sizes)  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserError, match="has 4 dimensions; expected 8 or more"):
-        Quality(sizes=Sizes(4, 4, 4))
+        Quality(sizes=LossDims(4, 4, 4))
     with pytest.raises(UserError, match="at least 2 identities"):
-        Quality("centre", sizes=Sizes(512, 512, 0))
+        Quality("centre", sizes=LossDims(512, 512, 0))

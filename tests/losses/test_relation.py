@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from distill.errors import UserError
 from distill.losses import relation
 from distill.losses.base import Loss
 from distill.losses.relation import RelationalAngle, RelationalCosine, RelationalDistance
-from distill.types import Output, Sizes, Step, UserError
+from distill.types import LossDims, LossInputs, Output
 from reference import relation as reference
 
 GAPS = [relation.distance_gap, relation.angle_gap, relation.cosine_matrix_gap]
@@ -69,19 +70,19 @@ def test_too_few_rows_for_a_relation_are_zero(gap: Callable[..., torch.Tensor], 
         lambda s: RelationalCosine(sizes=s),
     ],
 )
-def test_sound(build: Callable[[Sizes], Loss], sizes: Sizes, sound: Callable[[Loss], None]) -> None:
+def test_sound(build: Callable[[LossDims], Loss], sizes: LossDims, sound: Callable[[Loss], None]) -> None:
     sound(build(sizes))
 
 
 @pytest.mark.parametrize("kind", [RelationalDistance, RelationalAngle, RelationalCosine])
-def test_duplicates_and_zero_rows_have_bounded_gradients(kind: type[Loss], sizes: Sizes) -> None:
+def test_duplicates_and_zero_rows_have_bounded_gradients(kind: type[Loss], sizes: LossDims) -> None:
     torch.manual_seed(0)
     x = torch.randn(6, 12)
     x[1] = x[0]
     x[2] = 0
     x[3] = x[0] * (1 + 1e-6)
     x.requires_grad_()
-    step = Step(torch.zeros(6, dtype=torch.int64), Output(x), torch.empty(0, 12), Output(torch.randn(6, 6)))
+    step = LossInputs(torch.zeros(6, dtype=torch.int64), Output(x), torch.empty(0, 12), Output(torch.randn(6, 6)))
     loss = kind(sizes=sizes)(step)  # type: ignore[call-arg]
     loss.sum().backward()
     assert loss.isfinite().all()
@@ -90,18 +91,18 @@ def test_duplicates_and_zero_rows_have_bounded_gradients(kind: type[Loss], sizes
     assert x.grad.abs().max() < 100
 
 
-def test_normalised_terms_ignore_norms(sizes: Sizes, make_step: Callable[..., Step]) -> None:
+def test_normalised_terms_ignore_norms(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     step = make_step([0, 1, 2, 3])
     norms = torch.tensor([[1.0], [5.0], [0.1], [30.0]])
-    scaled = Step(step.labels, Output(step.student.embedding * norms), step.centres, step.teacher)
+    scaled = LossInputs(step.labels, Output(step.student.embedding * norms), step.centres, step.teacher)
     for loss in (RelationalDistance(sizes=sizes), RelationalAngle(sizes=sizes), RelationalCosine(sizes=sizes)):
         torch.testing.assert_close(loss(scaled), loss(step))
     raw = RelationalDistance(normalise=False, sizes=sizes)
     assert not torch.allclose(raw(scaled), raw(step), rtol=0.1)
 
 
-def test_bad_options(sizes: Sizes) -> None:
+def test_bad_options(sizes: LossDims) -> None:
     with pytest.raises(UserError, match="delta is 0; expected a positive number"):
         RelationalDistance(delta=0, sizes=sizes)
     with pytest.raises(UserError, match="RelationalCosine needs a teacher"):
-        RelationalCosine(sizes=Sizes(8, None, 4))
+        RelationalCosine(sizes=LossDims(8, None, 4))

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill.losses.schedule import Schedule
-from distill.types import UserError
+from distill.errors import UserError
+from distill.losses.objective import Schedule
 
 
 def test_constant_unless_told() -> None:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from distill.errors import UserError
 from distill.metrics.embedding import embed_flip_sum, unit_vectors
-from distill.types import UserError
 
 
 class LeftHalf:

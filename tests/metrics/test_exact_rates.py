@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distill.metrics.allpairs import Faces, Settings, score_all_pairs
+from distill.metrics.allpairs import LabelledFeatures, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.identification import Searches
 from distill.metrics.operating import operating_points, tpr_band
@@ -131,8 +131,10 @@ def test_one_impostor_that_is_allowed_exactly_supports_an_fpr(count: int):
 def test_all_pairs_of_a_set_meet_an_fpr_exactly():
     """Probes along a circle: a hundred impostors in order, of whom one is allowed more by every hundredth."""
     angles = np.r_[np.linspace(0.1, 1.2, IMPOSTORS), 0.1 + 1.1 * 28.5 / 99]
-    probes = Faces(np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32), np.r_[np.arange(1, 101), 0])
-    gallery = Faces(np.array([[1.0, 0.0]], np.float32), np.array([0]))
+    probes = LabelledFeatures(
+        np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32), np.r_[np.arange(1, 101), 0]
+    )
+    gallery = LabelledFeatures(np.array([[1.0, 0.0]], np.float32), np.array([0]))
     found = score_all_pairs(gallery, probes, Settings((0.28, 0.29, 0.57), bootstrap=None))
     assert [(p.fpr, p.tpr, p.impostor_accepted) for p in found.points] == [(0.57, 1, 57), (0.29, 1, 29), (0.28, 0, 28)]
 

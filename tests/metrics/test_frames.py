@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill.metrics.frames import equal_weights, length_weights, mean_of_normalised, norm_weighted, weighted_sum
-from distill.types import UserError
+from distill.errors import UserError
+from distill.metrics.fusion import equal_weights, length_weights, mean_of_normalised, norm_weighted, weighted_sum
 from reference.features import unit
 
 FRAMES = np.random.default_rng(5).standard_normal((7, 5)) * np.arange(1, 8)[:, None]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill.metrics.frames import length_weights, mean_of_normalised, norm_weighted
+from distill.errors import UserError
 from distill.metrics.fusion import (
     consensus_template,
     consensus_weights,
+    length_weights,
     mean_cosine,
+    mean_of_normalised,
+    norm_weighted,
     relative_agreement,
     weighted_template,
 )
-from distill.types import UserError
 from reference import fusion as reference
 
 DIM = 256

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from distill.errors import UserError
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.roc import curve, tpr_at_fpr
 from distill.metrics.templates import (
@@ -15,7 +16,6 @@ from distill.metrics.templates import (
     template_features,
     verify_templates,
 )
-from distill.types import UserError
 from reference.templates import template_feature
 
 QUICK = Bootstrap(resamples=30)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from distill.errors import UserError
 from distill.metrics import verify
 from distill.metrics.bootstrap import Bootstrap
-from distill.types import UserError
 from reference import roc as slow
 
 QUICK = Bootstrap(resamples=50)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from distill.nightly.benchmark import ALL
-from distill.nightly.judgement import Kind, Reason
-from distill.nightly.nights import Night
+from distill.judge.benchmark import ALL
+from distill.judge.judgement import Kind, Reason
 from distill.nightly.records import Record, note_failure, record_path, write_record
+from distill.nightly.service_folder import Night
 
 SECONDS = {
     "freeze": 40,

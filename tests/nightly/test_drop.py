@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from distill.data.faceset import DamagedImage
+from distill.errors import UserError
 from distill.nightly.drop import MOST_BYTES, drop_names, list_drop, namespace, pictures_of, record_stamp
-from distill.types import UserError
 from reference.drops import jpeg
 
 Put = Callable[..., Path]

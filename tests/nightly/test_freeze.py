@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from distill.errors import UserError
 from distill.nightly.freeze import freeze
 from distill.nightly.manifest import Manifest
-from distill.types import UserError
 from reference.drops import jpeg
 
 Put = Callable[..., Path]

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from distill.data.faceset import DamagedImage
+from distill.errors import UserError
 from distill.nightly.freeze import freeze
 from distill.nightly.frozen import FrozenSet, parts_of
 from distill.nightly.manifest import MANIFEST, Manifest
-from distill.nightly.verdicts import Verdicts, write_verdicts
-from distill.types import UNLABELLED, UserError
+from distill.nightly.vetting_result import Verdicts, write_verdicts
+from distill.types import UNLABELLED
 from reference.drops import jpeg
 
 Put = Callable[..., Path]

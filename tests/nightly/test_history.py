@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from distill.nightly.history import in_service, told
-from distill.nightly.nights import Night
 from distill.nightly.records import FAILED, FOLDER, note_failure, record_path, write_record
+from distill.nightly.service_folder import Night
 from nightly.example_nights import FAILED as FAILED_NIGHT
 from nightly.example_nights import REJECTED, TORN, record, write_service
 

@@ -8,12 +8,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from distill.judge.comparison import Margins, Settings
+from distill.judge.decide import Facts, Requirement, judge
+from distill.judge.judgement import Judgement
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.paired import estimate
 from distill.metrics.roc import auc, curve
-from distill.nightly.comparison import Margins, Settings
-from distill.nightly.judge import Facts, Requirement, judge
-from distill.nightly.judgement import Judgement
 from reference.scored_pairs import ScoredPairs
 
 SIMULATIONS = 100

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from distill.errors import UserError
 from distill.nightly import lock
 from distill.nightly.lock import LOCK, Busy, Holder, held
-from distill.types import UserError
 
 SCRIPT = """
 import sys

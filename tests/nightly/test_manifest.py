@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from distill.errors import UserError
 from distill.nightly.freeze import freeze
 from distill.nightly.manifest import MANIFEST, Manifest, read_manifest, within
-from distill.types import UserError
 from reference.drops import jpeg
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from distill.errors import UserError
+from distill.files.hashing import sha256_of
 from distill.nightly.records import (
     STAGES,
     Damaged,
@@ -19,10 +21,8 @@ from distill.nightly.records import (
     read_record,
     read_records,
     record_path,
-    sha256_of,
     write_record,
 )
-from distill.types import UserError
 
 
 def record(stage: str = "freeze", **changed: object) -> Record:

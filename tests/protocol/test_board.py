@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from distill.jobs.compose import load
-from distill.protocol.board import Published
-from distill.types import UserError
+from distill.config.compose import load
+from distill.errors import UserError
+from distill.protocol.placing import Published
 
 FIRST = Published("YMJ", 1, 0.8878, "a table", False, "other labels")
 WINNERS = {"deepglint_light": 0.8878, "deepglint_large": 0.9419, "iqiyi_light": 0.6323, "iqiyi_large": 0.72981}

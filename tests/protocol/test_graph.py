@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from distill.errors import UserError
 from distill.protocol.graph import Uncountable, dtype_name, one_line, read_model, true_inputs, with_shapes
-from distill.types import UserError
 
 
 def test_dynamic_and_fixed_batch_give_the_same_shapes(embedder):

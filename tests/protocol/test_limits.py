@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from distill.errors import UserError
 from distill.protocol import Protocol
-from distill.types import UserError
 
 FOLDER = Path(__file__).parents[2] / "conf" / "protocol"
 EXPECTED = {

@@ -8,8 +8,7 @@ import pytest
 
 from distill.metrics.allpairs import AllPairs, Point
 from distill.protocol import Protocol, judge
-from distill.protocol.board import Published
-from distill.protocol.placing import notes, table
+from distill.protocol.placing import Published, notes, table
 from reference.tiny_onnx import TinyOnnx
 
 LIMITS = Protocol("p", 10**9, 20_000_000, "float32", 512, 1e-4, "video", "test")

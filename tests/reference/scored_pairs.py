@@ -9,8 +9,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from distill.nightly.benchmark import Benchmark
-from distill.nightly.comparison import Case
+from distill.judge.benchmark import Benchmark
+from distill.judge.comparison import Case
 
 NORMAL = NormalDist()
 

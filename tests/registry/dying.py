@@ -20,8 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from distill.registry.prune import Policy
-from distill.registry.registry import Registry
+from distill.registry.registry import Policy, Registry
 from registry.service import ACTS, add, require_counted
 from registry.steps import dying, watch
 

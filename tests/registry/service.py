@@ -10,9 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from distill.registry.prune import Policy
-from distill.registry.registry import Registry
-from distill.types import UserError
+from distill.errors import UserError
+from distill.registry.registry import Policy, Registry
 
 PROGRAMS = Path(__file__).parent
 MODEL = "student.onnx"

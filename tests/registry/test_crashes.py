@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from distill.errors import UserError
 from distill.registry.registry import Registry
-from distill.types import UserError
+from files.test_atomic import full_disk
 from registry.service import ACTS, MODEL, PROGRAMS, add, model_file, read_as_consumer, require_whole, snapshot
 from registry.steps import filling, watch
-from test_atomic import full_disk
 
 
 @pytest.fixture(scope="module")

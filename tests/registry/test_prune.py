@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from distill.registry.prune import Policy, superfluous
-from distill.types import UserError
+from distill.errors import UserError
+from distill.registry.registry import Policy, superfluous
 
 NAMES = [f"v{n:04d}" for n in range(1, 9)]
 

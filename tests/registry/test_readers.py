@@ -8,8 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from distill.registry.prune import Policy
-from distill.registry.registry import Registry
+from distill.registry.registry import Policy, Registry
 from registry.service import add, model_bytes
 
 PROMOTIONS = 250

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from distill.errors import UserError
 from distill.registry import registry as module
-from distill.registry.prune import Policy
-from distill.registry.registry import Registry, Withdrawn
-from distill.types import UserError
+from distill.registry.registry import Policy, Registry, Withdrawn
 from registry.service import MODEL, add, model_bytes, read_as_consumer, serve, snapshot
 
 

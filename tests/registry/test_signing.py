@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from distill.errors import UserError
 from distill.registry.registry import Registry
 from distill.registry.signing import Signing, read_signing
-from distill.types import UserError
 from registry.service import MODEL, model_file
 
 PLAIN = NoEncryption()

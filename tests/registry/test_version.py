@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from distill.errors import UserError
 from distill.registry.registry import Registry
 from distill.registry.version import identity, plain_name, read_version, version_name, version_number
-from distill.types import UserError
 from registry.service import MODEL, MODEL_BYTES
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from distill.claims import Claims
 from distill.data.augment import Augmentation
 from distill.data.damage import Damage
 from distill.data.views import MirrorViews, StoredViews
+from distill.files.claims import Claims
 from distill.signals.manifest import MANIFEST, Manifest
-from distill.signals.write import Writer
+from distill.signals.writer import Writer
 from reference.listed_faces import Arithmetic, Listed
+from reference.small_drops import drops, put, put_records  # noqa: F401
 
 SHARD = 8
 

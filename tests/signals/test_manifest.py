@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from distill.errors import UserError
 from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
-from distill.types import UserError
 
 MADE = Manifest(
     data={"images": 20, "classes": 3, "fingerprint": "f"},

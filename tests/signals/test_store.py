@@ -15,9 +15,8 @@ from distill.data.augment import Augmentation
 from distill.data.batches import FaceBatches
 from distill.data.faceset import DamagedImage
 from distill.data.views import FixedViews, MirrorViews
-from distill.signals.shard import shard_path
-from distill.signals.store import Store, views_of
-from distill.types import UserError
+from distill.errors import UserError
+from distill.signals.store import Store, shard_path, views_of
 from reference.listed_faces import Listed
 
 Write = Callable[..., tuple]

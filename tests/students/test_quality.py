@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from distill.config.build import build
+from distill.config.compose import load
 from distill.export.onnx_file import export_onnx
 from distill.export.parity import parity, random_images
-from distill.jobs.build import build
-from distill.jobs.compose import load
 from distill.students.frame_quality import CropQuality
 from distill.students.quality import LEAST, Learning, MapQuality, QualityEstimate, WithQuality, concentration
 from distill.students.vargnet import VarGNet

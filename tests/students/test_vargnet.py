@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from distill.jobs.compose import load
+from distill.config.compose import load
 from distill.students.vargnet import Down, Normal, VarGNet
 from reference.torch_counter import torch_cost
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from distill.types import Preprocessing, UserError
+from distill.errors import UserError
+from distill.types import Preprocessing
 from teachers.card import Card, Cost, Score, card_beside, check_hash, read_card, shipped_card, write_card
 
 FULL = Card(

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from reference.tiny_network import TinyNetwork
-from teachers.frozen import Frozen
+from teachers.teacher import Frozen
 
 
 def parent() -> nn.ModuleDict:

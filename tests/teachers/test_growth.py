@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from distill.types import UserError
-from teachers.growth import grow_into
-from teachers.iresnet import IResNet
+from distill.errors import UserError
+from teachers.iresnet import IResNet, grow_into
 from teachers.weights import Weights
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from distill.digest import sha256
-from distill.types import Preprocessing, UserError
+from distill.errors import UserError
+from distill.files.hashing import sha256
+from distill.types import Preprocessing
 from reference.tiny_onnx import TinyOnnx
 from teachers.card import Card, write_card
 from teachers.onnx_network import METADATA_KEY, OnnxNetwork, preprocessing_from_json, preprocessing_to_json

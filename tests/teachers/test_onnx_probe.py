@@ -13,7 +13,8 @@ import pytest
 import torch
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from distill.types import Preprocessing, UserError
+from distill.errors import UserError
+from distill.types import Preprocessing
 from teachers.card import Card, write_card
 from teachers.onnx_network import PIXELS, OnnxNetwork
 

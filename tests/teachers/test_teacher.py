@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from distill.digest import sha256
-from distill.types import Preprocessing, UserError
+from distill.errors import UserError
+from distill.files.hashing import sha256
+from distill.types import Preprocessing
 from reference.tiny_network import TinyNetwork
 from reference.tiny_onnx import TinyOnnx
 from teachers.card import Card, write_card

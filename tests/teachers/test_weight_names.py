@@ -13,10 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from distill.types import UserError
+from distill.errors import UserError
 from reference.tiny_network import TinyNetwork
-from teachers.growth import grow_into
-from teachers.iresnet import IResNet
+from teachers.iresnet import IResNet, grow_into
 from teachers.weight_names import names_of, place_of
 from teachers.weights import load_into, read_weights
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from distill.digest import sha256
-from distill.types import UserError
+from distill.errors import UserError
+from distill.files.hashing import sha256
 from reference.tiny_network import TinyNetwork
 from teachers.iresnet import IResNet
 from teachers.weights import CLASSIFIER, Weights, load_into, read_weights, save_weights

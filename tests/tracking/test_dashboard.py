@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from distill.tracking import night_panels
+from distill.errors import UserError
+from distill.tracking import panels as night_panels
 from distill.tracking.dashboard import RunLine, main, read_run, run_folders
 from distill.tracking.panels import SECTIONS, as_markdown
-from distill.types import UserError
 
 
 def make_run(folder: Path, metrics: object = None, changed: int = 0) -> Path:

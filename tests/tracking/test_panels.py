@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.tracking import night_panels
+from distill.tracking import panels as night_panels
 from distill.tracking.panels import SECTIONS, as_markdown, summary_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "tracking.md"

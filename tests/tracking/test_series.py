@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from distill.errors import UserError
 from distill.tracking.series import FILE_NAME, Recorder, SeriesFile, read_series
-from distill.types import UserError
 
 
 def value(step: int) -> dict[str, float]:

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import wandb
 
+from distill.errors import UserError
 from distill.tracking.wandb_run import ID_FILE, WandbRun, without_secrets
+from distill.tracking.wandb_session import Shield, logged_in
 from distill.tracking.wandb_settings import WandbSettings
-from distill.tracking.wandb_start import Shield, logged_in
-from distill.types import UserError
 
 KEY = "a" * 40
 

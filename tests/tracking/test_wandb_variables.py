@@ -13,20 +13,12 @@ import wandb
 import wandb.env
 
 from distill.cli import main
-from distill.jobs.schema import TrackingConf
-from distill.jobs.tracking import to_settings
+from distill.config.groups import TrackingConf
+from distill.errors import UserError
+from distill.runs.folder import to_settings
 from distill.tracking.wandb_run import ID_FILE, WandbRun
-from distill.tracking.wandb_start import Shield
-from distill.tracking.wandb_variables import (
-    BY_WANDB,
-    DISABLED,
-    MODE,
-    OPTIONS,
-    QUIET,
-    REFUSED,
-    read_variables,
-)
-from distill.types import UserError
+from distill.tracking.wandb_session import Shield
+from distill.tracking.wandb_variables import BY_WANDB, DISABLED, MODE, OPTIONS, QUIET, REFUSED, read_variables
 from tracking.test_wandb_run import inspect
 
 OWN = {
@@ -72,7 +64,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[TrackingConf]:
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.name == "distill.jobs.variables"]
+    return [r.getMessage() for r in caplog.records if r.name == "distill.config.variables"]
 
 
 def distill(*more: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distill.tracking import night_panels
+from distill.tracking import panels as night_panels
 from distill.tracking.panels import SECTIONS, STEP
 from distill.tracking.workspace import build, build_nights, build_report
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from distill.data.faceset import bytes_digest
 from distill.data.recordio import RecordIOSet
+from distill.data.synth.generate import make
 from distill.data.synth.identity import draw_person
-from distill.data.synth.making import make
 from distill.data.synth.recipe import Recipe
 from distill.data.synth.streams import Key, Split
 

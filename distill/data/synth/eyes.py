@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill.data.synth.kernel import inlined
+from distill.compiled import inlined
 
 
 class Eye(NamedTuple):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill.data.synth.kernel import inlined, kernel
+from distill.compiled import inlined, kernel
 
 
 class Mesh(NamedTuple):

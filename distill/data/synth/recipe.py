@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from distill.digest import sha256
-from distill.types import UserError
+from distill.errors import UserError
+from distill.files.hashing import sha256
 
 MANIFEST = "synthfaces.json"
 VERSION = 2

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from distill.compiled import kernel
 from distill.data.synth import head
 from distill.data.synth.hair import strands
-from distill.data.synth.kernel import kernel
 from distill.data.synth.raster import Mesh, Visible, rasterise
 from distill.data.synth.shade import Shadow, Surface, Triple
 from distill.data.synth.sheet import Sheet, grid_normals, triangles

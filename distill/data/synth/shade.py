@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from distill.compiled import inlined, kernel
 from distill.data.synth.eyes import Eye, eyeball, eyelid, lids, smooth
 from distill.data.synth.head import EYE_X_MM, LIP_GAP_MM, LIP_LINE_MM, MOUTH_HALF_MM, RADIUS_MM, TOP_MM
-from distill.data.synth.kernel import inlined, kernel
 from distill.data.synth.raster import Visible
 from distill.data.synth.texture import BOTTOM_MM
 

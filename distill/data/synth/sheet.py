@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from distill.data.synth.kernel import kernel
+from distill.compiled import kernel
 
 
 class Material(IntEnum):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from distill.data.synth.extras import Glasses, mask, muffler
+from distill.data.synth.accessories import Glasses, mask, muffler
 from distill.data.synth.hair import Style
 from distill.data.synth.identity import Person, hair_darkness
 from distill.data.synth.sheet import Sheet

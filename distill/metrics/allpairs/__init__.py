@@ -25,8 +25,8 @@ persons (``intervals``).
 from __future__ import annotations
 
 from distill.metrics.allpairs.engine import Engine
-from distill.metrics.allpairs.pairing import DISTRACTOR, Faces
+from distill.metrics.allpairs.pairing import DISTRACTOR, LabelledFeatures
 from distill.metrics.allpairs.result import AllPairs, Point
 from distill.metrics.allpairs.score import FPRS, Settings, score_all_pairs
 
-__all__ = ["DISTRACTOR", "FPRS", "AllPairs", "Engine", "Faces", "Point", "Settings", "score_all_pairs"]
+__all__ = ["DISTRACTOR", "FPRS", "AllPairs", "Engine", "LabelledFeatures", "Point", "Settings", "score_all_pairs"]

@@ -5,14 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from distill.metrics.allpairs.bands import Bands
 from distill.metrics.allpairs.engine import Engine, Shape, threads_of_one_core
-from distill.metrics.allpairs.pairing import Faces, Pairing
-from distill.metrics.allpairs.strips import ByPerson, Shared, Strip, Tile
+from distill.metrics.allpairs.exact_score import Rows
+from distill.metrics.allpairs.pairing import LabelledFeatures, Pairing
+from distill.metrics.allpairs.rescore import Sides
 from distill.metrics.allpairs.tiles import EVERYWHERE, DeviceTiles, HostTiles, Tiles
 from distill.metrics.allpairs.worker import Keeping, Scores, Worker
 
@@ -62,7 +67,7 @@ class Scorer:
             same = self._pairing.probes is None and (top, bottom) == (start, end)
             yield self._left, self._left if same else self._load(self._pairing.right, 1, range(start, end), pool)
 
-    def _load(self, faces: Faces, side: int, rows: range, pool: ThreadPoolExecutor) -> Strip:
+    def _load(self, faces: LabelledFeatures, side: int, rows: range, pool: ThreadPoolExecutor) -> Strip:
         unit = np.empty((len(rows), self._pairing.columns), np.float32)
         piece = max(1, -(-len(rows) // self._shape.threads))
 
@@ -80,3 +85,54 @@ class Scorer:
                 tile = Tile(top, min(top + size, len(a.rows)), start, min(start + size, len(b.rows)))
                 if not (below and b.first + tile.end <= a.first + top + 1):
                     yield tile
+
+
+class Strip(NamedTuple):
+    """Unit rows [k d] of one side of a block, on the host and where products are made."""
+
+    first: int
+    rows: Rows
+    held: Tensor
+    persons: NDArray[np.int32]
+
+
+class Tile(NamedTuple):
+    """Rows [top, bottom) of the left strip with rows [start, end) of the right one."""
+
+    top: int
+    bottom: int
+    start: int
+    end: int
+
+    def sides(self, a: Strip, b: Strip) -> Sides:
+        """What is known of its rows."""
+        return Sides(
+            a.rows[self.top : self.bottom],
+            b.rows[self.start : self.end],
+            a.persons[self.top : self.bottom],
+            b.persons[self.start : self.end],
+            (a.first + self.top, b.first + self.start),
+        )
+
+
+class Shared:
+    """An iterator that several threads take from."""
+
+    def __init__(self, tiles: Iterator[Tile]) -> None:
+        self._tiles, self._lock = tiles, Lock()
+
+    def next(self) -> Tile | None:
+        with self._lock:
+            return next(self._tiles, None)
+
+
+class ByPerson:
+    """The persons of a strip in ascending order, tile by tile, with the rows that they are at."""
+
+    def __init__(self, strip: Strip, size: int) -> None:
+        starts = range(0, len(strip.rows), size)
+        self._order = {s: np.argsort(strip.persons[s : s + size], kind="stable") for s in starts}
+        self._sorted = {s: strip.persons[s : s + size][self._order[s]] for s in starts}
+
+    def of(self, start: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        return self._sorted[start], self._order[start]

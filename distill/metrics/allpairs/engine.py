@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import torch
 
+from distill.errors import UserError
 from distill.metrics.allpairs.tiles import BYTES_OF_A_PRODUCT, DEVICE_ROWS, HOST_ROWS
-from distill.types import UserError
 
 _LEAST_ROWS = 8
 

@@ -24,11 +24,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.metrics.allpairs.compiled import compiled
+from distill.compiled import compiled
+from distill.format import Interval
 from distill.metrics.allpairs.pairing import Pairing
 from distill.metrics.allpairs.sample import DENSITY, LOWEST, Tails, sample_blocks
 from distill.metrics.bootstrap import CHUNK_ELEMENTS, CHUNK_ROWS, Bootstrap, draw
-from distill.metrics.cells import Interval
 
 KEPT_PAIRS = 1 << 20
 """Impostor pairs, and genuine pairs, that are kept with their persons."""

@@ -16,15 +16,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.metrics.allpairs.unit import MOST_COLUMNS, Rows, unit_rows
-from distill.types import UserError
+from distill.errors import UserError
+from distill.metrics.allpairs.exact_score import MOST_COLUMNS, Rows, unit_rows
 
 DISTRACTOR = -1
 _PIECE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
-class Faces:
+class LabelledFeatures:
     """Features [n d] float32 (np.memmap is read piece by piece), and identities [n] int64, ``DISTRACTOR`` for none.
 
     ``name`` is what error messages call them. ``kept`` are the rows [n] of more features that these are, in order;
@@ -102,8 +102,8 @@ class Faces:
 class Pairing:
     """All pairs of one set, or of gallery and probes."""
 
-    gallery: Faces
-    probes: Faces | None = None
+    gallery: LabelledFeatures
+    probes: LabelledFeatures | None = None
 
     def __post_init__(self) -> None:
         if self.probes is not None and self.probes.features.shape[1] != self.columns:
@@ -119,7 +119,7 @@ class Pairing:
         return self.gallery.features.shape[1]
 
     @property
-    def right(self) -> Faces:
+    def right(self) -> LabelledFeatures:
         """The other side of every pair."""
         return self.gallery if self.probes is None else self.probes
 

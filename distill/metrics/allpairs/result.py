@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
+from distill.format import Interval
 from distill.metrics.allpairs.intervals import PointInterval
-from distill.metrics.cells import Interval
 
 
 class Found(NamedTuple):

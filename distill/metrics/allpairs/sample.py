@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distill.metrics.allpairs.compiled import compiled
+from distill.compiled import compiled
 from distill.metrics.allpairs.engine import threads_of_one_core
 from distill.metrics.allpairs.pairing import Pairing
 

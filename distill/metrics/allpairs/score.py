@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from distill.errors import UserError
 from distill.metrics.allpairs.bands import Bands, merged
 from distill.metrics.allpairs.block import Scorer
 from distill.metrics.allpairs.engine import Engine, shape_for
+from distill.metrics.allpairs.exact_score import error_bound
 from distill.metrics.allpairs.intervals import (
     KEPT_PAIRS,
     Exact,
@@ -23,17 +25,15 @@ from distill.metrics.allpairs.intervals import (
     genuine_first,
     impostors_first,
 )
-from distill.metrics.allpairs.pairing import DISTRACTOR, Faces, Pairing
+from distill.metrics.allpairs.pairing import DISTRACTOR, LabelledFeatures, Pairing
+from distill.metrics.allpairs.rescore import IMPOSTOR
 from distill.metrics.allpairs.result import AllPairs, Found, Point
 from distill.metrics.allpairs.sample import HIGHEST, LOWEST, Tails, sample_tails
-from distill.metrics.allpairs.settle import IMPOSTOR
-from distill.metrics.allpairs.unit import error_bound
-from distill.metrics.allpairs.work import Block, WorkFolder, blocks_of
+from distill.metrics.allpairs.work_folder import Block, WorkFolder, blocks_of
 from distill.metrics.allpairs.worker import Keeping
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.roc import unsupported_by
-from distill.types import UserError
-from distill.waiting import waiting
+from distill.progress import waiting
 
 FPRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 
@@ -53,7 +53,10 @@ class Settings:
 
 
 def score_all_pairs(
-    gallery: Faces, probes: Faces | None = None, settings: Settings | None = None, work: Path | None = None
+    gallery: LabelledFeatures,
+    probes: LabelledFeatures | None = None,
+    settings: Settings | None = None,
+    work: Path | None = None,
 ) -> AllPairs:
     """Exact TPR, threshold and accepted pairs at every FPR, over all pairs of one set or of gallery and probes.
 

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distill.metrics.allpairs.compiled import regrouped
-from distill.metrics.allpairs.unit import Rows
+from distill.compiled import regrouped
+from distill.metrics.allpairs.exact_score import Rows
 
 EVERYWHERE = -(1 << 40)
 """A ``beyond`` that leaves nothing out."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distill.metrics.allpairs.bands import Bands
-from distill.metrics.allpairs.settle import (
+from distill.metrics.allpairs.cumulative import Counted, Steps, distinct, steps
+from distill.metrics.allpairs.rescore import (
     GENUINE,
     IMPOSTOR,
     PIECE,
@@ -25,7 +26,6 @@ from distill.metrics.allpairs.settle import (
     settle_counted,
     thinned,
 )
-from distill.metrics.allpairs.steps import Counted, Steps, distinct, steps
 from distill.metrics.allpairs.tiles import Sifted, Tiles
 
 ByRow = tuple[NDArray[np.int32], NDArray[np.int64]]

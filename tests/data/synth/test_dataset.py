@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distill.config.build import build
 from distill.data.decode import decode
 from distill.data.pairs import read_pairs
 from distill.data.synth.dataset import SynthFaces
-from distill.data.synth.making import held_out_people, make
+from distill.data.synth.generate import held_out_people, make
 from distill.data.synth.recipe import FOLDS, MANIFEST, Recipe, identity_of
-from distill.jobs.build import build
-from distill.types import UserError
+from distill.errors import UserError
 
 RECIPE = Recipe(identities=3, pictures=2, pairs=40, seed=4)
 FILES = ["property", "synthfaces.json", "synthfaces_dev.bin", "synthfaces_test.bin", "train.idx", "train.rec"]
@@ -98,7 +98,7 @@ def test_a_whole_folder_is_left_alone(made: Path) -> None:
 def test_a_damaged_folder_is_made_again(made: Path, tmp_path: Path, monkeypatch, name: str, spoil) -> None:
     root = copy(made, tmp_path)
     spoil(root / name)
-    monkeypatch.setattr("distill.data.synth.making._fill", lambda folder, *_: _copy_files(made, folder))
+    monkeypatch.setattr("distill.data.synth.generate._fill", lambda folder, *_: _copy_files(made, folder))
     make(root, RECIPE)
     assert content(root) == content(made)
 
@@ -170,7 +170,7 @@ def test_bad_numbers_are_refused(tmp_path: Path, option: str, value: int, expect
 
 def test_after_kill_9_the_next_one_starts_cleanly(made: Path, tmp_path: Path) -> None:
     root = tmp_path / "faces"
-    line = f"from distill.data.synth.making import *; make(Path({str(root)!r}), Recipe(3000, 2, 40, 4), processes=1)"
+    line = f"from distill.data.synth.generate import *; make(Path({str(root)!r}), Recipe(3000, 2, 40, 4), processes=1)"
     process = subprocess.Popen([sys.executable, "-c", line], cwd=Path(__file__).parents[3], stdout=subprocess.DEVNULL)
     partial = root.with_name(".faces.partial")
     deadline = time.monotonic() + 60
@@ -206,7 +206,7 @@ def drawing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """
     making = f"make(Path({str(tmp_path / 'faces')!r}), Recipe(3000, 2, 40, 4), processes=2)"
     heeding = "signal.signal(signal.SIGINT, signal.default_int_handler)"
-    line = f"import signal\nfrom distill.data.synth.making import *\nif __name__ == '__main__': {heeding}; {making}"
+    line = f"import signal\nfrom distill.data.synth.generate import *\nif __name__ == '__main__': {heeding}; {making}"
     process = subprocess.Popen(
         [sys.executable, "-c", line],
         cwd=Path(__file__).parents[3],

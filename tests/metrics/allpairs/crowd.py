@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from distill.metrics.allpairs.pairing import Faces
+from distill.metrics.allpairs.pairing import LabelledFeatures
 
 
-def crowd(rows: int, columns: int = 12, seed: int = 0, people: int = 20, coarse: bool = True) -> Faces:
+def crowd(rows: int, columns: int = 12, seed: int = 0, people: int = 20, coarse: bool = True) -> LabelledFeatures:
     """Rows of some people and distractors; coarse ones take few values, so that many pairs tie, and some are equal."""
     rng = np.random.default_rng(seed)
     identities = rng.integers(0, people, rows)
@@ -17,4 +17,4 @@ def crowd(rows: int, columns: int = 12, seed: int = 0, people: int = 20, coarse:
         features = np.sign(features)
         features[rows // 2 : rows // 2 + rows // 10] = features[: rows // 10]
     identities[rng.random(rows) < 0.2] = -1
-    return Faces(features.astype(np.float32), identities.astype(np.int64), "crowd.npy")
+    return LabelledFeatures(features.astype(np.float32), identities.astype(np.int64), "crowd.npy")

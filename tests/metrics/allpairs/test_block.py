@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from distill.errors import UserError
 from distill.metrics.allpairs.bands import merged
 from distill.metrics.allpairs.block import Scorer
 from distill.metrics.allpairs.engine import Engine, Shape, shape_for
+from distill.metrics.allpairs.exact_score import error_bound
 from distill.metrics.allpairs.pairing import Pairing
-from distill.metrics.allpairs.settle import InaccurateProduct
+from distill.metrics.allpairs.rescore import InaccurateProduct
 from distill.metrics.allpairs.tiles import DeviceTiles
-from distill.metrics.allpairs.unit import error_bound
 from distill.metrics.allpairs.worker import Keeping
-from distill.types import UserError
 from metrics.allpairs.crowd import crowd
 from reference import allpairs as slow
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill.metrics.allpairs.pairing import Faces, Pairing
-from distill.types import UserError
+from distill.errors import UserError
+from distill.metrics.allpairs.pairing import LabelledFeatures, Pairing
 from reference import allpairs as slow
 
 
-def faces(identities: list[int], columns: int = 4) -> Faces:
+def faces(identities: list[int], columns: int = 4) -> LabelledFeatures:
     features = np.random.default_rng(len(identities)).normal(size=(len(identities), columns)).astype(np.float32)
-    return Faces(features, np.array(identities, np.int64), "some.npy")
+    return LabelledFeatures(features, np.array(identities, np.int64), "some.npy")
 
 
 CASES = [
@@ -59,22 +59,22 @@ def test_a_map_is_read_as_memory_is(tmp_path):
     mapped = np.load(tmp_path / "f.npy", mmap_mode="r")
     identities = np.zeros(50, np.int64)
     for features in (mapped, mapped[10:], np.load(tmp_path / "f.npy", mmap_mode="c")):
-        held = Faces(np.array(features), identities[: len(features)])
-        found = Faces(features, identities[: len(features)])
+        held = LabelledFeatures(np.array(features), identities[: len(features)])
+        found = LabelledFeatures(features, identities[: len(features)])
         np.testing.assert_array_equal(found.unit(3, 30), held.unit(3, 30))
         np.testing.assert_array_equal(found.unit_at(np.array([7, 0, 7])), held.unit(0, 8)[[7, 0, 7]])
         assert found.check() == held.check()
     changed = values.copy()
     changed[49, 5] += 1
-    assert Faces(changed, identities).check() != Faces(values, identities).check()
-    assert Faces(values, identities + 1).check() != Faces(values, identities).check()
+    assert LabelledFeatures(changed, identities).check() != LabelledFeatures(values, identities).check()
+    assert LabelledFeatures(values, identities + 1).check() != LabelledFeatures(values, identities).check()
 
 
 def test_what_is_changed_in_a_private_map_is_not_lost(tmp_path):
     np.save(tmp_path / "f.npy", np.ones((4, 2), np.float32))
     private = np.load(tmp_path / "f.npy", mmap_mode="c")
     private[2] = 3, 4
-    np.testing.assert_allclose(Faces(private, np.zeros(4, np.int64)).unit(0, 4)[2], [0.6, 0.8], atol=1e-7)
+    np.testing.assert_allclose(LabelledFeatures(private, np.zeros(4, np.int64)).unit(0, 4)[2], [0.6, 0.8], atol=1e-7)
     np.testing.assert_array_equal(private[2], [3, 4])
 
 
@@ -87,7 +87,7 @@ def test_what_is_changed_in_a_private_map_is_not_lost(tmp_path):
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused(features, identities, message):
     with pytest.raises(UserError) as refused:
-        Faces(features, identities, "some.npy")
+        LabelledFeatures(features, identities, "some.npy")
     assert str(refused.value).startswith("some.npy: ")
     assert message in str(refused.value)
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill.metrics.allpairs import AllPairs, Engine, Faces, Settings, score, score_all_pairs, work
+from distill.errors import UserError
+from distill.metrics.allpairs import AllPairs, Engine, LabelledFeatures, Settings, score, score_all_pairs
+from distill.metrics.allpairs import work_folder as work
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.roc import tpr_at_fpr
-from distill.types import UserError
 from metrics.allpairs.crowd import crowd
 from reference import allpairs as slow
 
@@ -27,11 +28,11 @@ SETS = {
     "one set": (crowd(200), None),
     "without ties": (crowd(200, coarse=False), None),
     "rectangle": (crowd(170), crowd(130, seed=1)),
-    "equal rows alone": (Faces(np.ones((90, 3), np.float32), np.arange(90) // 2), None),
+    "equal rows alone": (LabelledFeatures(np.ones((90, 3), np.float32), np.arange(90) // 2), None),
 }
 
 
-def check(found: AllPairs, gallery: Faces, probes: Faces | None) -> None:
+def check(found: AllPairs, gallery: LabelledFeatures, probes: LabelledFeatures | None) -> None:
     """Every point is that of the loop, and the TPR that of ``roc.tpr_at_fpr``."""
     other = () if probes is None else (probes.features, probes.identities)
     scores, same = slow.scored(gallery.features, gallery.identities, *other)
@@ -116,9 +117,9 @@ def test_lower_decades_are_added_while_pairs_support_them(monkeypatch):
 
 
 def test_without_genuine_or_impostor_pairs_it_says_so():
-    alone = Faces(crowd(20).features, np.full(20, -1), "alone.npy")
+    alone = LabelledFeatures(crowd(20).features, np.full(20, -1), "alone.npy")
     assert {point.missing for point in score_all_pairs(alone).points} == {"no genuine pairs"}
-    one = Faces(crowd(20).features, np.zeros(20, np.int64), "one.npy")
+    one = LabelledFeatures(crowd(20).features, np.zeros(20, np.int64), "one.npy")
     assert score_all_pairs(one).points[0].missing == "0 impostor pairs; at least 10 needed"
 
 

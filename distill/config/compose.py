@@ -1,0 +1,215 @@
+"""From YAML files and overrides to one typed object: where the files are, which jobs there are, how they are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import distill
+from distill.config.build import check_targets
+from distill.config.groups import DataConf
+from distill.config.idle import idle_options, without
+from distill.config.overrides import letter_for_letter, literal
+from distill.config.scoring_jobs import (
+    CurvesConf,
+    EmbedConf,
+    EvaluateConf,
+    IjbConf,
+    JudgeJobConf,
+    ScoreConf,
+    VerifyConf,
+)
+from distill.config.service_jobs import NightlyConf, NightsConf, RegistryConf, RollbackConf
+from distill.config.suggest import explain
+from distill.config.text_options import expanded, text_option
+from distill.config.training_jobs import CheckConf, ContactSheetConf, DistillConf, ExportJobConf, SignalsConf, TeachConf
+from distill.config.yaml_source import read_text_as_text
+from distill.config.yaml_text import load_yaml
+from distill.errors import UserError
+from distill.files.foreign import refuse_foreign
+from distill.files.kinds import EMPTY, TEXTS
+from distill.redact import secret_in
+
+Conf = TypeVar("Conf")
+
+
+@dataclass(frozen=True)
+class Job:
+    """The type of a job's configuration and what the job does, in a phrase."""
+
+    conf: type
+    does: str
+
+
+JOBS = {
+    "distill": Job(DistillConf, "from images and a teacher to a checked ONNX student"),
+    "teach": Job(TeachConf, "train a teacher with a margin loss and write its card"),
+    "signals": Job(SignalsConf, "run a teacher once over a set and store its outputs"),
+    "export": Job(ExportJobConf, "write the ONNX file of a run again, with parity and verdict"),
+    "check": Job(CheckConf, "judge an ONNX file by the limits of a protocol"),
+    "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
+    "embed": Job(EmbedConf, "write the feature file of a list of images or videos"),
+    "evaluate": Job(EvaluateConf, "features, score and limits of an ONNX file by one protocol"),
+    "score": Job(ScoreConf, "exact TPR at FPR over all pairs of features"),
+    "ijb": Job(IjbConf, "score an ONNX file on IJB-B or IJB-C, 1:1 or 1:N"),
+    "curves": Job(CurvesConf, "compare models: ROC, DET, thresholds and hardest pairs, as one page"),
+    "judge": Job(JudgeJobConf, "would a challenger replace the champion: every slice, with reasons"),
+    "nightly": Job(NightlyConf, "retrain on what arrived, and promote the student if it is fit and no worse"),
+    "nights": Job(NightsConf, "what every night came to: scores, champions, cost, data, as one page"),
+    "registry": Job(RegistryConf, "list and check the versions of a nightly service"),
+    "rollback": Job(RollbackConf, "put the previous version of a service into service again"),
+    "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
+}
+
+
+def conf_dir() -> Path:
+    """The folder of the YAML files: inside of the package once installed, beside it in a checkout."""
+    package = Path(distill.__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def register() -> None:
+    """Make the types known to Hydra under the names that the root files' defaults start with."""
+    for name, job in JOBS.items():
+        ConfigStore.instance().store(name=f"{name}_schema", node=job.conf)
+    read_text_as_text({name: job.conf for name, job in JOBS.items()}, conf_dir())
+
+
+def typed(cfg: DictConfig) -> Any:
+    """The composed configuration as plain dataclasses, dicts and lists; every ``_target_`` in it checked.
+
+    Raises UserError for an unknown key, a value that is missing or cannot be resolved, an option that its target does
+    not have, and a secret in a value.
+    """
+    kind = OmegaConf.get_type(cfg)
+    assert kind is not None
+    try:
+        # Once more over the bare types: a key that was forced in with +key=value is one that nobody reads.
+        strict = OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.to_container(cfg))
+        missing = sorted(OmegaConf.missing_keys(strict))
+        if missing:
+            raise UserError("; ".join([*(_needs(kind, key) for key in missing), *_absent_teacher(kind, strict)]))
+        conf = expanded(OmegaConf.to_object(strict))
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error, kind)) from error
+    plain = dataclasses.asdict(cast(Any, conf))
+    check_targets(plain)
+    _refuse_secrets(plain)
+    return conf
+
+
+def _refuse_secrets(tree: Any, where: str = "") -> None:
+    """What is configured is written into run folders, tracked and shown, so no secret may be in it."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            _refuse_secrets(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(tree, list | tuple):
+        for index, value in enumerate(tree):
+            _refuse_secrets(value, f"{where}[{index}]")
+    elif isinstance(tree, str) and (what := secret_in(tree)) is not None:
+        raise UserError(f"{where} holds {what}; expected no secret in a configuration, which every result repeats")
+
+
+def load(job: str, overrides: Sequence[str] = ()) -> Any:
+    """The typed configuration of ``job`` with overrides as on the command line, without running anything.
+
+    Inside of a job, the folders of configuration are those of that job.
+    """
+    register()
+    running = GlobalHydra.instance().is_initialized()
+    with nullcontext() if running else initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return typed(compose(job, readable(job, with_own_faces(job, overrides))))
+
+
+def readable(job: str, overrides: Sequence[str], sweep: bool = False) -> list[str]:
+    """The same overrides as Hydra has to be given them; in a ``sweep``, commas part the values of text too."""
+    return letter_for_letter(JOBS[job].conf, overrides, sweep, conf_dir())
+
+
+def with_own_faces(job: str, overrides: Sequence[str]) -> list[str]:
+    """The same overrides; ``data.root`` without a choice of ``data`` means a folder of one's own, ``data=recordio``.
+
+    Synthetic faces, the default, have a root already and are made there.
+    """
+    given = {override.partition("=")[0].lstrip("+") for override in overrides}
+    chosen = [f for f in dataclasses.fields(JOBS[job].conf) if f.default_factory is DataConf]
+    own = "data.root" in given and "data" not in given and bool(chosen)
+    return ["data=recordio", *overrides] if own else list(overrides)
+
+
+def config_yaml(conf: Any) -> str:
+    """The resolved configuration as YAML, which ``read_config`` reads back."""
+    return OmegaConf.to_yaml(_node(conf))
+
+
+def _node(conf: Any) -> DictConfig:
+    """The configuration as OmegaConf has it; no text in it is an interpolation any more."""
+    return cast(DictConfig, OmegaConf.merge(OmegaConf.structured(type(conf)), _literal(dataclasses.asdict(conf))))
+
+
+def _literal(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {key: _literal(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_literal(value) for value in tree]
+    return literal(tree) if isinstance(tree, str) and not isinstance(tree, Enum) else tree
+
+
+def read_config(path: Path, conf: type[Conf]) -> Conf:
+    """The configuration in the YAML file at ``path``, as an object of the dataclass ``conf``.
+
+    Raises UserError for a file that is missing, is no YAML or does not fit.
+    """
+    refuse_foreign(path, "a configuration in YAML", *TEXTS, EMPTY)
+    try:
+        with path.open(encoding="utf-8") as file:
+            stored = load_yaml(file, lambda place: text_option(conf, ".".join(place)))
+        return typed(cast(DictConfig, OmegaConf.merge(OmegaConf.structured(conf), stored)))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; expected the configuration of a run") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UserError(f"{path}: {explain(error, conf)}") from error
+
+
+def config_hash(conf: Any, *ignored: str) -> str:
+    """Sixteen hex digits that name the configuration; idle options do not count, nor the dotted ones ``ignored``."""
+    plain = cast(dict[str, Any], OmegaConf.to_container(_node(conf), enum_to_str=True))
+    counted = without(plain, [*ignored, *idle_options(conf)])
+    return hashlib.sha256(yaml.safe_dump(counted, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _absent_teacher(kind: type, cfg: Any) -> Iterator[str]:
+    """What whoever lacks the data most likely lacks too, so that the first line names both."""
+    if kind is DistillConf and cfg.teacher.network is not None and not Path(cfg.teacher.weights or "").is_file():
+        yield (
+            f"nor has teacher {cfg.teacher.name} weights at {cfg.teacher.weights}: `make teacher "
+            f"teacher={cfg.teacher.name} data.root=DIR` teaches it, teacher.weights=FILE names weights that you have, "
+            "and teacher=onnx teacher.weights=FILE.onnx takes any other network"
+        )
+
+
+def _needs(conf: type, key: str) -> str:
+    """One line for a required value that nobody gave."""
+    owner: Any = conf
+    for name in key.split(".")[:-1]:
+        owner = next((f.default_factory for f in dataclasses.fields(owner) if f.name == name), None)
+        if not dataclasses.is_dataclass(owner):
+            return f"{key} is missing"
+    what = next((f.metadata.get("what") for f in dataclasses.fields(owner) if f.name == key.split(".")[-1]), None)
+    return f"{key} is missing" + (f": {what}" if what else "")

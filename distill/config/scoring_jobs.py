@@ -1,0 +1,254 @@
+"""Types of the configuration of the jobs that score what is there: pairs, lists, all pairs of features, IJB, curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from omegaconf import MISSING
+
+from distill.config.groups import PATHS, FaceKind, FrameFusion, ProtocolConf, needed_path, path
+from distill.metrics.paired import Metric
+
+
+@dataclass
+class VerifyConf:
+    """``make verify``: score an ONNX file or the student of a run on verification pairs."""
+
+    model: str = needed_path("an ONNX file or a run folder, e.g. model=student.onnx or model=runs/latest")
+    pairs: Any = field(
+        default=MISSING,
+        metadata={"what": "verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER", **PATHS},
+    )
+    out: str | None = path()
+    folds: int = 10
+    """Stretches of pairs, each judged by the threshold of the others; a file with a part of LFW has fewer than ten."""
+    batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
+    bootstrap: int = 1000
+    """Resamplings behind each confidence interval."""
+    seed: int = 0
+    """Of the resamplings; 0 is that of every report."""
+
+
+class IjbTask(StrEnum):
+    verify = "verify"
+    identify = "identify"
+
+
+@dataclass
+class IjbDataConf:
+    root: str = needed_path("the folder of IJB-B or IJB-C with meta and loose_crop in it, e.g. data.root=/data/IJBC")
+
+
+@dataclass
+class IjbConf:
+    """``make ijb``: score an ONNX file or the student of a run on IJB-B or IJB-C, 1:1 or 1:N."""
+
+    model: str = needed_path("an ONNX file or a run folder, e.g. model=student.onnx or model=runs/latest")
+    data: IjbDataConf = field(default_factory=IjbDataConf)
+    task: IjbTask = IjbTask.verify
+    """``verify``: 1:1, TPR at FPR; ``identify``: 1:N, DIR at FAR and ranks."""
+    out: str | None = path()
+    """Folder for figures and template features; null: that of the model."""
+    flip: bool = True
+    """Add the embedding of each crop's mirror image."""
+    detector_score: bool = True
+    """Weigh each image by the detector's score."""
+    batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
+    bootstrap: int = 200
+    """Resamplings of persons behind each confidence interval."""
+    seed: int = 0
+
+
+@dataclass
+class EmbedConf:
+    """``make embed``: the feature file of a list of images or videos, as the challenge takes it."""
+
+    model: str = needed_path("an ONNX file or a run folder, e.g. model=runs/latest")
+    list: str = needed_path("the file with one image or video a line, e.g. list=filelist.txt")
+    root: str | None = path()
+    """Folder that the paths in the list start from; null: that of the list."""
+    links: bool = False
+    """Whether links may lead out of ``root``."""
+    out: str = needed_path("the feature file to write, e.g. out=features.bin")
+    kind: FaceKind = FaceKind.image
+    flip: bool | None = None
+    """Whether the embedding of the mirror image is added; null: as the challenge does, for images."""
+    fusion: FrameFusion = FrameFusion.mean
+    """Of the frames of a video: ``mean`` of unit vectors; ``norm``, the same weighted by the embeddings' lengths;
+    ``network``, weighted by ``frame_quality``."""
+    consensus: bool = False
+    """Whether a frame of a video also counts by how far it agrees with the others."""
+    frame_quality: str | None = path()
+    """The ONNX file that weighs frames, ``frame_quality.onnx`` of a run; with ``fusion=network``."""
+    batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
+    fresh: bool = False
+    """Write anew what is there already or half written of something else."""
+
+
+@dataclass
+class LabelledListConf:
+    """A labelled set in the challenge's layout: faces below ``root``, and two files in it with a line for each."""
+
+    root: str = needed_path("the folder with filelist.txt and labels.txt, e.g. data.root=DIR (docs/features.md)")
+    list: str = path("filelist.txt")
+    labels: str = path("labels.txt")
+    links: bool = False
+    """Whether links may lead out of ``root``."""
+
+
+@dataclass
+class EvaluateConf:
+    """``make evaluate``: features, score and limits of an ONNX file, by one protocol of the challenge."""
+
+    model: str = needed_path("an ONNX file or a run folder, e.g. model=runs/latest")
+    data: LabelledListConf = field(default_factory=LabelledListConf)
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+    out: str | None = path()
+    """Folder; null: ``evaluation-PROTOCOL`` beside the model."""
+    batch_size: int = 64
+    max_damaged: int = 10
+    """Images that cannot be read and are left out, each named, before the job stops."""
+    consensus: bool = False
+    """Whether a frame of a video also counts by how far it agrees with the others."""
+    frame_quality: str | None = path()
+    """The ONNX file that weighs frames, with ``protocol.fusion=network``."""
+    fresh: bool = False
+    """Make the features anew where ``out`` holds those of another model or list."""
+    bootstrap: int = 1000
+    """Resamplings of the people behind each confidence interval."""
+    seed: int = 0
+    """Of the resamplings."""
+    max_memory_bytes: int = 2 << 30
+    """Bound for scoring the pairs."""
+    device: str = "cpu"
+    """Where pairs are multiplied, e.g. cuda."""
+
+
+@dataclass
+class ScoreConf:
+    """``make score``: exact TPR at FPR over all pairs of features, of one set or of gallery and probes."""
+
+    features: str = needed_path("a feature file or float32 .npy, e.g. features=features.bin")
+    labels: str = needed_path("a text file with a person's label a line, - for a distractor, e.g. labels=labels.txt")
+    probes: str | None = path()
+    """Further features: pairs are then those of ``features``, the gallery, with these."""
+    probe_labels: str | None = path()
+    fprs: list[float] | None = None
+    """null: 1e-1 to 1e-8, and lower decades while pairs support them."""
+    bootstrap: int = 1000
+    """Resamplings of persons behind each confidence interval; 0: none."""
+    seed: int = 0
+    max_memory_bytes: int = 2 << 30
+    device: str = "cpu"
+    work: str | None = path()
+    """Folder of finished blocks: a killed run continues there, and several processes share the work."""
+    out: str = path("score.json")
+
+
+@dataclass
+class LabelledFeaturesConf:
+    """The labelled set that feature files are of, in the challenge's layout."""
+
+    root: str | None = path()
+    list: str = path("filelist.txt")
+    labels: str = path("labels.txt")
+
+
+@dataclass
+class CurvesConf:
+    """``make curves``: models compared on one page. What names files takes one, or a list."""
+
+    models: Any = field(default=None, metadata=PATHS)
+    """ONNX files or run folders, scored on ``pairs``."""
+    pairs: Any = field(default=None, metadata=PATHS)
+    """Verification sets (.bin)."""
+    evaluations: Any = field(default=None, metadata=PATHS)
+    """Folders that ``make evaluate`` wrote, or their evaluation.json."""
+    features: Any = field(default=None, metadata=PATHS)
+    """Feature files of the set that ``data`` names, one for each model."""
+    data: LabelledFeaturesConf = field(default_factory=LabelledFeaturesConf)
+    kind: FaceKind = FaceKind.image
+    """What the lines of ``data.list`` are."""
+    fprs: list[float] = field(default_factory=list)
+    """Rows of the threshold tables; none: 0.1, 0.01, and so on, as far as the pairs support them."""
+    every_pair: bool = True
+    """Look at all pairs of a labelled set: its whole curve, histogram and hardest pairs, in a second pass."""
+    hardest: int = 8
+    """Pairs of each kind that are shown for each model."""
+    show_faces: bool = False
+    """Show pictures of these pairs: faces belong to people, so only where that is permitted."""
+    out: str = path("curves.html")
+    batch_size: int = 64
+    max_damaged: int = 10
+    """Images of ``pairs`` that cannot be read and are left out, each named, before the job stops."""
+    bootstrap: int = 1000
+    """Resamplings behind each band."""
+    seed: int = 0
+    """Of the resamplings; 0 is that of every report."""
+    max_memory_bytes: int = 2 << 30
+    """Bound for the pairs of a labelled set."""
+    device: str = "cpu"
+    """Where these pairs are multiplied for their thresholds, e.g. cuda."""
+
+
+@dataclass
+class MarginsConf:
+    """By how much each figure may be worse: fractions."""
+
+    accuracy: float = 0.03
+    auc: float = 0.01
+    tpr_at_fpr: float = 0.05
+
+
+@dataclass
+class JudgeConf:
+    """What a challenger has to show (docs/judge.md)."""
+
+    main: Metric = Metric.auc
+    """The figure by which it has to be better, or equal with newer data: auc, accuracy, or tpr_at_fpr."""
+    main_set: str | None = None
+    """The set where it has to be; null: the first one."""
+    fpr: float = 0.01
+    """That ``tpr_at_fpr`` is taken at; a set needs thirty impostor pairs above it."""
+    floor: float = 0.7
+    """That the main figure has to reach, with a champion or without."""
+    anchor: str | None = path()
+    """An ONNX file or a run folder that no challenger may be worse than, by more than ``margin``, whatever the champion
+    has become; null: none."""
+    margin: MarginsConf = field(default_factory=MarginsConf)
+    """On whole sets."""
+    slice_margin: MarginsConf = field(default_factory=lambda: MarginsConf(accuracy=0.05, auc=0.03, tpr_at_fpr=0.1))
+    """On each slice of a set."""
+    confidence: float = 0.95
+    """Of each end of an interval: how seldom a model that is worse by more than a margin passes."""
+    resamples: int = 1000
+    seed: int = 0
+    """Of the resamplings; 0 is that of every report."""
+
+
+@dataclass
+class JudgeJobConf:
+    """``make judge``: would this challenger replace this champion, and why."""
+
+    challenger: str = needed_path("an ONNX file or a run folder, e.g. challenger=runs/latest")
+    champion: str | None = path()
+    """Another one; null: there is none yet, and the floor decides."""
+    pairs: Any = field(
+        default=MISSING,
+        metadata={"what": "verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER", **PATHS},
+    )
+    newer_data: bool = False
+    """Whether the challenger knows newer data, so that equal quality is enough."""
+    judge: JudgeConf = field(default_factory=JudgeConf)
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+    out: str | None = path()
+    """Folder of judge.json; null: that of the challenger."""
+    batch_size: int = 64

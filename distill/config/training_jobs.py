@@ -1,0 +1,117 @@
+"""Types of the configuration of the jobs around the main one: teachers, their signals, export, check, and a sheet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from distill.config.groups import (
+    IDLE,
+    DataConf,
+    ExportConf,
+    ObjectiveConf,
+    ProtocolConf,
+    RunConf,
+    StudentConf,
+    TeacherConf,
+    TrackingConf,
+    TrainerConf,
+    idle,
+    needed_path,
+    path,
+)
+
+
+@dataclass
+class SignalsConf:
+    """``make signals``: run a teacher once over a set and keep what it says."""
+
+    teacher: TeacherConf = field(default_factory=TeacherConf)
+    data: DataConf = field(default_factory=DataConf)
+    views: int = 0
+    """0: each image and its mirror image; K: that many augmented views of each image, drawn with ``seed``."""
+    maps: list[str] = field(default_factory=list)
+    """Maps of the teacher whose spatial attention is stored, e.g. [stage3, stage4]."""
+    out: str | None = path()
+    """Folder; null: below ``signals``, named by teacher, data and a hash."""
+    batch_images: int = 32
+    workers: int | None = None
+    seed: int = 1
+
+
+@dataclass
+class TeachConf:
+    """``make teacher``: train a Large-protocol network with a margin loss alone and write its card."""
+
+    init: str | None = path()
+    """Weights of the same network or of a shallower one, to begin with."""
+    init_teacher: str | None = idle(None)
+    """The teacher whose weights ``init`` are; where they are missing it is taught first."""
+    teacher: TeacherConf = field(default_factory=TeacherConf)
+    data: DataConf = field(default_factory=DataConf)
+    objective: ObjectiveConf = field(default_factory=ObjectiveConf)
+    trainer: TrainerConf = field(default_factory=TrainerConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf, metadata=IDLE)
+    run: RunConf = field(default_factory=RunConf, metadata=IDLE)
+    seed: int = 1
+
+
+@dataclass
+class ExportJobConf:
+    """``make export``: write the ONNX file of a run again, with its parity test and its verdict."""
+
+    run: str = needed_path("a run folder, e.g. run=runs/latest")
+    out: str | None = path()
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+    export: ExportConf = field(default_factory=ExportConf)
+
+
+@dataclass
+class CheckConf:
+    """``make check model=FILE``: judge an ONNX file by a protocol's limits."""
+
+    model: str = needed_path("an ONNX file, e.g. model=student.onnx")
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+    out: str | None = path()
+
+
+@dataclass
+class ContactSheetConf:
+    """``make faces``: a sheet of synthetic faces to look at."""
+
+    people: int = 8
+    pictures: int = 10
+    seed: int = 1
+    side_px: int = 168
+    """Side of one face; the data set has 112."""
+    out: str = path("faces.png")
+
+
+@dataclass
+class ReplayConf:
+    """Which images of a set that has grown are shown. ``share`` null: all, as of any other set."""
+
+    share: float | None = None
+    """Of the old images, those that are shown again, from 0 to 1; all new ones are shown."""
+    old_images: int | None = None
+    """How many of the set's images, from its first on, are old."""
+    night: int = 0
+    """Each draws others of the old images."""
+
+
+@dataclass
+class DistillConf:
+    """``make distill``: everything from images to a checked student."""
+
+    teacher: TeacherConf = field(default_factory=TeacherConf)
+    student: StudentConf = field(default_factory=StudentConf)
+    data: DataConf = field(default_factory=DataConf)
+    objective: ObjectiveConf = field(default_factory=ObjectiveConf)
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+    trainer: TrainerConf = field(default_factory=TrainerConf)
+    tracking: TrackingConf = field(default_factory=TrackingConf, metadata=IDLE)
+    export: ExportConf = field(default_factory=ExportConf)
+    run: RunConf = field(default_factory=RunConf, metadata=IDLE)
+    replay: ReplayConf = field(default_factory=ReplayConf)
+    signals: str = path("auto")
+    """``auto``: the teacher's stored outputs where they match, else the live teacher; ``live``; or a folder."""
+    seed: int = 1

@@ -1,0 +1,1 @@
+"""Several models compared on one page: ROC, DET, thresholds, hardest pairs."""

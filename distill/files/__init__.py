@@ -1,0 +1,1 @@
+"""Files: atomic writes, claims between processes, hashes, cached tensors."""

@@ -1,0 +1,144 @@
+"""Many files as one digest of their contents, which is remembered as long as none of them changes.
+
+A large set takes minutes to read, and every job asks whether it is still the same. As git's index does, the answer of
+an earlier process counts where every file has the inode, size, modification and change time that it had then; nobody
+can set a change time. What has changed within the last seconds is not remembered, because clocks tick coarsely.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from distill.errors import UserError
+from distill.files.atomic import write_atomic
+from distill.files.hashing import sha256
+from distill.progress import waiting
+
+WORTH_BYTES = 256 << 20
+"""Less than this is read again rather than remembered."""
+SETTLED_S = 10.0
+_AT_ONCE = 4096
+_UNREADABLE = b"unreadable"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Files as they look from outside; ``stamps`` changes with each of them, ``changed_s`` is the latest change."""
+
+    files: int
+    bytes: int
+    stamps: str
+    changed_s: float
+
+
+def contents_sha256(paths: Callable[[], Iterable[Path]], name: str) -> str:
+    """Hex sha256 of the contents of files in their order, whatever they are called; ``name`` is shown if it takes long.
+
+    ``paths`` gives the same files at each call. One that cannot be read counts as such.
+    """
+    seen, contents = _look(paths()), Contents()
+    if seen.bytes < WORTH_BYTES:
+        contents.add(paths())
+        return contents.sha256()
+    if (memory := _memory(seen.stamps)) is not None and (known := _remembered(memory)) is not None:
+        return known
+    with waiting(f"hashing {name}", seen.files, "files") as progress:
+        contents.add(paths(), progress)
+    found = contents.sha256()
+    if memory is not None and seen.changed_s + SETTLED_S < time.time():
+        with suppress(UserError):  # the next process reads again
+            write_atomic(memory, found.encode())
+    return found
+
+
+class Contents:
+    """The same digest, file by file: ``sha256`` is that of the files so far."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, paths: Iterable[Path], progress: Callable[[int], None] = lambda amount: None) -> None:
+        """Read further files, many at a time."""
+        left = iter(paths)
+        with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+            while some := list(islice(left, _AT_ONCE)):
+                for found in pool.map(_content, some):
+                    self._digest.update(found)
+                progress(len(some))
+
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+class RowContents:
+    """What the first rows of something are made of, for work that is continued: later rows may still change.
+
+    ``files`` gives those of a row of ``rows``; ``name`` is shown where reading takes long.
+    """
+
+    def __init__(self, rows: int, files: Callable[[int], Iterable[Path]], name: str) -> None:
+        self._rows, self._files, self._name = rows, files, name
+        self._done, self._contents = 0, Contents()
+
+    def sha256(self, rows: int) -> str:
+        """Hex sha256 of the files of the first ``rows``, which grow from call to call."""
+        if rows == self._rows and not self._done:
+            return contents_sha256(lambda: self._paths(rows), self._name)
+        assert rows >= self._done
+        if rows - self._done > _AT_ONCE:
+            with waiting(f"hashing {self._name}", rows - self._done, "files") as progress:
+                self._contents.add(self._paths(rows), progress)
+        else:
+            self._contents.add(self._paths(rows))
+        self._done = rows
+        return self._contents.sha256()
+
+    def _paths(self, rows: int) -> Iterator[Path]:
+        return (path for row in range(self._done, rows) for path in self._files(row))
+
+
+def _look(paths: Iterable[Path]) -> _Seen:
+    digest, files, size, changed_s = hashlib.sha256(), 0, 0, 0.0
+    for path in paths:
+        files += 1
+        try:
+            stat = path.stat()
+        except OSError:
+            digest.update(_UNREADABLE)
+            continue
+        digest.update(struct.pack("<QqqQ", stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
+        size, changed_s = size + stat.st_size, max(changed_s, stat.st_ctime)
+    return _Seen(files, size, digest.hexdigest(), changed_s)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(sha256(path))
+    except OSError:
+        return _UNREADABLE
+
+
+def _memory(stamps: str) -> Path | None:
+    """Where the digest of files with these stamps is kept; None for a user without a home."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+    return cache / "face-distill" / "contents" / stamps
+
+
+def _remembered(memory: Path) -> str | None:
+    try:
+        found = memory.read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found if len(found) == hashlib.sha256().digest_size * 2 else None

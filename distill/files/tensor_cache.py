@@ -1,0 +1,49 @@
+"""Tensors that cost minutes and depend on files alone, kept beside the runs under a name bound to those files."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from distill.files.utf8_path import utf8_path
+
+_log = logging.getLogger(__name__)
+
+
+def cached(folder: Path, kind: str, made_from: tuple[str, ...], make: Callable[[], Tensor]) -> Tensor:
+    """The tensor made by ``make``, or what an earlier run made of the same ``made_from``; damaged files are remade."""
+    key = hashlib.sha256("\n".join(made_from).encode(errors="surrogateescape")).hexdigest()[:16]
+    path = folder / f"{kind}-{key}.safetensors"
+    if path.exists():
+        try:
+            with utf8_path(path) as text:
+                return load_file(text)[kind]
+        except (SafetensorError, KeyError):
+            path.unlink()
+    made = make().contiguous()
+    _keep(made, kind, path)
+    return made
+
+
+def _keep(made: Tensor, kind: str, path: Path) -> None:
+    """Write whole or not at all; what cannot be kept costs the next run its time, and this one nothing."""
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(save({kind: made}))
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        _log.warning("%s cannot be written, the next run will compute it again: %s", path, error)
+        with suppress(OSError):  # where its folder is no folder, there is nothing to remove
+            partial.unlink()
+
+
+CACHE = ".cache"

@@ -1,0 +1,1 @@
+"""Champion against challenger: non-inferiority over verification sets, with intervals and margins."""

@@ -1,0 +1,140 @@
+"""The teacher's signals of a night: written for drops that have none yet, and joined for the training of a student."""
+
+from __future__ import annotations
+
+import glob
+import json
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distill.config.training_jobs import SignalsConf
+from distill.data.pairs import Pairs
+from distill.errors import UserError
+from distill.files.tensor_cache import CACHE, cached
+from distill.nightly.frozen import FrozenDrop, FrozenSet
+from distill.runs.assemble import augmentation, open_teacher, try_out, verification_pairs
+from distill.runs.signal_lookup import asked_precision, described_data, described_teacher, other_precision
+from distill.runs.signal_writing import (
+    Storing,
+    bound,
+    keep_centres,
+    keep_distances,
+    missing_shards,
+    store_name,
+    stored_views,
+    teacher_distances,
+)
+from distill.signals.joined import JoinedStore, write_joined
+from distill.signals.manifest import MANIFEST, first_difference, read_manifest
+from distill.signals.set_outputs import CARD, mean_centres
+from teachers.card import read_card, write_card
+
+JOINED = "signals"
+"""Folder of a night in which its joined store lies."""
+
+
+class DropSignals:
+    """The stores of all drops, each in a folder of its own below ``root``, named by drop, teacher and views.
+
+    The teacher's weights are needed for new drops alone: without them, stores that match by the teacher's name serve.
+    """
+
+    def __init__(self, conf: SignalsConf, root: Path) -> None:
+        self._conf, self._root = conf, root
+        self._views = stored_views(conf, augmentation(conf.data))
+
+    @cached_property
+    def _pairs(self) -> list[Pairs]:
+        return verification_pairs(self._conf.data)
+
+    @cached_property
+    def _storing(self) -> Storing | None:
+        """The teacher, where its weights are here."""
+        conf = self._conf.teacher
+        if conf.weights is None or not Path(conf.weights).is_file():
+            return None
+        teacher = open_teacher(conf, "")  # the classes of its own classifier, if it has one, are never those of drops
+        assert teacher is not None
+        return Storing(self._conf, teacher, self._views)
+
+    @cached_property
+    def _tried(self) -> bool:
+        """Whether the teacher was tried; asked once, before it says anything that is stored."""
+        assert self._storing is not None
+        return try_out(self._storing.teacher, self._conf.teacher, self._pairs[0])
+
+    def write(self, parts: Sequence[FrozenDrop]) -> tuple[list[Path], dict[str, Any]]:
+        """Write what is missing or damaged; the store of each drop, and what a night's record says of it.
+
+        Where a write is killed, the next call loses one shard of it at most.
+        """
+        begun_s, images_new = time.monotonic(), 0
+        stores = []
+        for part in parts:
+            folder, written = self._filled(part) if self._storing else (self._found(part), 0)
+            stores.append(folder)
+            images_new += written
+        images_kept = sum(map(len, parts)) - images_new
+        seconds = round(time.monotonic() - begun_s, 1)
+        return stores, {"images_new": images_new, "images_kept": images_kept, "seconds": seconds}
+
+    def _filled(self, part: FrozenDrop) -> tuple[Path, int]:
+        """The whole store of a drop, and how many images were looked at for it just now."""
+        storing = self._storing
+        assert storing is not None
+        wanted = storing.manifest(part)
+        folder = self._root / store_name(part.drop, wanted, storing.precision)
+        manifest = bound(folder, wanted, storing.precision)
+        shards = storing.fill(folder, manifest, part, before=lambda: self._tried)
+        if missing := missing_shards(folder, manifest):
+            raise UserError(f"{folder}: {len(missing)} shards are being written by another process; wait for it")
+        write_card(storing.teacher.card, folder / CARD)
+        return folder, min(shards * manifest.shard_images, len(part))
+
+    def _found(self, part: FrozenDrop) -> Path:
+        """A whole store of a drop by what is known of a teacher without weights; ``UserError`` where there is none."""
+        wanted = {
+            "teacher": described_teacher(self._conf.teacher, None),
+            "data": described_data(part),
+            "views": self._views.described(),
+        }
+        for path in sorted(self._root.glob(f"{glob.escape(part.drop)}-*/{MANIFEST}")):
+            manifest = read_manifest(path.parent)
+            said = json.loads(manifest.to_json())
+            whole = not missing_shards(path.parent, manifest)
+            whole = whole and other_precision(manifest, asked_precision(self._conf.teacher)) is None
+            if whole and {"embedding", *self._conf.maps} == set(manifest.arrays) and not first_difference(said, wanted):
+                return path.parent
+        open_teacher(self._conf.teacher, "")  # says what is missing
+        raise UserError("teacher=none has nothing to store; expected a teacher with weights")
+
+    def join(self, night: Path, stores: Sequence[Path]) -> Path:
+        """Make the signals of a night whose data have been vetted one store; its folder, for ``signals=FOLDER``."""
+        faces, folder = FrozenSet(night), night / JOINED
+        manifest = write_joined(folder, described_data(faces), stores)
+        store = JoinedStore(folder, faces)
+        keep_centres(folder, manifest, lambda: mean_centres(store, faces.labels, faces.classes))
+        keep_distances(folder, manifest, self._pairs, self._distances)
+        card = self._storing.teacher.card if self._storing else read_card(stores[-1] / CARD)
+        write_card(card, folder / CARD)
+        return folder
+
+    def _distances(self, pairs: Pairs) -> np.ndarray | None:
+        """The teacher's squared distances [p] of pairs, computed in one night and kept; None without its weights."""
+        storing = self._storing
+        if storing is None:
+            return None
+        made_from = (json.dumps(storing.described, sort_keys=True), storing.teacher.precision, pairs.fingerprint())
+        made = cached(
+            self._root / CACHE,
+            "distances",
+            made_from,
+            lambda: torch.from_numpy(teacher_distances(storing.teacher, pairs)),
+        )
+        return made.numpy()

@@ -1,0 +1,1 @@
+"""The stages of a night: from the manifest to the promotion."""

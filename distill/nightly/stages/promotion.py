@@ -1,0 +1,122 @@
+"""What becomes of the night's student: promote or reject, and tell everybody."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from distill.errors import UserError
+from distill.files.network_file import network_sha256
+from distill.nightly.pages.night_page import NightReport, write_night_report
+from distill.nightly.pipeline import Done, Records
+from distill.nightly.records import STAGES, to_the_minute
+from distill.nightly.service_folder import open_registry
+from distill.nightly.stages.student import run_folder, version_files
+from distill.nightly.task import Task
+from distill.registry.registry import Policy, Registry, Withdrawn
+from distill.registry.version import Version
+from distill.runs.folder import STUDENT_ONNX, to_settings
+from distill.tracking.night_events import NightFiles, failure_event, mirror, night_events
+
+REPORT = "report.html"
+NIGHT = "night"
+"""The fact by which a version says which night made it."""
+
+
+def registry_of(task: Task) -> Registry:
+    return open_registry(task.root, task.conf.signing)
+
+
+def champion_before(task: Task) -> Version | None:
+    """The champion that this night's student is compared with.
+
+    Where the night was killed just after its own student had become champion, that is the one before.
+    """
+    registry = registry_of(task)
+    champion = registry.champion()
+    if champion is not None and champion.facts.get(NIGHT) == task.night.number:
+        return registry.previous()
+    return champion
+
+
+def promote_stage(task: Task, champion: Version | None, done: Records) -> Done:
+    """Put the student into service where the judge said so; what was in service stays where not."""
+    before = None if champion is None else champion.name
+    if done["judge"].result["verdict"] != "promote":
+        return _rejected(before, "")
+    if before != done["verify"].result["champion_version"]:
+        raise UserError(
+            f"{task.root}: the champion is {before} and was {done['verify'].result['champion_version']} when the "
+            "student was compared with it; expected nobody else to change it meanwhile: start again"
+        )
+    registry = registry_of(task)
+    version = registry.add(version_files(task.night), _facts(task, done))
+    try:
+        registry.promote(version.name, {NIGHT: task.night.number, "main": _main(done)}, instead_of=before)
+    except Withdrawn as withdrawn:
+        return _rejected(before, str(withdrawn))
+    return Done({"outcome": "promoted", "version": version.name, "before": before, "reason": ""})
+
+
+def _rejected(before: str | None, reason: str) -> Done:
+    return Done({"outcome": "rejected", "version": None, "before": before, "reason": reason})
+
+
+def _facts(task: Task, done: Records) -> dict[str, Any]:
+    """What a version says of itself; a night that is done again says the same."""
+    freeze, train = done["freeze"].result, done["train"].result
+    return {
+        NIGHT: task.night.number,
+        "images": freeze["images"],
+        "people": freeze["people"],
+        "data_sha256": freeze["data_sha256"],
+        "student": task.conf.student.name,
+        "network_sha256": network_sha256(run_folder(task.night).file(STUDENT_ONNX)),
+        "start": train["start"],
+        "from": train["from"],
+        "scores": {name: scores["auc"] for name, scores in done["verify"].result["sets"].items()},
+    }
+
+
+def _main(done: Records) -> str:
+    """The sentence of the judge's that decided."""
+    reasons = done["judge"].result["reasons"]
+    return next((r["text"] for kind in ("main", "floor") for r in reasons if r["kind"] == kind), "")
+
+
+def report_stage(task: Task, done: Records) -> Done:
+    """The night's page; then W&B is told, old versions go, and the checkpoint, which nobody needs any more."""
+    path, folder = task.night.folder / REPORT, run_folder(task.night)
+    write_night_report(path, report_of(task, done))
+    registry = registry_of(task)
+    pruned = registry.prune(Policy(task.conf.keep.newest, task.conf.keep.champions))
+    shutil.rmtree(folder.checkpoint.parent, ignore_errors=True)
+    champion, previous = registry.champion(), registry.previous()
+    files = NightFiles(
+        student=folder.file(STUDENT_ONNX),
+        previous=None if previous is None else previous.file(STUDENT_ONNX),
+        report=path,
+        champion=None if champion is None else champion.file(STUDENT_ONNX),
+    )
+    results = {stage: record.result for stage, record in done.items()}
+    seconds = {stage: record.seconds for stage, record in done.items()}
+    events = night_events(task.root, task.night.number, results, seconds, files)
+    mirror(task.root, events, to_settings(task.conf.tracking))
+    return Done({"pruned": pruned}, [path])
+
+
+def report_of(task: Task, done: Records) -> NightReport:
+    """What the night's page shows."""
+    run = run_folder(task.night).file("report.html")
+    return NightReport(
+        number=task.night.number,
+        results={stage: done[stage].result for stage in STAGES if stage in done},
+        seconds={stage: done[stage].seconds for stage in STAGES if stage in done},
+        started=to_the_minute(done["freeze"].started_at),
+        student_page=run.relative_to(task.night.folder).as_posix() if run.is_file() else None,
+    )
+
+
+def told_failure(task: Task, stage: str) -> None:
+    """An alert that the night did not come to its end."""
+    mirror(task.root, [failure_event(task.night.number, stage)], to_settings(task.conf.tracking))

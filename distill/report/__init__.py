@@ -1,0 +1,1 @@
+"""Reports of a run: terminal tables, charts, HTML pages, the model card."""

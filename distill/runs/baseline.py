@@ -1,0 +1,81 @@
+"""The same student without a teacher, to compare with: a run beside this one, or one whose figures are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from distill.config.training_jobs import DistillConf
+from distill.errors import UserError
+from distill.files.atomic import read_json
+from distill.runs.folder import METRICS
+
+NOT_COMPARED = (
+    *("name", "images", "epochs"),  # what they come to is compared
+    *("precision", "channels_last", "compile", "workers"),
+    *("checkpoint_every_steps", "validate_every_steps", "validate_pairs", "max_loss_growth"),
+)
+"""Parts of the trainer's configuration that do not tell two runs apart."""
+KEPT = "baselines"
+"""Folder beside this file with the figures of recorded runs; ``benchmarks/keep.py`` writes them."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Figures of the student without a teacher, as ``metrics.json`` has them, and where they come from, in words."""
+
+    student: Mapping[str, Any]
+    source: str
+
+
+def comparison(conf: DistillConf, faces: str, pairs: str, image_steps: int, begins_with: Mapping[str, str]) -> str:
+    """Sixteen digits that two runs share when teacher and objective are all that tells them apart.
+
+    ``faces`` and ``pairs`` are the fingerprints of what is trained on and of what the student is scored on;
+    ``begins_with`` identifies its first weights and centres, where they come from files. How fast the machine is made
+    to go, and how often it is looked at, counts nothing.
+    """
+    trainer = {key: value for key, value in asdict(conf.trainer).items() if key not in NOT_COMPARED}
+    augment = switched_on(conf.data.augment)
+    init = begins_with.get("student.init")
+    said = [conf.student.network, init, augment, trainer, faces, pairs, image_steps, conf.seed]
+    if conf.replay.share is not None:
+        said.append(asdict(conf.replay))
+    if "student.centres" in begins_with:
+        said.append(begins_with["student.centres"])
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def switched_on(augment: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an augmentation without those of operations that are off, which change nothing.
+
+    ``erase_max_share`` belongs to ``erase``, by its name; so an operation that is new leaves older figures comparable.
+    """
+    off = tuple(name for name, value in augment.items() if value == 0)
+    return {name: value for name, value in augment.items() if not name.startswith(off)}
+
+
+def find_baseline(runs: Path, metrics: Mapping[str, Any]) -> Baseline | None:
+    """What a run of these ``metrics`` is compared with; None where it had no teacher itself or nothing is known."""
+    if metrics.get("learned_from") is None:
+        return None
+    for source, found in _candidates(runs):
+        if found.get("comparison") == metrics["comparison"] and found.get("learned_from") is None:
+            return Baseline(found["student"], source)
+    return None
+
+
+def _candidates(runs: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Metrics of the user's own runs, then kept ones; a broken file of another run is not this run's fault."""
+    for path in sorted(runs.glob(f"*/{METRICS}")):
+        with suppress(UserError):
+            yield f"your run {path.parent}", read_json(path)
+    for path in sorted(Path(str(resources.files("distill.runs") / KEPT)).glob("*.json")):
+        found = read_json(path)
+        yield f"kept figures of a run of {found['finished'][:10]} on {found['recorded_on']}", found

@@ -1,0 +1,170 @@
+"""One run, one folder: found by the same command, locked while in use, finished once ``metrics.json`` is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from distill.config.compose import config_yaml
+from distill.config.groups import TrackingConf
+from distill.config.idle import idle_options, without
+from distill.errors import UserError
+from distill.files.atomic import read_json, write_json, write_text
+from distill.tracking.wandb_run import WandbRun
+from distill.tracking.wandb_settings import WandbSettings
+
+CONFIG, METRICS, SERIES = "config.yaml", "metrics.json", "series.jsonl"
+STUDENT_WEIGHTS, STUDENT_ONNX = "student.safetensors", "student.onnx"
+LATEST = "latest"
+NOT_COMPARED = ("protocol.flip", "protocol.fusion", "protocol.published")
+"""Parts of a configuration that a run does not read, besides its idle options."""
+ABSENT = object()
+"""Stands for the value of an option that a configuration does not have."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def lock(self) -> Path:
+        """What the process that works here holds."""
+        return self.path / ".lock"
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / METRICS).exists()
+
+    def file(self, name: str) -> Path:
+        return self.path / name
+
+    def metrics(self) -> dict[str, Any]:
+        """What the finished run wrote."""
+        return read_json(self.path / METRICS)
+
+    def finish(self, metrics: dict[str, Any]) -> None:
+        """Write the metrics, which marks the run as finished."""
+        write_json(self.path / METRICS, metrics)
+
+    def point_latest(self) -> None:
+        """Make ``latest`` beside this folder a link to it, in one rename."""
+        link, partial = self.path.parent / LATEST, self.path.parent / f".{LATEST}.{os.getpid()}"
+        partial.unlink(missing_ok=True)
+        partial.symlink_to(self.path.name)
+        os.replace(partial, link)
+
+
+@contextmanager
+def open_run(root: Path, name: str, fresh: bool, conf: Any) -> Iterator[RunFolder]:
+    """The folder ``root/name``, made or found again and locked; with ``fresh`` the first unfinished ``name-2``, ...
+
+    Raises UserError where it cannot be written, another process works in it, or it is that of another configuration.
+    """
+    path = root / name
+    if fresh and path.exists():
+        number = 2
+        while (root / f"{name}-{number}" / METRICS).exists():
+            number += 1
+        path = root / f"{name}-{number}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = RunFolder(path).lock.open("a+")
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the run folder {path}: {error.strerror}; expected a writable folder: "
+            "run.root=DIR names another"
+        ) from error
+    with lock:
+        _hold(lock, path)
+        folder = RunFolder(path)
+        if not folder.file(CONFIG).exists():
+            write_text(folder.file(CONFIG), config_yaml(conf))
+        _require_same(folder.file(CONFIG), conf)
+        yield folder
+
+
+def _hold(lock: IO[str], path: Path) -> None:
+    """Take the lock or say who has it; the kernel frees it when its process dies, however it dies."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        raise UserError(
+            f"the run {path} is being worked on by process {lock.read().strip() or 'unknown'}; "
+            "wait for it, or give run.fresh=true"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+
+
+def _require_same(stored: Path, conf: Any) -> None:
+    """A ``run.name`` that is given again must mean the same run: what decides the weights may not have changed."""
+    for key, (old, new) in differences(stored, conf).items():
+        raise UserError(
+            f"{stored} has {key}: {_shown(old)}, and this command {_shown(new)}; expected the same "
+            "configuration: give another run.name, or run.fresh=true"
+        )
+
+
+def differences(stored: Path, conf: Any) -> dict[str, tuple[Any, Any]]:
+    """The options that decide a run and differ, sorted, with the stored value and that of ``conf``."""
+    told = (stored.read_text(encoding="utf-8", errors="surrogateescape"), config_yaml(conf))
+    ignored = [*NOT_COMPARED, *idle_options(conf)]
+    old, new = (_flat(without(yaml.safe_load(text), ignored)) for text in told)
+    both = {key: (old.get(key, ABSENT), new.get(key, ABSENT)) for key in sorted(old.keys() | new.keys())}
+    return {key: values for key, values in both.items() if values[0] != values[1]}
+
+
+def _shown(value: Any) -> Any:
+    return "nothing" if value is ABSENT else value
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted keys."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}.{key}" if prefix else key).items()}
+
+
+@contextmanager
+def tracked(folder: RunFolder, tracking: TrackingConf, conf: Any) -> Iterator[WandbRun]:
+    """Open the W&B run, and close it with the status that the work inside ended with."""
+    run = WandbRun(folder.path, to_settings(tracking), dataclasses.asdict(conf))
+    try:
+        yield run
+    except BaseException:
+        run.finish(1)
+        raise
+    run.finish(0)
+
+
+def to_settings(tracking: TrackingConf) -> WandbSettings:
+    """The configuration as ``distill.tracking`` takes it."""
+    return WandbSettings(
+        mode=tracking.mode.value,
+        project=tracking.project,
+        entity=tracking.entity,
+        group=tracking.group,
+        name=tracking.name,
+        tags=tuple(tracking.tags),
+        notes=tracking.notes,
+        job_type=tracking.job_type,
+        dir=tracking.dir,
+        id=tracking.id,
+        resume=tracking.resume,
+    )

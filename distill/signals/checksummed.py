@@ -1,0 +1,113 @@
+"""Files of arrays that vouch for themselves: safetensors whose metadata seal their contents.
+
+The metadata say what the file belongs to, and hold the sha256 of the arrays and of where they lie in the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from distill.errors import UserError
+from distill.files.foreign import foreign
+from distill.files.kinds import EMPTY, SAFETENSORS, SIGNALS
+
+SEAL = "sha256"
+_DTYPES = {"F16": np.dtype("<f2"), "F64": np.dtype("<f8"), "U64": np.dtype("<u8")}
+_LENGTH_BYTES = _ALIGN_BYTES = 8
+_MOST_HEADER_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
+
+
+class Damaged(UserError):
+    """A file that is not there, not whole or not the one that was expected; the message names it and the reason."""
+
+
+def sealed(arrays: Mapping[str, np.ndarray], belongs: Mapping[str, str]) -> bytes:
+    """The bytes of a file with these arrays (float16, float64 or uint64) that belongs to what ``belongs`` says."""
+    plain = save(dict(arrays))
+    end = _LENGTH_BYTES + struct.unpack_from("<Q", plain)[0]
+    entries = json.loads(plain[_LENGTH_BYTES:end])
+    metadata = {**belongs, SEAL: _seal(entries, io.BytesIO(plain[end:]))}
+    # The library writes metadata in any order; the same arrays shall give the same bytes.
+    header = json.dumps({"__metadata__": metadata, **entries}, sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % _ALIGN_BYTES)
+    return struct.pack("<Q", len(header)) + header + plain[end:]
+
+
+def open_sealed(path: Path, belongs: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """The arrays of a file, mapped into memory; checks everything but the contents. Raises ``Damaged``."""
+    header, start = _read_header(path)
+    metadata = header.pop("__metadata__")
+    for key, value in belongs.items():
+        if metadata.get(key) != value:
+            raise Damaged(f"{path}: is of another store: its {key} is {str(metadata.get(key))[:12]}, not {value[:12]}")
+    size = path.stat().st_size - start
+    begins, ends = zip(*sorted(entry["data_offsets"] for entry in header.values()), strict=True)
+    if (0, *ends) != (*begins, size):
+        raise Damaged(f"{path}: has {size} bytes of arrays; expected {ends[-1]}: truncated?")
+    mapped = np.memmap(path, np.uint8, "r", start)  # one map for all arrays: each map holds a file descriptor
+    try:
+        return {
+            name: mapped[slice(*entry["data_offsets"])].view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+            for name, entry in header.items()
+        }
+    except ValueError as error:
+        raise Damaged(f"{path}: has a damaged header") from error
+
+
+def verify_sealed(path: Path) -> None:
+    """Check every byte of a file that ``open_sealed`` accepts. Raises ``Damaged``."""
+    header, start = _read_header(path)
+    said = header.pop("__metadata__").get(SEAL)
+    with path.open("rb") as file:
+        file.seek(start)
+        found = _seal(header, file)
+    if found != said:
+        raise Damaged(f"{path}: its contents are not those that were written (sha256 {found[:12]}...)")
+
+
+def _seal(entries: Mapping[str, Any], contents: IO[bytes]) -> str:
+    """Sha256 of a header's entries, in one order whatever the file's, and of the bytes that follow it."""
+    digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
+    while piece := contents.read(_PIECE_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """The JSON header of a safetensors file and the place where its arrays begin."""
+    try:
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(_LENGTH_BYTES))[0]
+            header = json.loads(file.read(min(length, _MOST_HEADER_BYTES)))
+    except FileNotFoundError:
+        raise Damaged(f"{path}: is missing") from None
+    except (struct.error, ValueError, RecursionError) as error:
+        told = foreign(path, "a file of stored teacher outputs", SIGNALS, SAFETENSORS, EMPTY)
+        raise Damaged(told or f"{path}: has no safetensors header") from error
+    if not _sane(header):
+        raise Damaged(f"{path}: has a damaged header")
+    return header, _LENGTH_BYTES + length
+
+
+def _sane(header: object) -> bool:
+    """Whether a header has the fields that are read of it, each of its type."""
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict):
+        return False
+    entries = [entry for name, entry in header.items() if name != "__metadata__"]
+    return bool(entries) and all(isinstance(e, dict) and _sane_entry(e) for e in entries)
+
+
+def _sane_entry(entry: Mapping[str, Any]) -> bool:
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    whole = [isinstance(v, list) and all(isinstance(n, int) and n >= 0 for n in v) for v in (shape, offsets)]
+    return entry.get("dtype") in _DTYPES and all(whole) and len(offsets or ()) == 2

@@ -1,0 +1,85 @@
+"""What a store holds once for the whole set: the teacher's class centres, and its verdicts on verification pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from distill.files.atomic import write_atomic
+from distill.signals.checksummed import open_sealed, sealed, verify_sealed
+from distill.signals.manifest import Manifest
+from distill.signals.store import SignalStore
+
+CENTRES = "centres.safetensors"
+CARD = "card.yaml"
+"""The teacher's card, as it was when its signals were stored."""
+_PIECE_IMAGES = 1 << 16
+
+
+def write_centres(folder: Path, manifest: Manifest, centres: Tensor) -> None:
+    """Keep class centres [n t] in float16."""
+    arrays = {"centres": centres.half().cpu().numpy()}
+    write_atomic(folder / CENTRES, sealed(arrays, {"manifest": manifest.hash()}))
+
+
+def read_centres(folder: Path, manifest: Manifest) -> Tensor:
+    """Float32 class centres [n t]; ``Damaged`` where they are not those that were written."""
+    arrays = open_sealed(folder / CENTRES, {"manifest": manifest.hash()})
+    verify_sealed(folder / CENTRES)
+    return torch.from_numpy(arrays["centres"].astype(np.float32))
+
+
+def mean_centres(store: SignalStore, labels: np.ndarray, classes: int) -> Tensor:
+    """Unit means [n t], float16, of the unit embeddings of each class over all stored views; 0 for a class without any.
+
+    ``labels`` int64 [images], negative where unknown. Memory is that of the result, 8 bytes an image and one piece.
+    """
+    order = np.argsort(labels, kind="stable")
+    order = order[np.searchsorted(labels[order], 0) :]
+    centres = torch.zeros(classes, store.manifest.arrays["embedding"][0], dtype=torch.float16)
+    for rows in _pieces(labels[order]):
+        index = order[rows]
+        present, member = np.unique(labels[index], return_inverse=True)
+        sums = torch.zeros(len(present), centres.shape[1])
+        for column in range(store.manifest.columns):
+            found = store.rows(index, np.full(len(index), column))["embedding"].float()
+            units = normalize(found.nan_to_num(0.0), dim=1)  # an image that could not be read is NaN and counts nothing
+            sums.index_add_(0, torch.from_numpy(member), units)
+        centres[torch.from_numpy(present)] = normalize(sums, dim=1).half()
+    return centres
+
+
+def _pieces(labels: np.ndarray) -> Iterator[slice]:
+    """Stretches of sorted labels [n] that end between two classes, of about ``_PIECE_IMAGES`` each."""
+    begin = 0
+    while begin < len(labels):
+        last = labels[min(begin + _PIECE_IMAGES, len(labels)) - 1]
+        end = int(np.searchsorted(labels, last, side="right"))
+        yield slice(begin, end)
+        begin = end
+
+
+def write_distances(folder: Path, manifest: Manifest, pairs: str, distances: np.ndarray) -> None:
+    """Keep the teacher's squared distances [p] of the pairs whose fingerprint is given."""
+    belongs = {"manifest": manifest.hash(), "pairs": pairs}
+    write_atomic(distances_path(folder, pairs), sealed({"distances": distances}, belongs))
+
+
+def read_distances(folder: Path, manifest: Manifest, pairs: str) -> np.ndarray | None:
+    """The teacher's squared distances [p] of these pairs, or None where the store has none of them."""
+    path = distances_path(folder, pairs)
+    if not path.exists():
+        return None
+    arrays = open_sealed(path, {"manifest": manifest.hash(), "pairs": pairs})
+    verify_sealed(path)
+    return np.array(arrays["distances"])
+
+
+def distances_path(folder: Path, pairs: str) -> Path:
+    """Where the distances of the pairs with this fingerprint are kept."""
+    return folder / f"pairs-{pairs[:16]}.safetensors"

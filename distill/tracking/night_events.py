@@ -1,0 +1,175 @@
+"""What W&B is told of a night: events for the outbox, made from the results of its stages.
+
+    run of W&B, in the group night-0007      artifact               made from
+    night-0007-freeze                        data (facts)
+    night-0007-signals                       signals (facts)        data
+    night-0007-train                         student (ONNX file)    data, signals
+    night-0007-report                        report (HTML page)     student
+    night-0007-verdict                       alerts
+    nights                                   figures of every night, over its number
+    registry                                 student again, to move the aliases champion and previous
+
+Facts are counts and hashes: names of people and of their files stay here. An artifact is named by its contents, so that
+the same data, signals or student of another night are the same version.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distill.errors import UserError
+from distill.files.hashing import sha256
+from distill.tracking.outbox import Event, Outbox, deliver
+from distill.tracking.wandb_settings import WandbSettings
+
+CHAMPION, PREVIOUS, REJECTED = "champion", "previous", "rejected"
+NIGHTS, REGISTRY, VERDICT = "nights", "registry", "verdict"
+Results = Mapping[str, Mapping[str, Any]]
+"""The ``result`` of each stage of a night that is done."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NightFiles:
+    """Files of a finished night, below the folder of the service: what it made, and what the registry points at now.
+
+    With ``champion`` every night tells where the registry points, so that W&B also learns of a rollback.
+    """
+
+    student: Path | None = None
+    previous: Path | None = None
+    report: Path | None = None
+    champion: Path | None = None
+
+
+def mirror(root: Path, events: Iterable[Event], settings: WandbSettings, timeout_s: float = 120.0) -> None:
+    """Put the events into the outbox and deliver what waits there. Never raises: W&B decides nothing here."""
+    if settings.mode == "disabled":
+        return
+    outbox = Outbox(root)
+    try:
+        for event in events:
+            outbox.append(event)
+    except (UserError, OSError) as error:
+        _log.warning("W&B: is not told of this night (%s)", error)
+        return
+    deliver(root, settings, timeout_s)
+
+
+def night_events(
+    root: Path, night: int, results: Results, seconds: Mapping[str, float], files: NightFiles
+) -> Iterator[Event]:
+    """All that is told of a night that came to a verdict, in the order of its lineage."""
+    freeze, promote = results["freeze"], results["promote"]
+    data = _content(freeze["data_sha256"])
+    yield _facts(night, "freeze", "data", freeze, ("images", "people", "drops", "data_sha256"), data)
+    signals = {**results.get("signals", {}), "data_sha256": freeze["data_sha256"]}
+    yield _facts(night, "signals", "signals", signals, ("images_new", "images_kept", "data_sha256"), data, ["data"])
+    if files.student is not None:
+        yield _student(root, night, results, files.student, [f"data:{data}", f"signals:{data}"])
+    if files.report is not None:
+        uses = [] if files.student is None else [f"student:{_group(night)}"]
+        yield _artifact("report", night, "report", _files(root, files.report), {}, uses, [_group(night)])
+    champion = files.champion or (files.student if promote["outcome"] == "promoted" else None)
+    if champion is not None:
+        yield from pointer_events(root, _group(night), champion, files.previous)
+    yield Event.make("figures", NIGHTS, None, {"night": night, "values": figures(results, seconds)})
+    if promote["outcome"] != "promoted":
+        yield _rejection(night, results)
+
+
+def pointer_events(root: Path, change: str, champion: Path, previous: Path | None) -> Iterator[Event]:
+    """The aliases of the registry after a night or a rollback; ``change`` names it: no two are one."""
+    for alias, path in ((PREVIOUS, previous), (CHAMPION, champion)):
+        if path is not None:
+            yield _artifact(REGISTRY, None, "student", _files(root, path), {"change": change}, [], [alias])
+
+
+def failure_event(night: int, stage: str) -> Event:
+    """An alert. The reason stays on this machine: it may name files, and files are named after people."""
+    text = f"stage {stage} did not end; nights/{night:04d}/records/failed.json has the reason. The champion stays."
+    return Event.make("alert", VERDICT, night, {"title": f"night {night} failed", "text": text, "level": "ERROR"})
+
+
+def figures(results: Results, seconds: Mapping[str, float]) -> dict[str, float]:
+    """Numbers of a night by the names that ``distill.tracking.panels`` draws."""
+    freeze, check, vet = (results.get(stage, {}) for stage in ("freeze", "check", "vet"))
+    named = {f"data/{key}": freeze.get(key) for key in ("images", "people", "new_images", "new_people")}
+    named |= {f"found/{key}": value for key, value in vet.items() if isinstance(value, int)}
+    named |= {"cost/flops": check.get("flops"), "cost/bytes": check.get("bytes")}
+    named |= {f"seconds/{stage}": value for stage, value in seconds.items()}
+    named |= {"promoted": int(results.get("promote", {}).get("outcome") == "promoted")}
+    for who, key in (("challenger", "sets"), (CHAMPION, CHAMPION)):
+        for name, scores in (results.get("verify", {}).get(key) or {}).items():
+            named |= {f"score/{name}/{metric}/{who}": value for metric, value in _scores(scores)}
+    return {name: float(value) for name, value in named.items() if value is not None}
+
+
+def _scores(scores: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    yield "accuracy", scores.get("accuracy_mean")
+    yield "auc", scores.get("auc")
+    for fpr, tpr in scores.get("tpr_at_fpr", {}).items():
+        yield f"tpr_at_fpr_{fpr}", tpr
+
+
+def _student(root: Path, night: int, results: Results, student: Path, uses: list[str]) -> Event:
+    """The student with what is known of it; one that was rejected is kept as well, under that alias."""
+    version = results["promote"].get("version")
+    aliases = [_group(night), REJECTED if version is None else f"registry-{version}"]
+    told = {stage: results[stage] for stage in ("train", "parity", "check", "verify") if stage in results}
+    return _artifact("train", night, "student", _files(root, student), told, uses, aliases)
+
+
+def _rejection(night: int, results: Results) -> Event:
+    judge = results.get("judge", {}).get("reasons", ())
+    against = [reason["text"] for reason in judge if not reason["passed"]]
+    text = "; ".join(against) or results["promote"].get("reason") or "the report has the reasons"
+    title = f"night {night} rejected its student"
+    return Event.make("alert", VERDICT, night, {"title": title, "text": text, "level": "WARN"})
+
+
+def _facts(
+    night: int,
+    run: str,
+    name: str,
+    said: Mapping[str, Any],
+    keys: Iterable[str],
+    alias: str,
+    made_from: Iterable[str] = (),
+) -> Event:
+    """An artifact of facts alone; ``alias`` is that of its contents, and of what it was made from."""
+    facts = {key: said[key] for key in keys if key in said}
+    return _artifact(run, night, name, {}, facts, [f"{source}:{alias}" for source in made_from], [_group(night), alias])
+
+
+def _artifact(
+    run: str,
+    night: int | None,
+    name: str,
+    files: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    uses: list[str],
+    aliases: list[str],
+) -> Event:
+    kind = "model" if name == "student" else name
+    body = {"name": name, "type": kind, "files": files, "facts": facts, "uses": uses, "aliases": aliases}
+    return Event.make("artifact", run, night, body)
+
+
+def _files(root: Path, path: Path) -> dict[str, dict[str, str]]:
+    """The file by its name in the artifact: where it lies below ``root``, and its bytes."""
+    place = path.resolve().relative_to(root.resolve()).as_posix()
+    return {path.name: {"path": place, "sha256": sha256(path)}}
+
+
+def _content(data_sha256: str) -> str:
+    """The alias of everything that follows from the same data."""
+    return f"data-{data_sha256[:16]}"
+
+
+def _group(night: int) -> str:
+    return f"night-{night:04d}"

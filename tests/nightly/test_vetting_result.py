@@ -1,0 +1,43 @@
+"""Verdicts are kept whole, counted by kind, and refused where they are of other data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from distill.errors import UserError
+from distill.nightly.freeze import freeze
+from distill.nightly.vetting_result import MOST_TOLD, Finding, Verdicts, read_verdicts, write_verdicts
+from reference.drops import jpeg
+
+
+def test_they_come_back_and_are_counted(drops: Path, put: Callable[..., Path], tmp_path: Path):
+    put("d", {"anna/1.jpg": jpeg(1, 1)})
+    manifest = freeze(drops, None)
+    kinds = ["damaged", "duplicate", "contradiction", "duplicate", "doubtful_label", "split_person", "empty_drop"]
+    findings = [Finding(kind, "d", f"{k}.jpg", "a sentence") for k, kind in enumerate(kinds)]  # pyright: ignore
+    verdicts = Verdicts(manifest.data_sha256(), {"d": ["a", "b"], "c": ["x"]}, findings)
+    write_verdicts(tmp_path, verdicts)
+    assert read_verdicts(tmp_path, manifest) == verdicts
+    told = verdicts.summary()
+    del told["findings"]
+    assert told == {"damaged": 1, "duplicates": 3, "doubtful_labels": 1, "split_people": 1, "unlabelled": 3}
+
+
+def test_a_record_tells_so_many_and_no_more():
+    findings = [Finding("damaged", "d", f"{k}.jpg", "torn") for k in range(MOST_TOLD + 5)]
+    told = Verdicts("", {}, findings).summary()
+    assert told["damaged"] == MOST_TOLD + 5
+    assert len(told["findings"]) == MOST_TOLD
+    assert told["findings"][0] == {"kind": "damaged", "drop": "d", "file": "0.jpg", "text": "torn"}
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"findings": [{"kind": "odd", "drop": "", "file": "", "text": ""}]}', "{}"]
+)
+def test_what_is_none_is_refused(drops: Path, tmp_path: Path, text: str):
+    (tmp_path / "vetting.json").write_text(text)
+    with pytest.raises(UserError, match=r"vetting.json is damaged"):
+        read_verdicts(tmp_path, freeze(drops, None))
