@@ -24,7 +24,7 @@ from distill.data.module import FacesModule
 from distill.data.pairs import Pairs
 from distill.data.views import Views
 from distill.errors import UserError
-from distill.files.foreign import refuse_foreign
+from distill.files.foreign import foreign
 from distill.files.kinds import CHECKPOINT, CUT_CHECKPOINT, EMPTY, LIGHTNING
 from distill.files.utf8_path import utf8_path
 from distill.losses.objective import Objective
@@ -155,8 +155,9 @@ def _read(checkpoint: Path) -> dict[str, Any] | None:
         with utf8_path(checkpoint) as text:
             content = torch.load(text, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        refuse_foreign(checkpoint, "the last checkpoint of this run", LIGHTNING, CHECKPOINT, CUT_CHECKPOINT, EMPTY)
-        raise UserError(_unusable(checkpoint, "is damaged or no checkpoint")) from error
+        known = foreign(checkpoint, "a whole checkpoint", LIGHTNING, CHECKPOINT, CUT_CHECKPOINT, EMPTY)
+        what = "is damaged or no checkpoint" if known is None else known.removeprefix(f"{checkpoint} ")
+        raise UserError(_unusable(checkpoint, what)) from error
     if not isinstance(content, dict) or not {"global_step", "state_dict", "loops"} <= content.keys():
         raise UserError(_unusable(checkpoint, "is no checkpoint of a run"))
     return content

@@ -200,7 +200,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object], set[str]]] = {
     "centres": ("centres.safetensors", read_learned, {"checkpoint", "old checkpoint", "lightning", "safetensors"}),
     "records": ("set/train.rec", record_folder, {"recordio", "empty"}),
     "index": ("set/train.idx", record_folder, {"text", "empty"}),
-    "property": ("set/property", record_folder, {"text", "empty"}),
+    "property": ("set/property", record_folder, {"text", "empty", "utf-16"}),
     "list": ("list.txt", lambda path: read_lines(path, "image"), TEXTS),
     "labels": ("labels.txt", lambda path: read_people([(path, 1)]), TEXTS),
     "ijb faces": ("x/meta/ijbc_face_tid_mid.txt", lambda path: read_faces(ijb_folder(path)), TEXTS),

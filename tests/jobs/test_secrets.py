@@ -98,7 +98,8 @@ def test_a_planted_key_is_nowhere_after_a_night(options: Options, root: Path, tm
     kept = [word for word in options() if not word.startswith(("data.", "run.", "tracking"))]
     service = tmp_path / "nightly"
     words = [f"drops={tmp_path / 'drops'}", f"benchmarks={root}", f"root={service}", "trainer@continued=smoke"]
-    judged = ["judge.floor=0.01", "judge.resamples=200", f"+hydra.job.env_set.MY_TOKEN={PASSWORD}"]
+    margins = [f"judge.margin.{figure}=0.99" for figure in ("accuracy", "auc", "tpr_at_fpr")]
+    judged = [*margins, "judge.floor=0.01", "judge.resamples=200", f"+hydra.job.env_set.MY_TOKEN={PASSWORD}"]
     done = run(tmp_path / "home", "nightly", *kept, *words, *judged, "tracking=wandb", umask=0, WANDB_API_KEY=KEY)
     assert done.returncode in (10, 20), done.stderr
     assert (service / "nights/0001/report.html").exists()
