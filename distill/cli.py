@@ -7,7 +7,7 @@ import os
 import select
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
 
@@ -18,7 +18,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from distill.config.compose import JOBS, conf_dir, readable, register, typed, with_own_faces
+from distill.config.compose import conf_dir, readable, register, typed, with_own_faces
+from distill.config.job_help import job_help
+from distill.config.jobs import JOBS
 from distill.config.suggest import did_you_mean, explain
 from distill.config.variables import with_variables
 from distill.errors import UserError
@@ -31,7 +33,8 @@ NOBODY_READS = 141
 """What a shell says of a command whose reader has left, `head` for one: 128 and the number of SIGPIPE."""
 DASHBOARD = "dashboard"
 
-SWITCHES = ("-h", "--help", "-m", "--multirun", "--resolve")
+HELP = ("-h", "--help")
+SWITCHES = (*HELP, "-m", "--multirun", "--resolve")
 VALUED = ("-c", "--cfg", "-p", "--package", "-cd", "--config-dir")
 """Hydra's options that make sense here. Rerunning from a pickle is left out: nothing is unpickled from outside."""
 
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(name: str, arguments: Sequence[str]) -> int:
-    if name in ("-h", "--help", "help"):
+    if name in (*HELP, "help"):
         print(_usage())
         return 0
     if name == DASHBOARD:
@@ -82,23 +85,38 @@ def _parted(name: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _run_job(name: str, flags: Sequence[str], overrides: Sequence[str]) -> int:
-    """Let Hydra compose the configuration and run the job, or a sweep of jobs; the worst exit status of them."""
+    """Run the job, a sweep of jobs, or show its help; the worst exit status of them."""
     register()
+    if not set(HELP).isdisjoint(flags):
+        _hydra(name, [*_folder_flag(flags), *readable(name, overrides)], lambda cfg: print(job_help(name, cfg)))
+        return 0
     logging.basicConfig(level=logging.WARNING)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(ShownFormatter())
     for package in ("distill", "teachers"):
         logging.getLogger(package).setLevel(logging.INFO)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print some errors itself and exit; here they are explained
     sweep = not {"-m", "--multirun"}.isdisjoint(flags)
     known = with_variables(name, JOBS[name].conf, readable(name, overrides, sweep), os.environ, sweep)
-    sys.argv = [f"face-distill {name}", *flags, *known]
     statuses = [0]  # Hydra drops what a job returns
 
     def task(cfg: DictConfig) -> None:
         sys.argv = [f"face-distill {name}", *flags, *overrides]  # as results show the command
         statuses.append(_status(name, cfg))
 
+    _hydra(name, [*flags, *known], task)
+    return max(statuses)
+
+
+def _folder_flag(flags: Sequence[str]) -> Sequence[str]:
+    """The flag that adds a folder of configuration, which help shows too."""
+    at = next((i for i, flag in enumerate(flags) if flag in ("-cd", "--config-dir")), len(flags))
+    return flags[at : at + 2]
+
+
+def _hydra(name: str, arguments: Sequence[str], task: Callable[[DictConfig], None]) -> None:
+    """Let Hydra compose the configuration and call ``task`` with it; its errors are explained in one line."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print some errors itself and exit
+    sys.argv = [f"face-distill {name}", *arguments]
     try:
         hydra.main(config_path=str(conf_dir()), config_name=name, version_base="1.3")(task)()
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
@@ -109,7 +127,6 @@ def _run_job(name: str, flags: Sequence[str], overrides: Sequence[str]) -> int:
         if not _raised_in(error, hydra, omegaconf):
             raise
         raise UserError(explain(error, JOBS[name].conf)) from error
-    return max(statuses)
 
 
 def _raised_in(error: BaseException, *packages: ModuleType) -> bool:
@@ -156,6 +173,6 @@ def _usage() -> str:
             "",
             *lines,
             "",
-            "JOB --help lists groups and keys, JOB --cfg job prints the configuration, -m sweeps over a,b,c.",
+            "JOB --help explains groups and options, JOB --cfg job prints the configuration, -m sweeps over a,b,c.",
         ]
     )

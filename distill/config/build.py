@@ -6,22 +6,17 @@ be imported. Here a target has to be a class of this project or of ``torch.nn``,
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 
+from distill.config.signatures import signature
 from distill.config.suggest import did_you_mean
 from distill.errors import UserError
-
-ALLOWED = ("distill.", "teachers.", "torch.nn.")
-"""Where targets may live: a run's stored configuration cannot name ``os.system``."""
 
 
 def build(node: Mapping[str, Any], where: str, /, **objects: Any) -> Any:
@@ -30,9 +25,11 @@ def build(node: Mapping[str, Any], where: str, /, **objects: Any) -> Any:
     ``where`` is the node's place in the configuration, for messages. Raises UserError for an option that the
     constructor does not have, has with another type, or needs and was not given.
     """
+    from hydra.utils import instantiate  # slow to import, and needed only where something is built
+
     check_targets(node, where)
-    target = _target(node, where)
-    absent = [p for p in _required(target) if p not in node and p not in objects]
+    parameters = signature(node["_target_"], where).parameters
+    absent = [name for name, p in parameters.items() if p.required and name not in node and name not in objects]
     if absent:
         raise UserError(f"{where} needs {absent[0]!r}: {node['_target_']} has no default for it")
     try:
@@ -45,16 +42,14 @@ def build(node: Mapping[str, Any], where: str, /, **objects: Any) -> Any:
 def check_targets(node: Any, where: str = "") -> None:
     """Check every ``_target_`` in a tree of dicts and lists: allowed, there, its options known and of its types."""
     for place, target_node in _targets(node, where):
-        target = _target(target_node, place)
-        known = inspect.signature(target).parameters
-        hints = get_type_hints(target.__init__)
+        known = signature(target_node["_target_"], place).parameters
         for option, value in target_node.items():
             if option == "_target_":
                 continue
             if option not in known:
                 raise UserError(f"{place} has no option {option!r}{did_you_mean(option, known)}")
-            if not fits(value, hints.get(option, Any)):
-                raise UserError(f"{place}.{option} is {value!r}; expected {spell(hints[option])}")
+            if not fits(value, known[option].annotation):
+                raise UserError(f"{place}.{option} is {value!r}; expected {spell(known[option].annotation)}")
 
 
 def _targets(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -67,39 +62,6 @@ def _targets(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     elif isinstance(node, Sequence) and not isinstance(node, str):
         for index, value in enumerate(node):
             yield from _targets(value, f"{where}[{index}]")
-
-
-def _target(node: Mapping[str, Any], where: str) -> type:
-    """The class that a node names."""
-    return named_class(node["_target_"], where)
-
-
-def named_class(path: Any, where: str) -> type:
-    """The class at a dotted path, for the node at ``where``. Raises UserError for what may not be one, or is none."""
-    if not isinstance(path, str) or not path.startswith(ALLOWED):
-        raise UserError(f"{where}._target_ is {path!r}; expected a class in {', '.join(a[:-1] for a in ALLOWED)}")
-    module_path, _, name = path.rpartition(".")
-    try:
-        module = import_module(module_path)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_path.startswith(error.name):
-            raise
-        raise UserError(f"{where}._target_ is {path!r}; there is no module {error.name}") from None
-    found = vars(module).get(name)
-    classes = [n for n, c in vars(module).items() if isinstance(c, type) and c.__module__.startswith(ALLOWED)]
-    if name not in classes:
-        raise UserError(f"{where}._target_ is {path!r}; no such class in {module_path}{did_you_mean(name, classes)}")
-    assert isinstance(found, type)
-    return found
-
-
-def _required(target: type) -> list[str]:
-    """The parameters of a constructor that have no default."""
-    return [
-        name
-        for name, p in inspect.signature(target).parameters.items()
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
 
 
 _PLAIN: dict[Any, tuple[type, ...]] = {

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -22,20 +21,11 @@ import distill
 from distill.config.build import check_targets
 from distill.config.groups import DataConf
 from distill.config.idle import idle_options, without
+from distill.config.jobs import JOBS
 from distill.config.overrides import letter_for_letter, literal
-from distill.config.scoring_jobs import (
-    CurvesConf,
-    EmbedConf,
-    EvaluateConf,
-    IjbConf,
-    JudgeJobConf,
-    ScoreConf,
-    VerifyConf,
-)
-from distill.config.service_jobs import NightlyConf, NightsConf, RegistryConf, RollbackConf
 from distill.config.suggest import explain
 from distill.config.text_options import expanded, text_option
-from distill.config.training_jobs import CheckConf, ContactSheetConf, DistillConf, ExportJobConf, SignalsConf, TeachConf
+from distill.config.training_jobs import DistillConf
 from distill.config.yaml_source import read_text_as_text
 from distill.config.yaml_text import load_yaml
 from distill.errors import UserError
@@ -44,35 +34,6 @@ from distill.files.kinds import EMPTY, TEXTS
 from distill.redact import secret_in
 
 Conf = TypeVar("Conf")
-
-
-@dataclass(frozen=True)
-class Job:
-    """The type of a job's configuration and what the job does, in a phrase."""
-
-    conf: type
-    does: str
-
-
-JOBS = {
-    "distill": Job(DistillConf, "from images and a teacher to a checked ONNX student"),
-    "teach": Job(TeachConf, "train a teacher with a margin loss and write its card"),
-    "signals": Job(SignalsConf, "run a teacher once over a set and store its outputs"),
-    "export": Job(ExportJobConf, "write the ONNX file of a run again, with parity and verdict"),
-    "check": Job(CheckConf, "judge an ONNX file by the limits of a protocol"),
-    "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
-    "embed": Job(EmbedConf, "write the feature file of a list of images or videos"),
-    "evaluate": Job(EvaluateConf, "features, score and limits of an ONNX file by one protocol"),
-    "score": Job(ScoreConf, "exact TPR at FPR over all pairs of features"),
-    "ijb": Job(IjbConf, "score an ONNX file on IJB-B or IJB-C, 1:1 or 1:N"),
-    "curves": Job(CurvesConf, "compare models: ROC, DET, thresholds and hardest pairs, as one page"),
-    "judge": Job(JudgeJobConf, "would a challenger replace the champion: every slice, with reasons"),
-    "nightly": Job(NightlyConf, "retrain on what arrived, and promote the student if it is fit and no worse"),
-    "nights": Job(NightsConf, "what every night came to: scores, champions, cost, data, as one page"),
-    "registry": Job(RegistryConf, "list and check the versions of a nightly service"),
-    "rollback": Job(RollbackConf, "put the previous version of a service into service again"),
-    "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
-}
 
 
 def conf_dir() -> Path:

@@ -83,23 +83,32 @@ class TrackingMode(StrEnum):
 
 @dataclass
 class TeacherConf:
+    """The network whose outputs the student learns from: its weights, and how it is run."""
+
     name: str = MISSING
+    """What run folders and pages call the teacher."""
     network: dict[str, Any] | None = None
     """``_target_`` and options of a network in ``teachers``; null where the weights are an ONNX file."""
     weights: str | None = needed_path("the teacher's ONNX file, e.g. teacher.weights=teacher.onnx")
     """A weights file for ``network``, else an ONNX file; with neither there is no teacher."""
     card: str | None = path()
+    """The teacher's card; null: the card.yaml beside the weights."""
     check: bool = idle(True)
     """Try the teacher on verification pairs before the run."""
     precision: Precision = Precision.auto
+    """Arithmetic of its forward passes: fp32, bf16, fp16, or auto for the machine at hand."""
     preprocessing: Any = None
     """Options of ``distill.types.Preprocessing`` in place of what the file's metadata or the card says."""
 
 
 @dataclass
 class StudentConf:
+    """The network that is trained, and what it starts from."""
+
     name: str = MISSING
+    """What run folders and pages call the student."""
     network: dict[str, Any] = MISSING
+    """``_target_`` and options of a network in ``distill.students``."""
     init: str | None = path()
     """A run folder or a weights file to start from (recursive distillation)."""
     centres: str | None = path()
@@ -108,9 +117,13 @@ class StudentConf:
 
 @dataclass
 class DataConf:
+    """The faces to train on, how they are read and augmented, and the verification pairs beside them."""
+
     name: str = MISSING
+    """What run folders and pages call the set."""
     root: str = needed_path("the folder with the faces, e.g. data.root=/data/faces (README: 'A worked example')")
     reader: dict[str, Any] = MISSING
+    """``_target_`` and options of the class that reads the files."""
     transfer: list[str] = field(default_factory=list, metadata=PATH)
     """Folders of further sets, whose labels are not used."""
     image_steps: int = idle(120_000)
@@ -122,6 +135,7 @@ class DataConf:
     pictures: bool = idle(False)
     """Whether the data set permits example pairs in the report."""
     augment: dict[str, Any] = field(default_factory=dict)
+    """``_target_`` and options of the random changes to each training image; empty: none."""
 
 
 @dataclass
@@ -130,16 +144,25 @@ class TermConf:
     from ``decay_from_fraction`` on."""
 
     loss: dict[str, Any] = MISSING
+    """``_target_`` and options of a loss in ``distill.losses``."""
     weight: float = 1.0
+    """Factor of this term in the sum."""
     warmup_fraction: float = 0.0
+    """Part of the run over which the weight rises from 0."""
     decay_from_fraction: float = 1.0
+    """Part of the run after which the weight falls; 1: never."""
     final_factor: float = 1.0
+    """What the weight falls to at the end, in parts of itself."""
 
 
 @dataclass
 class ObjectiveConf:
+    """The loss terms that are added up."""
+
     name: str = idle()
+    """What run folders and pages call the objective."""
     terms: dict[str, TermConf] = field(default_factory=dict)
+    """Loss terms by name; each has a loss, a weight, and a schedule of that weight."""
 
 
 @dataclass
@@ -147,13 +170,17 @@ class PublishedConf:
     """A score that somebody published for a protocol, and why it is not comparable where it is not."""
 
     who: str = MISSING
+    """Team or network."""
     place: int | None = None
     """On the leaderboard; null: not on it, or not confirmed."""
     tpr: float = MISSING
     """At the protocol's false positive rate."""
     source: str = MISSING
+    """Where the score is published."""
     comparable: bool = False
+    """Whether a score of ours may stand beside it."""
     reason: str = ""
+    """Why it is not comparable."""
 
 
 @dataclass
@@ -161,13 +188,21 @@ class ProtocolConf:
     """One challenge protocol: its limits, its metric, how its features are made, and what others reached."""
 
     name: str = MISSING
+    """What files and pages call the protocol."""
     kind: str = MISSING
+    """What it compares: image or video."""
     source: str = MISSING
+    """Where the limits are published."""
     max_flops: int = MISSING
+    """Most FLOPs of a forward pass, as the challenge counts them."""
     max_file_bytes: int | None = MISSING
+    """Largest ONNX file; null: no limit."""
     dtype: str = MISSING
+    """Type of the features, e.g. float32."""
     embedding_dim: int = MISSING
+    """Width of the embedding that the protocol asks for."""
     far_target: float = MISSING
+    """False positive rate at which the TPR is scored."""
     flip: bool = True
     """Whether the embedding of the mirror image is added."""
     fusion: FrameFusion | None = None
@@ -180,11 +215,17 @@ class OptimizerConf:
     """``betas`` belong to AdamW (and to what Muon leaves to it), ``momentum`` to SGD and Muon, ``nesterov`` to SGD."""
 
     name: OptimizerName = OptimizerName.adamw
+    """sgd, adamw or muon."""
     lr: float = 2e-3
+    """Peak learning rate."""
     weight_decay: float = 0.05
+    """Weight decay of matrices and kernels; biases and norms have none."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Decay rates of AdamW's two moments."""
     momentum: float = 0.9
+    """Momentum of SGD and Muon."""
     nesterov: bool = False
+    """Nesterov momentum, for SGD."""
     head_lr_factor: float = 0.1
     """Muon's rate for class centres and projectors, in parts of ``lr``."""
     bf16_products: bool | None = False
@@ -196,52 +237,79 @@ class ScheduleConf:
     """Linear warm-up, then a cosine to ``final_factor`` or steps of ``gamma`` at ``milestones``; fractions of a run."""
 
     kind: ScheduleKind = ScheduleKind.cosine
+    """cosine or multistep."""
     warmup_fraction: float = 0.1
+    """Part of the run over which the rate rises linearly to its peak."""
     final_factor: float = 0.001
+    """What the cosine falls to, in parts of the peak rate."""
     milestones: list[float] = field(default_factory=lambda: [0.5, 0.75, 0.9])
+    """Parts of the run at which multistep lowers the rate."""
     gamma: float = 0.1
+    """Factor of the rate at each milestone."""
 
 
 @dataclass
 class TrainerConf:
+    """Length, batches, optimiser and machine of a training run; null: the fastest correct choice for the machine."""
+
     name: str = idle()
+    """What run folders and pages call the trainer."""
     images: int | None = None
     """Length of the run in image-steps; or give ``epochs``. Exactly one of the two is set."""
     epochs: float | None = None
+    """Length of the run in passes over the set; with ``images=null``."""
     batch_size: int = 64
     """Images in one forward pass; an optimiser step sees ``batch_size`` times ``accumulate``."""
     accumulate: int = 1
+    """Forward passes whose gradients are added up for one optimiser step."""
     optimizer: OptimizerConf = field(default_factory=OptimizerConf)
     schedule: ScheduleConf = field(default_factory=ScheduleConf)
     small_px: int = 80
     """Side of the crops that the trained network sees for the first ``small_fraction`` of the run."""
     small_fraction: float = 0.0
+    """Part of the run, from its start, that is trained on small crops; 0: none."""
     gradient_clip: float | None = 5.0
+    """Largest norm of the gradient; null: not clipped."""
     ema_decay: float = 0.0
     """0 keeps no average of the weights."""
     max_loss_growth: float = idle(10.0)
     """A loss this many times its own recent value stops the run."""
     precision: Precision = Precision.auto
+    """Arithmetic of training: fp32, bf16, fp16, or auto for the machine at hand."""
     channels_last: bool | None = None
+    """Memory layout of images and maps; null: as suits the machine."""
     compile: bool | None = None
+    """Compile the student's step with torch.compile; null: where that saves time."""
     workers: int | None = idle(None)
+    """Processes that load images; null: as suits the machine."""
     checkpoint_every_steps: int = idle(200)
+    """Optimiser steps between checkpoints, from which a stopped run resumes."""
     validate_every_steps: int = idle(500)
+    """Optimiser steps between scores on the verification pairs."""
     validate_pairs: int = idle(300)
     """Pairs of each set that are scored during training; the end of a run scores all of them."""
 
 
 @dataclass
 class TrackingConf:
+    """Where the run appears in Weights & Biases (docs/tracking.md)."""
+
     mode: TrackingMode = TrackingMode.offline
+    """offline writes W&B's files into the run folder, online uploads, disabled does neither."""
     project: str = "face-distill"
+    """W&B project."""
     entity: str | None = None
+    """W&B team or user; null: the default of the login."""
     group: str | None = None
+    """W&B group of the run."""
     name: str | None = None
     """What W&B calls the run; null: the name of its folder."""
     tags: list[str] = field(default_factory=list)
+    """W&B tags of the run."""
     notes: str | None = None
+    """W&B notes of the run."""
     job_type: str | None = None
+    """W&B job type of the run."""
     dir: str | None = path()
     """Where W&B's own files go; null: the run folder."""
     id: str | None = None
@@ -255,15 +323,21 @@ class ExportConf:
     """How the ONNX file is written and how close it has to be to PyTorch."""
 
     opset: int = 18
+    """ONNX operator set."""
     max_relative_difference: float = 1e-4
     """Of the largest magnitude in the embedding."""
     max_cosine_difference: float = 1e-5
+    """Largest difference of cosines between embeddings of ONNX and PyTorch."""
     parity_images: int = 16
+    """Images on which ONNX and PyTorch are compared."""
 
 
 @dataclass
 class RunConf:
+    """The run folder: where it is, what it is called, and whether an unfinished run is resumed."""
+
     root: str = path("runs")
+    """Folder of all runs."""
     name: str | None = None
     """Folder below ``root``; null: made of the choices and a hash of the configuration, so the same command resumes."""
     fresh: bool = False

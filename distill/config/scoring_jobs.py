@@ -22,9 +22,11 @@ class VerifyConf:
         metadata={"what": "verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER", **PATHS},
     )
     out: str | None = path()
+    """Folder of verify.json; null: that of the model."""
     folds: int = 10
     """Stretches of pairs, each judged by the threshold of the others; a file with a part of LFW has fewer than ten."""
     batch_size: int = 64
+    """Images in one forward pass."""
     max_damaged: int = 10
     """Images that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 1000
@@ -40,6 +42,8 @@ class IjbTask(StrEnum):
 
 @dataclass
 class IjbDataConf:
+    """The benchmark's own files."""
+
     root: str = needed_path("the folder of IJB-B or IJB-C with meta and loose_crop in it, e.g. data.root=/data/IJBC")
 
 
@@ -58,11 +62,13 @@ class IjbConf:
     detector_score: bool = True
     """Weigh each image by the detector's score."""
     batch_size: int = 64
+    """Images in one forward pass."""
     max_damaged: int = 10
     """Images that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 200
     """Resamplings of persons behind each confidence interval."""
     seed: int = 0
+    """Seed of the resamplings."""
 
 
 @dataclass
@@ -77,6 +83,7 @@ class EmbedConf:
     """Whether links may lead out of ``root``."""
     out: str = needed_path("the feature file to write, e.g. out=features.bin")
     kind: FaceKind = FaceKind.image
+    """What a line of the list names: image, or video (a folder of frames)."""
     flip: bool | None = None
     """Whether the embedding of the mirror image is added; null: as the challenge does, for images."""
     fusion: FrameFusion = FrameFusion.mean
@@ -87,6 +94,7 @@ class EmbedConf:
     frame_quality: str | None = path()
     """The ONNX file that weighs frames, ``frame_quality.onnx`` of a run; with ``fusion=network``."""
     batch_size: int = 64
+    """Images in one forward pass."""
     max_damaged: int = 10
     """Images that cannot be read and are left out, each named, before the job stops."""
     fresh: bool = False
@@ -99,7 +107,9 @@ class LabelledListConf:
 
     root: str = needed_path("the folder with filelist.txt and labels.txt, e.g. data.root=DIR (docs/features.md)")
     list: str = path("filelist.txt")
+    """File below ``root`` with an image or video a line."""
     labels: str = path("labels.txt")
+    """File below ``root`` with a person's label a line."""
     links: bool = False
     """Whether links may lead out of ``root``."""
 
@@ -114,6 +124,7 @@ class EvaluateConf:
     out: str | None = path()
     """Folder; null: ``evaluation-PROTOCOL`` beside the model."""
     batch_size: int = 64
+    """Images in one forward pass."""
     max_damaged: int = 10
     """Images that cannot be read and are left out, each named, before the job stops."""
     consensus: bool = False
@@ -141,16 +152,21 @@ class ScoreConf:
     probes: str | None = path()
     """Further features: pairs are then those of ``features``, the gallery, with these."""
     probe_labels: str | None = path()
+    """Labels of ``probes``, a line each."""
     fprs: list[float] | None = None
     """null: 1e-1 to 1e-8, and lower decades while pairs support them."""
     bootstrap: int = 1000
     """Resamplings of persons behind each confidence interval; 0: none."""
     seed: int = 0
+    """Seed of the resamplings."""
     max_memory_bytes: int = 2 << 30
+    """Bound for scoring the pairs."""
     device: str = "cpu"
+    """Where pairs are multiplied, e.g. cuda."""
     work: str | None = path()
     """Folder of finished blocks: a killed run continues there, and several processes share the work."""
     out: str = path("score.json")
+    """The JSON file to write."""
 
 
 @dataclass
@@ -158,8 +174,11 @@ class LabelledFeaturesConf:
     """The labelled set that feature files are of, in the challenge's layout."""
 
     root: str | None = path()
+    """Folder of ``list`` and ``labels``."""
     list: str = path("filelist.txt")
+    """File below ``root`` with an image or video a line."""
     labels: str = path("labels.txt")
+    """File below ``root`` with a person's label a line."""
 
 
 @dataclass
@@ -186,7 +205,9 @@ class CurvesConf:
     show_faces: bool = False
     """Show pictures of these pairs: faces belong to people, so only where that is permitted."""
     out: str = path("curves.html")
+    """The HTML page to write."""
     batch_size: int = 64
+    """Images in one forward pass."""
     max_damaged: int = 10
     """Images of ``pairs`` that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 1000
@@ -204,8 +225,11 @@ class MarginsConf:
     """By how much each figure may be worse: fractions."""
 
     accuracy: float = 0.03
+    """Margin of the accuracy."""
     auc: float = 0.01
+    """Margin of the ROC AUC."""
     tpr_at_fpr: float = 0.05
+    """Margin of the TPR at ``fpr``."""
 
 
 @dataclass
@@ -230,6 +254,7 @@ class JudgeConf:
     confidence: float = 0.95
     """Of each end of an interval: how seldom a model that is worse by more than a margin passes."""
     resamples: int = 1000
+    """Resamplings behind each interval."""
     seed: int = 0
     """Of the resamplings; 0 is that of every report."""
 
@@ -252,3 +277,4 @@ class JudgeJobConf:
     out: str | None = path()
     """Folder of judge.json; null: that of the challenger."""
     batch_size: int = 64
+    """Images in one forward pass."""

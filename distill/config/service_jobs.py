@@ -47,7 +47,9 @@ class KeepConf:
     """Which versions the registry keeps, besides the champion and the one before (docs/registry.md)."""
 
     newest: int = 10
+    """How many of the newest versions stay."""
     champions: int = 5
+    """How many of the versions that were champion last stay."""
 
 
 @dataclass
@@ -93,6 +95,7 @@ class NightlyConf:
     tracking: TrackingConf = field(default_factory=TrackingConf)
     export: ExportConf = field(default_factory=ExportConf)
     seed: int = 1
+    """Seed of initialisation, order of images and augmentation."""
 
 
 @dataclass

@@ -13,12 +13,11 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from inspect import signature
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from distill.config.build import named_class
 from distill.config.groups import PATH
+from distill.config.signatures import signature
 from distill.errors import UserError
 
 
@@ -67,11 +66,10 @@ def _expanded_field(value: Any, metadata: Mapping[str, Any]) -> Any:
 def text_parameter(target: str, name: str) -> TextOption | None:
     """The parameter of a class that a ``_target_`` may name, where it is text."""
     try:
-        found = named_class(target, target)
+        found = signature(target, target).parameters.get(name)
     except UserError:
         return None  # said where the target is built
-    hints = get_type_hints(found.__init__)
-    return _as_text(hints[name], {}) if name in signature(found).parameters and name in hints else None
+    return None if found is None else _as_text(found.annotation, {})
 
 
 @cache

@@ -34,8 +34,11 @@ class SignalsConf:
     out: str | None = path()
     """Folder; null: below ``signals``, named by teacher, data and a hash."""
     batch_images: int = 32
+    """Images in one forward pass of the teacher."""
     workers: int | None = None
+    """Processes that load images; null: as suits the machine."""
     seed: int = 1
+    """Seed of the augmented views."""
 
 
 @dataclass
@@ -53,6 +56,7 @@ class TeachConf:
     tracking: TrackingConf = field(default_factory=TrackingConf, metadata=IDLE)
     run: RunConf = field(default_factory=RunConf, metadata=IDLE)
     seed: int = 1
+    """Seed of initialisation, order of images and augmentation."""
 
 
 @dataclass
@@ -61,6 +65,7 @@ class ExportJobConf:
 
     run: str = needed_path("a run folder, e.g. run=runs/latest")
     out: str | None = path()
+    """Folder for the ONNX file and its proofs; null: the run folder."""
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
     export: ExportConf = field(default_factory=ExportConf)
 
@@ -72,6 +77,7 @@ class CheckConf:
     model: str = needed_path("an ONNX file, e.g. model=student.onnx")
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
     out: str | None = path()
+    """Folder of check.json; null: that of the model."""
 
 
 @dataclass
@@ -79,11 +85,15 @@ class ContactSheetConf:
     """``make faces``: a sheet of synthetic faces to look at."""
 
     people: int = 8
+    """Rows of the sheet, a person each."""
     pictures: int = 10
+    """Columns of the sheet, a picture of that person each."""
     seed: int = 1
+    """Seed of the people."""
     side_px: int = 168
     """Side of one face; the data set has 112."""
     out: str = path("faces.png")
+    """The PNG to write."""
 
 
 @dataclass
@@ -115,3 +125,4 @@ class DistillConf:
     signals: str = path("auto")
     """``auto``: the teacher's stored outputs where they match, else the live teacher; ``live``; or a folder."""
     seed: int = 1
+    """Seed of initialisation, order of images and augmentation."""

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from distill.errors import UserError
-from distill.metrics import verify
 from distill.metrics.bootstrap import Bootstrap
+from distill.metrics.verification import verify
 from reference import roc as slow
 
 QUICK = Bootstrap(resamples=50)

@@ -13,7 +13,7 @@ from torch import nn
 
 from distill.export.onnx_file import Exported
 from distill.export.parity import Parity
-from distill.metrics import verify
+from distill.metrics.verification import verify
 from distill.report.model_card import ModelCard, write_model_card
 from distill.report.run_page import Cost
 from distill.report.scores import Scores

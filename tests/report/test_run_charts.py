@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from distill.metrics import verify
+from distill.metrics.verification import verify
 from distill.report.run_charts import COLOURS, training_figures, verification_figures
 from distill.report.scores import Scores
 

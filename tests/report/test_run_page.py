@@ -11,7 +11,7 @@ import pytest
 from distill.errors import UserError
 from distill.export.parity import Parity
 from distill.format import quantity
-from distill.metrics import verify
+from distill.metrics.verification import verify
 from distill.report.run_page import Cost, ExamplePair, RunReport, write_report
 from distill.report.scores import Scores
 

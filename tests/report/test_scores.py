@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from distill.metrics import verify
+from distill.metrics.verification import verify
 from distill.report.scores import Scores
 
 

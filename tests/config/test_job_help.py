@@ -1,0 +1,94 @@
+"""``JOB --help``: every option of every job is explained, every choice says what it is for, every example composes."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from contextlib import redirect_stdout
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from distill.cli import main
+from distill.config.compose import conf_dir, load
+from distill.config.field_docs import field_doc, fields_below
+from distill.config.job_help import comment
+from distill.config.jobs import JOBS
+
+
+@cache
+def help_of(*arguments: str) -> list[str]:
+    output = io.StringIO()
+    with redirect_stdout(output):
+        assert main([*arguments, "--help"]) == 0
+    return output.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_option_is_explained_beside_its_field(job: str):
+    silent = {
+        f"{owner.__name__}.{name}" for _, owner, name in fields_below(JOBS[job].conf) if not field_doc(owner, name)
+    }
+    assert silent == set()
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_line_of_an_option_has_an_explanation(job: str):
+    lines = help_of(job)
+    start = lines.index("options, KEY=VALUE; ??? has to be given:")
+    options = lines[start + 1 : lines.index("", start)]
+    assert [line for line in options if len(line.split(maxsplit=1)) < 2] == []
+    assert not [line for line in options if "``" in line]
+    shown = {line.split()[0].partition("=")[0] for line in options}
+    assert {name for name, _, _ in fields_below(JOBS[job].conf) if "." not in name} <= shown
+
+
+def test_the_line_is_the_docstring_below_the_field():
+    (line,) = [line for line in help_of("contact_sheet") if line.strip().startswith("side_px=")]
+    assert line.split(maxsplit=1) == ["side_px=168", "Side of one face; the data set has 112."]
+
+
+def test_a_group_lists_its_choices_with_their_purpose():
+    lines = help_of("check", "protocol=iqiyi_light")
+    assert "  * iqiyi_light      LFR 2019, video, light track: TPR at FPR 1e-4." in lines
+    assert "    deepglint_light  LFR 2019, still images, light track: TPR at FPR 1e-8." in lines
+    assert any(line.startswith("  protocol.far_target=0.0001 ") for line in lines)
+
+
+def test_options_of_a_class_are_shown_with_their_types():
+    lines = help_of("distill")
+    (line,) = [line for line in lines if line.strip().startswith("student.network.widths=")]
+    assert line.endswith("of VarGNet: a list of int")
+
+
+def test_both_trainers_of_a_night_are_groups():
+    lines = help_of("nightly")
+    assert "  trainer@continued" in lines
+    assert any(line.startswith("  * continue ") for line in lines)
+
+
+def test_a_folder_of_one_s_own_is_listed(tmp_path: Path):
+    (tmp_path / "protocol").mkdir()
+    own = (conf_dir() / "protocol/iqiyi_light.yaml").read_text().partition("\n")[2]
+    (tmp_path / "protocol/mine.yaml").write_text(f"# Limits of my own phone.\n{own}")
+    lines = help_of("check", "protocol=mine", "-cd", str(tmp_path))
+    assert any(line.split(maxsplit=2) == ["*", "mine", "Limits of my own phone."] for line in lines)
+
+
+def test_a_mistake_beside_help_is_explained(capsys: pytest.CaptureFixture[str]):
+    assert main(["check", "--help", "protocol=iqiy_light"]) == 2
+    assert "did you mean 'iqiyi_light'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", sorted(conf_dir().rglob("*.yaml")), ids=lambda file: file.stem)
+def test_every_file_says_what_it_is_for(file: Path):
+    assert len(comment(file)) > 10
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_both_examples_compose_and_are_shown(job: str):
+    lines = help_of(job)
+    for example in JOBS[job].examples:
+        load(job, shlex.split(example))
+        assert f"  python -m distill {job} {example}" in lines
