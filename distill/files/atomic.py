@@ -10,6 +10,7 @@ from typing import Any
 from distill.errors import UserError
 from distill.files.foreign import refuse_foreign
 from distill.files.kinds import EMPTY, TEXTS
+from distill.redact import redact_known
 from distill.shown import ERRORS
 
 
@@ -37,8 +38,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_page(path: Path, text: str) -> None:
-    """The same for text that people read, whatever names are in it."""
-    write_atomic(path, text.encode(errors=ERRORS))
+    """The same for text that people read, whatever names are in it, without secrets of the environment."""
+    write_atomic(path, redact_known(text).encode(errors=ERRORS))
 
 
 def _discard(partial: Path) -> None:
