@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from distill.errors import UserError
 from distill.features.feature_file import HEADER_BYTES, file_bytes, header
 from distill.files.atomic import write_atomic
+from distill.files.durable import rename_synced
 
 WRITTEN, IMAGES = "rows_written", "images_sha256"
 EMPTY, DAMAGED = "rows_without_features", "damaged"
@@ -88,7 +89,7 @@ class FeatureWriter:
         """Give the whole file its name, unless an earlier run has done so."""
         assert self.done == self.rows
         if not self._named:
-            os.replace(self._partial, self.out)
+            rename_synced(self._partial, self.out)
             self._named = True
 
     def _hold(self) -> None:

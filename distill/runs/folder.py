@@ -18,6 +18,7 @@ from distill.config.groups import TrackingConf
 from distill.config.idle import idle_options, without
 from distill.errors import UserError
 from distill.files.atomic import read_json, write_json, write_text
+from distill.files.durable import point
 from distill.tracking.wandb_run import WandbRun
 from distill.tracking.wandb_settings import WandbSettings
 
@@ -62,10 +63,8 @@ class RunFolder:
 
     def point_latest(self) -> None:
         """Make ``latest`` beside this folder a link to it, in one rename."""
-        link, partial = self.path.parent / LATEST, self.path.parent / f".{LATEST}.{os.getpid()}"
-        partial.unlink(missing_ok=True)
-        partial.symlink_to(self.path.name)
-        os.replace(partial, link)
+        root = self.path.parent
+        point(root / LATEST, self.path.name, root / f".{LATEST}.{os.getpid()}")  # other runs may end at this moment
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 
 import distill
 from distill.files.atomic import write_atomic
+from distill.files.durable import rename_synced
 from distill.redact import redact
 from distill.tracking.wandb_settings import WandbSettings
 
@@ -86,7 +87,7 @@ class Outbox:
         """Put aside what can never be told, so that it holds up nothing."""
         aside = self.folder / REFUSED
         aside.mkdir(exist_ok=True)
-        os.replace(path, aside / path.name)
+        rename_synced(path, aside / path.name)
 
 
 def read_event(path: Path) -> Event:

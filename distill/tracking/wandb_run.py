@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from distill.errors import UserError
+from distill.files.atomic import replacing
 from distill.files.utf8_path import utf8_path
 from distill.redact import redact
 from distill.shown import shown, shown_all
@@ -153,9 +154,8 @@ def run_id(folder: Path, wanted: str | None = None) -> str:
         raise UserError(f"tracking.id is {wanted} and {path} says {known}; expected the same, or another run folder")
     if known:
         return known
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text((wanted or secrets.token_hex(4)) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path) as file:
+        file.write(f"{wanted or secrets.token_hex(4)}\n".encode())
     return run_id(folder)
 
 

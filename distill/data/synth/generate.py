@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +25,7 @@ from distill.data.synth.recipe import FOLDS, Recipe, is_made, write_manifest
 from distill.data.synth.render import Sitter
 from distill.data.synth.streams import Key, Split
 from distill.errors import UserError
+from distill.files.durable import discard, placed
 from distill.progress import waiting
 
 PAIR_FILES = {Split.validation: "synthfaces_dev.bin", Split.test: "synthfaces_test.bin"}
@@ -52,14 +52,10 @@ def make(root: Path, recipe: Recipe, processes: int | None = None) -> None:
     with _locked(root.with_name(f".{root.name}.lock")):
         if is_made(root, recipe):
             return
-        partial = root.with_name(f".{root.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        _fill(partial, recipe, processes or len(os.sched_getaffinity(0)))
-        write_manifest(partial, recipe)
-        if root.exists():
-            shutil.rmtree(root)  # of this very recipe but damaged, or empty: ``is_made`` refuses all else
-        os.rename(partial, root)
+        with placed(root, root.with_name(f".{root.name}.partial")) as partial:
+            _fill(partial, recipe, processes or len(os.sched_getaffinity(0)))
+            write_manifest(partial, recipe)
+            discard(root)  # of this very recipe but damaged, or empty: ``is_made`` refuses all else
 
 
 @contextmanager
