@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from distill.data.synth.render import Sitter
 from distill.data.synth.streams import Key, Split
 from distill.errors import UserError
 from distill.files.durable import discard, placed
+from distill.files.lock import open_locked
 from distill.progress import waiting
 
 PAIR_FILES = {Split.validation: "synthfaces_dev.bin", Split.test: "synthfaces_test.bin"}
@@ -49,21 +49,13 @@ def make(root: Path, recipe: Recipe, processes: int | None = None) -> None:
     """
     root = root.absolute()
     root.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(root.with_name(f".{root.name}.lock")):
+    with open_locked(root.with_name(f".{root.name}.lock"), wait=True):
         if is_made(root, recipe):
             return
         with placed(root, root.with_name(f".{root.name}.partial")) as partial:
             _fill(partial, recipe, processes or len(os.sched_getaffinity(0)))
             write_manifest(partial, recipe)
             discard(root)  # of this very recipe but damaged, or empty: ``is_made`` refuses all else
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _fill(folder: Path, recipe: Recipe, processes: int) -> None:
