@@ -24,8 +24,8 @@ from distill.config.jobs import JOBS
 from distill.config.suggest import did_you_mean, explain
 from distill.config.variables import with_variables
 from distill.errors import UserError
-from distill.redact import redact_text
-from distill.shown import ShownFormatter, print_anything, shown
+from distill.redact import RedactingFormatter, redact_text
+from distill.shown import print_anything, shown
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -92,7 +92,7 @@ def _run_job(name: str, flags: Sequence[str], overrides: Sequence[str]) -> int:
         return 0
     logging.basicConfig(level=logging.WARNING)
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(ShownFormatter())
+        handler.setFormatter(RedactingFormatter())
     for package in ("distill", "teachers"):
         logging.getLogger(package).setLevel(logging.INFO)
     sweep = not {"-m", "--multirun"}.isdisjoint(flags)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 import re
 import warnings
@@ -17,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from distill.errors import UserError
+from distill.files.atomic import write_atomic
 from distill.files.foreign import foreign, kind_of
 from distill.files.kinds import CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, ONNX, PICKLE, SAFETENSORS
 from distill.files.utf8_path import utf8_path
@@ -172,15 +172,7 @@ def save_weights(
     if classifier is not None:
         assert CLASSIFIER not in tensors
         tensors[CLASSIFIER] = classifier.detach().float().cpu().contiguous()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(save(tensors, shown_all(metadata or {})))
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {path}: {_first_line(error)}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomic(path, save(tensors, shown_all(metadata or {})))
 
 
 def _some(names: list[str]) -> str:

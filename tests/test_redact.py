@@ -1,8 +1,35 @@
 from __future__ import annotations
 
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from distill.redact import HIDDEN, flatten, redact_text, secret_in
+from distill.cli import main
+from distill.config.compose import load
+from distill.errors import UserError
+from distill.files.atomic import write_page
+from distill.redact import (
+    HIDDEN,
+    RedactingFormatter,
+    command_line,
+    flatten,
+    redact,
+    redact_known,
+    redact_text,
+    secret_in,
+)
+from distill.tracking.outbox import Event, Outbox
+from distill.tracking.wandb_run import WandbRun
+from distill.tracking.wandb_session import Shield
+from distill.tracking.wandb_settings import WandbSettings
+from distill.tracking.wandb_variables import read_variables
+
+KEY = "PLANTED-0123456789"
 
 
 @pytest.mark.parametrize(
@@ -27,7 +54,9 @@ def test_the_rest_is_kept() -> None:
         ("run --token PLANTED --seed 1", f"run --token {HIDDEN} --seed 1"),
         ("ARGS=\"a.secret='PLANTED two' b=1\"", f'ARGS="a.secret={HIDDEN} b=1"'),
         ("http://me:PLANTED@host/data", f"http://{HIDDEN}@host/data"),
+        ("http://me:PLANTED@more@host/data", f"http://{HIDDEN}@host/data"),
         ("a token of respect, seed=1", "a token of respect, seed=1"),
+        ("the per-token loss", "the per-token loss"),
     ],
 )
 def test_command_lines(text: str, hidden: str) -> None:
@@ -54,3 +83,81 @@ def test_which_secret_a_value_holds(monkeypatch: pytest.MonkeyPatch, text: str, 
     monkeypatch.setenv("USE_TOKENS", "true")
     assert secret_in(text) == what
     assert ("PLANTED" in redact_text(text)) is False
+
+
+def test_of_two_secrets_the_longer_is_hidden_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TOKEN", "PLANTED-1")
+    monkeypatch.setenv("B_TOKEN", "PLANTED-1-LONGER")
+    assert redact_known("x PLANTED-1-LONGER PLANTED-1") == f"x {HIDDEN} {HIDDEN}"
+
+
+def _log(place: Path, text: str) -> str:
+    try:
+        raise ValueError(text)
+    except ValueError:
+        record = logging.LogRecord("distill", logging.INFO, "", 1, text, None, sys.exc_info())
+    return RedactingFormatter().format(record)
+
+
+def _page(place: Path, text: str) -> str:
+    write_page(place / "report.html", f"<p>{text}</p>")
+    return (place / "report.html").read_text()
+
+
+def _command(place: Path, text: str) -> str:
+    return command_line()
+
+
+def _outbox(place: Path, text: str) -> str:
+    return Outbox(place).append(Event.make("alert", "verdict", 1, {"title": text, "said": [{"why": text}]})).read_text()
+
+
+def _wandb(place: Path, text: str) -> str:
+    run = WandbRun(place, WandbSettings(mode="disabled"), {"a": {"b": [text]}, "api_key": text})
+    return json.dumps(run._config)
+
+
+def _variable(place: Path, text: str) -> str:
+    return read_variables({"WANDB_API_KEY": text}).report
+
+
+def _failure(place: Path, text: str) -> str:
+    with Shield() as shield:
+        raise OSError(text)
+    return str(shield.failure)
+
+
+EXITS = [_log, _page, _command, _outbox, _wandb, _variable, _failure]
+
+
+@pytest.mark.parametrize("leave", EXITS)
+@pytest.mark.parametrize("variable", ["WANDB_API_KEY", "MY_TOKEN", "DEPLOY_KEY", "SECRET_URL", "DB_PASSWORD"])
+def test_a_planted_key_leaves_by_no_exit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, leave: Callable[[Path, str], str]
+) -> None:
+    monkeypatch.setenv(variable, KEY)
+    monkeypatch.setattr(sys, "argv", ["face-distill distill", f"run.name={KEY}"])
+    left = leave(tmp_path, f"before {KEY} after" if leave is not _variable else KEY)
+    assert KEY not in left
+    assert HIDDEN in left
+
+
+def test_a_configuration_with_a_planted_key_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEPLOY_KEY", KEY)
+    with pytest.raises(UserError, match=r"run.name holds the value of DEPLOY_KEY"):
+        load("distill", [f"run.name={KEY}"])
+    assert main(["distil", KEY]) == 2
+    assert main([KEY]) == 2
+    said = capsys.readouterr()
+    assert KEY not in said.out + said.err
+
+
+def test_a_tree_keeps_all_that_is_no_secret() -> None:
+    tree: dict[str, Any] = {"a": (1, None, True), "b": {"lr": 0.1, "token": None, "api_key": ""}, "key": "f.pem"}
+    assert redact(tree) == {
+        "a": [1, None, True],
+        "b": {"lr": 0.1, "token": None, "api_key": HIDDEN},
+        "key": "f.pem",
+    }

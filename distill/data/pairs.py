@@ -7,7 +7,6 @@ image as bytes or as an array of them, in any of the ways in which pickles and n
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from distill.data.decode import decode
 from distill.data.faceset import DamagedImage
 from distill.data.unpickle import EXPECTED, FileArray, unpickle
 from distill.errors import UserError
+from distill.files.atomic import write_atomic
 from distill.shown import shown
 from distill.types import CROP_PX
 
@@ -149,13 +149,7 @@ def write_pairs(path: str | Path, encoded: Sequence[bytes], same: Sequence[bool]
     if len(encoded) != 2 * len(same):
         raise UserError(f"{path}: {len(encoded)} images for {len(same)} verdicts; expected two for every verdict")
     content = pickle.dumps((list(encoded), [bool(s) for s in same]), protocol=4)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_atomic(path, content)
 
 
 def pair_files(given: Any) -> list[Path]:

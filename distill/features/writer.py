@@ -7,7 +7,6 @@ run. The last act is to rename ``OUT.partial`` to ``OUT``; the journal stays and
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -22,6 +21,8 @@ from numpy.typing import NDArray
 from distill.errors import UserError
 from distill.features.feature_file import HEADER_BYTES, file_bytes, header
 from distill.files.atomic import write_atomic
+from distill.files.durable import rename_synced
+from distill.files.lock import Held, hold
 
 WRITTEN, IMAGES = "rows_written", "images_sha256"
 EMPTY, DAMAGED = "rows_without_features", "damaged"
@@ -88,14 +89,14 @@ class FeatureWriter:
         """Give the whole file its name, unless an earlier run has done so."""
         assert self.done == self.rows
         if not self._named:
-            os.replace(self._partial, self.out)
+            rename_synced(self._partial, self.out)
             self._named = True
 
     def _hold(self) -> None:
-        """Be the only process that writes here; the kernel frees the lock however its holder ends."""
+        """Be the only process that writes here."""
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            hold(self._file, self._partial)
+        except Held:
             raise UserError(
                 f"{self._partial} is being written by another process; wait for it, or give another out"
             ) from None

@@ -1,30 +1,53 @@
-"""Files that are written whole or not at all."""
+"""The one way to write a file: whole or not at all, and on the disk before the call returns.
+
+Contents first, then the name, then the folder that holds the name: after a crash or a power cut there is the earlier
+file or the new one. Folders and links are made so by ``distill.files.durable``.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from distill.errors import UserError
+from distill.files.durable import rename_synced
 from distill.files.foreign import refuse_foreign
 from distill.files.kinds import EMPTY, TEXTS
+from distill.redact import redact_known
 from distill.shown import ERRORS
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write beside ``path``, then rename; a failed write leaves an earlier file as it was and raises UserError."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+@contextmanager
+def replacing(path: Path, partial: Path | None = None) -> Iterator[IO[bytes]]:
+    """An open file that becomes ``path`` at the end of the block. Raises OSError; an earlier file stays then.
+
+    It is written beside ``path`` under a name that holds the writer's process number, or at ``partial`` on the same
+    file system: for a writer that holds a lock, so that it overwrites what a killed one left.
+    """
+    partial = partial or path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        rename_synced(partial, path)
+    except BaseException:
+        with suppress(OSError):  # where its folder is no folder, there is nothing to remove
+            partial.unlink()
+        raise
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` whole. Raises UserError where that fails, and leaves an earlier file as it was."""
+    try:
+        with replacing(path) as file:
+            file.write(data)
     except OSError as error:
-        _discard(partial)
         raise UserError(
             f"cannot write {path} ({len(data)} bytes): {error.strerror}; expected a writable folder with that much "
             "space, so free some or choose another folder. An earlier file there is untouched"
@@ -37,16 +60,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_page(path: Path, text: str) -> None:
-    """The same for text that people read, whatever names are in it."""
-    write_atomic(path, text.encode(errors=ERRORS))
-
-
-def _discard(partial: Path) -> None:
-    """Remove what was half written; its folder may be unwritable or not a folder at all."""
-    try:
-        partial.unlink()
-    except OSError:
-        return
+    """The same for text that people read, whatever names are in it, without secrets of the environment."""
+    write_atomic(path, redact_known(text).encode(errors=ERRORS))
 
 
 def write_json(path: Path, content: Any) -> None:

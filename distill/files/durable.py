@@ -49,29 +49,36 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def rename_synced(source: Path, target: Path) -> None:
+    """Give a file, link or folder whose contents are on disk its name, for good when this returns."""
+    os.replace(source, target)
+    sync_folder(target.parent)
+
+
 @contextmanager
-def placed(folder: Path) -> Iterator[Path]:
-    """A new folder to fill, which becomes ``folder`` in one rename; where filling it fails, nothing is left of it."""
-    partial = folder.with_name(PARTIAL)
+def placed(folder: Path, partial: Path | None = None) -> Iterator[Path]:
+    """A new folder to fill, which becomes ``folder`` in one rename; where filling it fails, nothing is left of it.
+
+    It is filled at ``partial``, or ``.partial`` beside it; what an earlier one left there is removed.
+    """
+    partial = partial or folder.with_name(PARTIAL)
     discard(partial)
     try:
         partial.mkdir()
         yield partial
         sync_folder(partial)
-        os.rename(partial, folder)
-        sync_folder(folder.parent)
+        rename_synced(partial, folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
 
 
-def point(link: Path, target: str) -> None:
-    """Make ``link`` lead to ``target``, in one rename."""
-    partial = link.with_name(f"{PARTIAL}-{link.name}")
+def point(link: Path, target: str, partial: Path | None = None) -> None:
+    """Make ``link`` lead to ``target``, in one rename; it is made at ``partial``, or ``.partial-LINK`` beside it."""
+    partial = partial or link.with_name(f"{PARTIAL}-{link.name}")
     partial.unlink(missing_ok=True)
     partial.symlink_to(target)
-    os.replace(partial, link)
-    sync_folder(link.parent)
+    rename_synced(partial, link)
 
 
 def discard(folder: Path) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from distill.files.atomic import replacing
 from distill.files.utf8_path import utf8_path
 
 _log = logging.getLogger(__name__)
@@ -35,15 +34,11 @@ def cached(folder: Path, kind: str, made_from: tuple[str, ...], make: Callable[[
 
 def _keep(made: Tensor, kind: str, path: Path) -> None:
     """Write whole or not at all; what cannot be kept costs the next run its time, and this one nothing."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save({kind: made}))
-        os.replace(partial, path)
+        with replacing(path) as file:
+            file.write(save({kind: made}))
     except (OSError, SafetensorError) as error:
         _log.warning("%s cannot be written, the next run will compute it again: %s", path, error)
-        with suppress(OSError):  # where its folder is no folder, there is nothing to remove
-            partial.unlink()
 
 
 CACHE = ".cache"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import socket
@@ -11,14 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
 
 from distill.errors import UserError
+from distill.files.lock import Held, leave_note, open_locked, read_note
 from distill.nightly.records import now
 
 LOCK = ".lock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @dataclass(frozen=True)
@@ -48,55 +45,32 @@ class Busy(Exception):
 def held(root: Path) -> Iterator[str | None]:
     """Hold ``root/.lock`` inside of the block; yields a line about a holder that ended without leaving, else None.
 
-    The lock is the kernel's (flock(2)), which frees it when its process dies, however it dies. Raises ``Busy`` where
-    another process has it, ``UserError`` where the folder cannot be written or its file system has no locks.
+    Raises ``Busy`` where another process has it, ``UserError`` where the folder cannot be written or its file system
+    has no locks.
     """
     path = root / LOCK
     try:
         root.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        file = open_locked(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; expected a writable folder: root=DIR") from error
+    except Held as error:
+        who = _holder(error.note) or "a process that has not said who it is"
+        raise Busy(f"another night is running: {who} ({path})") from None
     with file:
-        _take(file, path)
-        left = _noted(file)
-        _note(file, json.dumps(asdict(_this_process())))
+        left = _holder(read_note(file))
+        leave_note(file, json.dumps(asdict(_this_process())))
         try:
             yield None if left is None else f"took over the lock of {left}: {left.end()}"
         finally:
-            _note(file, "")
+            leave_note(file, "")
 
 
-def _take(file: IO[str], path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        who = _noted(file)
-        raise Busy(f"another night is running: {who or 'a process that has not said who it is'} ({path})") from None
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        raise UserError(
-            f"{path}: this file system has no locks ({error.strerror}); expected one that has flock, so that two "
-            "nights cannot meet: root=DIR"
-        ) from error
-
-
-def _noted(file: IO[str]) -> Holder | None:
-    """The note in the lock; None where there is none, or one that was torn."""
-    file.seek(0)
+def _holder(note: str) -> Holder | None:
+    """Who wrote a note; None where there is none, or one that was torn."""
     with suppress(ValueError, TypeError):
-        said: dict[str, Any] = json.loads(file.read())
-        return Holder(**said)
+        return Holder(**json.loads(note))
     return None
-
-
-def _note(file: IO[str], text: str) -> None:
-    """Replace the note. It guards nothing, so a full disk may lose it."""
-    with suppress(OSError):
-        file.truncate(0)
-        file.write(text)
-        file.flush()
 
 
 def _this_process() -> Holder:

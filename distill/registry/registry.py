@@ -12,7 +12,6 @@ crash leaves half done beside it is cleared away by the next change, which also 
 from __future__ import annotations
 
 import datetime
-import fcntl
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from distill.files.lock import open_locked
 from distill.registry.history import Event, Kind, append_events, read_events
 from distill.registry.pointers import CHAMPION, PREVIOUS, Pointers
 from distill.registry.shelf import Shelf
@@ -150,8 +150,7 @@ class Registry:
         """While no other process changes anything: make good what a crash left, work, write the history."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with (self.root / LOCK).open("ab") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with open_locked(self.root / LOCK, wait=True):
                 self._shelf.prepare()
                 self._pointers.prepare()
                 with suppress(OSError):  # on a full disk it has to wait until the work, pruning for one, is done

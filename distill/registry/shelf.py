@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from distill.files.atomic import replacing
 from distill.files.durable import PARTIAL, copy_synced, discard, placed, sync_folder, write_synced
 from distill.registry.signing import Signing
 from distill.registry.version import RECORD, SIGNATURE, Version, read_version, record_of, version_name, version_number
@@ -78,10 +79,8 @@ class Shelf:
         bare = [version for version in self.versions() if not (version.folder / SIGNATURE).exists()]
         partial = self.folder / f"{PARTIAL}-{SIGNATURE}"
         for version in bare:
-            partial.unlink(missing_ok=True)
-            write_synced(partial, signing.sign(version.verified().record))
-            os.rename(partial, version.folder / SIGNATURE)
-            sync_folder(version.folder)
+            with replacing(version.folder / SIGNATURE, partial) as file:
+                file.write(signing.sign(version.verified().record))
         return [version.name for version in bare]
 
     def take_away(self, names: Sequence[str]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 
@@ -18,6 +17,8 @@ from distill.config.groups import TrackingConf
 from distill.config.idle import idle_options, without
 from distill.errors import UserError
 from distill.files.atomic import read_json, write_json, write_text
+from distill.files.durable import point
+from distill.files.lock import Held, leave_note, open_locked
 from distill.tracking.wandb_run import WandbRun
 from distill.tracking.wandb_settings import WandbSettings
 
@@ -62,10 +63,8 @@ class RunFolder:
 
     def point_latest(self) -> None:
         """Make ``latest`` beside this folder a link to it, in one rename."""
-        link, partial = self.path.parent / LATEST, self.path.parent / f".{LATEST}.{os.getpid()}"
-        partial.unlink(missing_ok=True)
-        partial.symlink_to(self.path.name)
-        os.replace(partial, link)
+        root = self.path.parent
+        point(root / LATEST, self.path.name, root / f".{LATEST}.{os.getpid()}")  # other runs may end at this moment
 
 
 @contextmanager
@@ -82,34 +81,23 @@ def open_run(root: Path, name: str, fresh: bool, conf: Any) -> Iterator[RunFolde
         path = root / f"{name}-{number}"
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = RunFolder(path).lock.open("a+")
+        lock = open_locked(RunFolder(path).lock)
     except OSError as error:
         raise UserError(
             f"cannot write to the run folder {path}: {error.strerror}; expected a writable folder: "
             "run.root=DIR names another"
         ) from error
+    except Held as error:
+        raise UserError(
+            f"the run {path} is locked by process {error.note or 'unknown'}; wait for it, or give run.fresh=true"
+        ) from None
     with lock:
-        _hold(lock, path)
+        leave_note(lock, str(os.getpid()))
         folder = RunFolder(path)
         if not folder.file(CONFIG).exists():
             write_text(folder.file(CONFIG), config_yaml(conf))
         _require_same(folder.file(CONFIG), conf)
         yield folder
-
-
-def _hold(lock: IO[str], path: Path) -> None:
-    """Take the lock or say who has it; the kernel frees it when its process dies, however it dies."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        raise UserError(
-            f"the run {path} is being worked on by process {lock.read().strip() or 'unknown'}; "
-            "wait for it, or give run.fresh=true"
-        ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
 
 
 def _require_same(stored: Path, conf: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import fcntl
 import logging
 import re
 import shlex
@@ -15,6 +14,7 @@ from typing import Any
 import yaml
 
 from distill.errors import UserError
+from distill.files.lock import Held, open_locked
 from distill.runs.folder import ABSENT, CONFIG, RunFolder, differences
 from distill.runs.signal_writing import missing_shards
 from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
@@ -50,8 +50,7 @@ def _unfinished(root: Path) -> Iterator[RunFolder]:
 
 def _free(folder: RunFolder) -> bool:
     """Whether no process works in a run's folder."""
-    with suppress(OSError), folder.lock.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with suppress(OSError, UserError, Held), open_locked(folder.lock):
         return True
     return False
 

@@ -21,14 +21,13 @@ from typing import Any, Literal, get_args
 
 import distill
 from distill.files.atomic import write_atomic
-from distill.tracking.wandb_run import without_secrets
+from distill.files.durable import rename_synced
+from distill.redact import redact
 from distill.tracking.wandb_settings import WandbSettings
 
 FOLDER, REFUSED = "outbox", "refused"
 Kind = Literal["figures", "artifact", "alert"]
 _NAME = re.compile(r"(\d{8})-[0-9a-f]{16}\.json")
-_SECRET_VARIABLE = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
-_SHORTEST_SECRET = 8  # shorter values are words that may stand anywhere
 _log = logging.getLogger(__name__)
 
 
@@ -47,8 +46,8 @@ class Event:
 
     @classmethod
     def make(cls, kind: Kind, run: str, night: int | None, body: Mapping[str, Any]) -> Event:
-        """An event whose body has no value under a secret's name, and none that the environment keeps under one."""
-        return cls(kind, run, night, _without_known_secrets(without_secrets(body)))
+        """An event whose body holds no secrets (``distill.redact``)."""
+        return cls(kind, run, night, redact(body))
 
     def hash(self) -> str:
         """Hex sha256 of its canonical JSON."""
@@ -88,7 +87,7 @@ class Outbox:
         """Put aside what can never be told, so that it holds up nothing."""
         aside = self.folder / REFUSED
         aside.mkdir(exist_ok=True)
-        os.replace(path, aside / path.name)
+        rename_synced(path, aside / path.name)
 
 
 def read_event(path: Path) -> Event:
@@ -146,17 +145,3 @@ def _deliver_apart(root: Path, settings: WandbSettings, timeout_s: float) -> str
         return f"no process for it: {error.strerror}"
     last = (done.stdout.strip().splitlines() or [""])[-1]
     return last or ("" if done.returncode == 0 else f"its process ended with status {done.returncode}")
-
-
-def _without_known_secrets(value: Any) -> Any:
-    """The same with what the environment holds under a secret's name replaced wherever it stands in a text."""
-    if isinstance(value, Mapping):
-        return {key: _without_known_secrets(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_known_secrets(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    for name, secret in os.environ.items():
-        if len(secret) >= _SHORTEST_SECRET and _SECRET_VARIABLE.search(name):
-            value = value.replace(secret, "***")
-    return value

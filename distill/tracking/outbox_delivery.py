@@ -8,7 +8,6 @@ night. An alert alone may come twice, because one too many is better than none.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from distill.files.hashing import sha256
+from distill.files.lock import Held, open_locked
 from distill.tracking.outbox import Damaged, Event, Outbox, read_event
 from distill.tracking.wandb_run import environment, run_id, writable
 from distill.tracking.wandb_session import Shield, end_service, start
@@ -50,11 +50,11 @@ def main(argv: Sequence[str]) -> int:
 
 def deliver_all(outbox: Outbox, settings: WandbSettings) -> str:
     """Tell every event in order; "" or why it stopped. A second process that delivers is left to do it."""
-    with (outbox.folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return "another process delivers"
+    try:
+        lock = open_locked(outbox.folder / LOCK)
+    except Held:
+        return "another process delivers"
+    with lock:
         failure = ""
         for (night, run), events in groupby(_readable(outbox), key=lambda waiting: (waiting[1].night, waiting[1].run)):
             failure = _session(outbox, settings, run, night, list(events))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
 from distill.errors import UserError
+from distill.files.atomic import replacing
 
 FILE_NAME = "series.jsonl"
 
@@ -58,7 +58,8 @@ class SeriesFile:
         rows = [] if resume_step is None or not path.exists() else _rows(path)
         kept = [row for row in rows if resume_step is not None and row["step"] <= resume_step]
         try:
-            _replace(path, "".join(map(_line, kept)))
+            with replacing(path) as file:
+                file.write("".join(map(_line, kept)).encode())
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise self._unwritable(error) from error
@@ -119,14 +120,3 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     if isinstance(row, dict) and isinstance(row.get("step"), int) and isinstance(row.get("values"), dict):
         return row
     return None
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a whole file or none."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise

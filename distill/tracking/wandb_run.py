@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from distill.errors import UserError
+from distill.files.atomic import replacing
 from distill.files.utf8_path import utf8_path
-from distill.redact import is_secret
+from distill.redact import redact
 from distill.shown import shown, shown_all
 from distill.tracking.panels import STEP, summary_of
 from distill.tracking.wandb_session import Shield, end_service, start
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 ID_FILE = "wandb_id.txt"
 _MAX_BINS = 512  # wandb.Histogram refuses more
-_USER_IN_URL = re.compile(r"://[^/@\s]+@")
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +40,7 @@ class WandbRun:
 
     def __init__(self, folder: Path, settings: WandbSettings, config: Mapping[str, Any]) -> None:
         self.folder = folder.resolve()
-        self._settings, self._config = settings, shown_all(without_secrets(config))
+        self._settings, self._config = settings, shown_all(redact(config))
         self._open_folder = ExitStack()
         self._run: wandb.Run | None = None
         self._defined: set[str] = set()
@@ -69,7 +69,7 @@ class WandbRun:
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Results of the whole run: cost against limits, verdict, scores."""
-        self._tell(lambda run: run.summary.update(shown_all(values)))
+        self._tell(lambda run: run.summary.update(shown_all(redact(values))))
 
     def artifact(self, paths: Sequence[Path], name: str, metadata: Mapping[str, Any]) -> None:
         """Keep copies of the files as version of the W&B model ``name``; they travel with the next sync."""
@@ -77,7 +77,8 @@ class WandbRun:
         def write(run: wandb.Run) -> None:
             import wandb
 
-            artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name), type="model", metadata=shown_all(metadata))
+            kept = shown_all(redact(metadata))
+            artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name), type="model", metadata=kept)
             # Files are staged under this folder by absolute path; outside of the run folder a later sync loses them.
             with environment("WANDB_DATA_DIR", f"{self._place}/wandb"):
                 for path in paths:
@@ -116,15 +117,15 @@ class WandbRun:
         with Shield() as shield:
             place = writable(Path(self._settings.dir or self.folder).resolve() / "wandb").parent
             self._place = self._open_folder.enter_context(utf8_path(place))
-            name = shown(self._settings.name or self.folder.name)
+            name = shown(redact(self._settings.name or self.folder.name))
             run = start(
                 mode,
                 self._settings,
                 id=run_id(self.folder, self._settings.id),
                 name=name,
                 dir=self._place,
-                group=shown_all(self._settings.group),
-                job_type=shown_all(self._settings.job_type),
+                group=shown_all(redact(self._settings.group)),
+                job_type=shown_all(redact(self._settings.job_type)),
                 config=dict(self._config),
             )
             self._run = run
@@ -145,19 +146,6 @@ class WandbRun:
         _log.warning("W&B: off for the rest of this run (%s); the run folder keeps every number", failure)
 
 
-def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with values under secret-looking names, and users and passwords in addresses, masked."""
-    return {key: "***" if is_secret(str(key)) and value else _masked(value) for key, value in config.items()}
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return without_secrets(value)
-    if isinstance(value, list | tuple):
-        return [_masked(item) for item in value]
-    return _USER_IN_URL.sub("://***@", value) if isinstance(value, str) else value
-
-
 def run_id(folder: Path, wanted: str | None = None) -> str:
     """The W&B id of the run folder, ``wanted`` or made up the first time. UserError for another one than it has."""
     path = folder / ID_FILE
@@ -166,9 +154,8 @@ def run_id(folder: Path, wanted: str | None = None) -> str:
         raise UserError(f"tracking.id is {wanted} and {path} says {known}; expected the same, or another run folder")
     if known:
         return known
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text((wanted or secrets.token_hex(4)) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path) as file:
+        file.write(f"{wanted or secrets.token_hex(4)}\n".encode())
     return run_id(folder)
 
 

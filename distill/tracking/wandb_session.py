@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
+from distill.redact import redact, redact_text
 from distill.shown import shown_all
 from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_variables import DISABLED, MODE, OPTIONS
@@ -41,8 +42,8 @@ def start(mode: Literal["offline", "online"], settings: WandbSettings, **run: An
             mode=mode,
             project=settings.project,
             entity=settings.entity,
-            tags=shown_all(settings.tags),
-            notes=shown_all(settings.notes),
+            tags=shown_all(redact(settings.tags)),
+            notes=shown_all(redact(settings.notes)),
             settings=_quiet(settings),
             **run,
         )
@@ -123,7 +124,7 @@ class Shield:
         if not (isinstance(error, ImportError | OSError) or _passed_wandb(trace)):
             return False
         first = (str(error).splitlines() or [""])[0]
-        self.failure = f"{type(error).__name__}: {first[:160]}"
+        self.failure = f"{type(error).__name__}: {redact_text(first)[:160]}"
         return True
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from distill.errors import UserError
-from distill.redact import is_secret
+from distill.redact import HIDDEN, is_secret
 from distill.tracking.wandb_settings import RESUMES
 
 MODE, DISABLED = "WANDB_MODE", "WANDB_DISABLED"
@@ -91,7 +91,7 @@ def _tags(value: str) -> list[str]:
 
 
 def _shown(name: str, value: str) -> str:
-    return "***" if is_secret(name) else value
+    return HIDDEN if is_secret(name) else value
 
 
 def _require(name: str, value: str) -> None:

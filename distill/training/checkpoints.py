@@ -6,8 +6,6 @@ exactly; passes over the data are the batch sampler's business.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from distill.errors import UserError
-from distill.files.durable import sync_folder
+from distill.files.atomic import replacing
 from distill.training.module import Distiller
 
 
@@ -28,18 +26,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         target = Path(path)
-        partial = target.with_name(target.name + ".partial")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with replacing(target, target.with_name(f"{target.name}.partial")) as file:  # the run's folder is locked
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-            sync_folder(target.parent)
         except (OSError, RuntimeError) as error:  # torch's zip writer turns a short write into a RuntimeError
-            with suppress(OSError):  # where its folder is no folder, there is nothing to remove
-                partial.unlink()
             if not _disk_trouble(error):
                 raise
             good = f"the last good checkpoint {target} is untouched" if target.exists() else "there is no earlier one"

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import re
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from torch import nn
 
+import distill
 from distill.errors import UserError
 from distill.export.onnx_file import export_onnx
-from distill.files.atomic import write_atomic
+from distill.files.atomic import replacing, write_atomic
 from reference.disk_steps import DiskSteps
 
 
@@ -38,8 +40,39 @@ def test_contents_are_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: p
     steps = DiskSteps(monkeypatch)
     for data in (b"short", bytes(100_000), b""):
         write_atomic(tmp_path / "file", data)
-        steps.require_contents_before_name(tmp_path / "file")
+        steps.require_name(tmp_path / "file", steps.require_contents_before_name(tmp_path / "file"))
         steps.all.clear()
+
+
+def test_what_fails_half_way_leaves_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"earlier")
+    with suppress(KeyboardInterrupt), replacing(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_writer_with_a_lock_overwrites_what_a_killed_one_left(tmp_path: Path) -> None:
+    path, partial = tmp_path / "file", tmp_path / "file.partial"
+    partial.write_bytes(b"torn, and longer")
+    with replacing(path, partial) as file:
+        file.write(b"whole")
+    assert path.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nobody_else_renames_what_he_wrote() -> None:
+    """``distill.files`` is the one door; the registry's shelf moves whole folders away."""
+    root = Path(distill.__file__).parents[1]
+    found = [
+        str(path.relative_to(root))
+        for package in ("distill", "teachers")
+        for path in sorted((root / package).rglob("*.py"))
+        if re.search(r"\bos\.(replace|rename)\(|shutil\.move\(", path.read_text())
+    ]
+    assert found == ["distill/files/durable.py", "distill/registry/shelf.py"]
 
 
 def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from distill.files.claims import Claims
 HOLDER = """
 import sys, time
 from pathlib import Path
-from distill.claims import Claims
+from distill.files.claims import Claims
 claims = Claims(Path(sys.argv[1]))
 print(claims.take(3), flush=True)
 time.sleep(60)

@@ -66,8 +66,8 @@ def test_a_folder_that_cannot_be_written_costs_time_alone(tmp_path: Path, caplog
 
 def test_a_full_disk_leaves_nothing_torn(tmp_path: Path):
     script = (
-        "import sys, torch\nfrom pathlib import Path\nfrom distill.files.tensor_cache import kept\n"
-        "print(kept(Path(sys.argv[1]), 'centres', ('t',), lambda: torch.ones(1000, 10)).sum().item())\n"
+        "import sys, torch\nfrom pathlib import Path\nfrom distill.files.tensor_cache import cached\n"
+        "print(cached(Path(sys.argv[1]), 'centres', ('t',), lambda: torch.ones(1000, 10)).sum().item())\n"
     )
     job = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, preexec_fn=small_files

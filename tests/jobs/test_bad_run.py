@@ -198,7 +198,7 @@ def test_a_run_in_use_and_an_interrupted_one(teach: Options, refused: Refused, t
     run = tmp_path / "runs" / "taught"
     job = started(*arguments, until=run / "checkpoints" / "last.ckpt")
     line = refused(*arguments)
-    assert line.startswith(f"the run {run} is being worked on by process {job.pid}; wait for it")
+    assert line.startswith(f"the run {run} is locked by process {job.pid}; wait for it")
     job.send_signal(signal.SIGINT)
     _, told = job.communicate(timeout=120)
     assert job.returncode == 130, told

@@ -124,6 +124,6 @@ def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pyt
     def flock(file: object, how: int) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr("distill.nightly.lock.fcntl.flock", flock)
+    monkeypatch.setattr("distill.files.lock.fcntl.flock", flock)
     with pytest.raises(UserError, match="this file system has no locks"), held(tmp_path):
         pass

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from distill.redact import HIDDEN
 from distill.tracking.outbox import Damaged, Event, Outbox, deliver, read_event
 from distill.tracking.wandb_settings import WandbSettings
 
@@ -73,7 +74,7 @@ def test_no_secret_is_in_an_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     text = path.read_text()
     assert "PLANTED" not in text
-    assert text.count("***") == 3
+    assert text.count(HIDDEN) == 3
     assert "harmless-value" in text
 
 

@@ -102,8 +102,9 @@ def test_numbers_that_are_not_finite_stay_json(tmp_path: Path) -> None:
 
 
 def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"missing/series\.jsonl: cannot write .*No such file") as caught:
-        SeriesFile(tmp_path / "missing" / FILE_NAME)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/series\.jsonl: cannot write .*File exists") as caught:
+        SeriesFile(tmp_path / "file" / FILE_NAME)
     assert "\n" not in str(caught.value)
 
 

@@ -17,7 +17,8 @@ import pytest
 import wandb
 
 from distill.errors import UserError
-from distill.tracking.wandb_run import ID_FILE, WandbRun, without_secrets
+from distill.redact import HIDDEN, redact
+from distill.tracking.wandb_run import ID_FILE, WandbRun
 from distill.tracking.wandb_session import Shield, logged_in
 from distill.tracking.wandb_settings import WandbSettings
 
@@ -96,7 +97,7 @@ def test_an_offline_run_holds_all_that_was_logged(folder: Path, capfd: pytest.Ca
     run.finish()
     said = inspect(fragments(folder)[0])
     summary = said["summary"]
-    assert said["config"] == {"student": "vargnet", "storage": {"secret_key": "***"}}
+    assert said["config"] == {"student": "vargnet", "storage": {"secret_key": HIDDEN}}
     assert (said["exit_code"], said["state"], said["name"]) == (0, "finished", "run-a")
     assert (summary["trainer/global_step"], summary["_step"], summary["lr"]) == (2, 2, 0.1)
     assert summary["loss"] == {"last": 1.0, "min": 1.0}
@@ -282,10 +283,10 @@ def test_who_is_logged_in(tmp_path: Path) -> None:
 
 def test_secrets_are_masked_at_any_depth() -> None:
     config = {"api_key": "k", "list": [{"Password": "p"}], "url": "https://me:pw@host/x", "token": None, "lr": 0.1}
-    assert without_secrets(config) == {
-        "api_key": "***",
-        "list": [{"Password": "***"}],
-        "url": "https://***@host/x",
+    assert redact(config) == {
+        "api_key": HIDDEN,
+        "list": [{"Password": HIDDEN}],
+        "url": f"https://{HIDDEN}@host/x",
         "token": None,
         "lr": 0.1,
     }

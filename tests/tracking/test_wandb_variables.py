@@ -114,7 +114,7 @@ def test_every_option_of_a_run_and_one_line(seen: list[TrackingConf], monkeypatc
     (line,) = told(caplog)
     assert line.startswith("W&B: ")
     assert {f"{name}={value}" for name, value in OWN.items()} <= set(line.removeprefix("W&B: ").split("; "))
-    assert "WANDB_API_KEY=***" in line
+    assert "WANDB_API_KEY=(hidden)" in line
     assert "k" * 40 not in line
 
 

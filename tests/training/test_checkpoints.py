@@ -18,12 +18,12 @@ from reference.disk_steps import DiskSteps
 
 FULL_DISK = """
 import resource, signal, sys, torch
-from distill.checkpoints import WholeFiles
+from distill.training.checkpoints import AtomicCheckpointIO
 from distill.types import UserError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
-    WholeFiles().save_checkpoint({"weights": torch.ones(300_000)}, sys.argv[1])
+    AtomicCheckpointIO().save_checkpoint({"weights": torch.ones(300_000)}, sys.argv[1])
 except UserError as error:
     print(error)
     sys.exit(2)

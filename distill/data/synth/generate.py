@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +24,8 @@ from distill.data.synth.recipe import FOLDS, Recipe, is_made, write_manifest
 from distill.data.synth.render import Sitter
 from distill.data.synth.streams import Key, Split
 from distill.errors import UserError
+from distill.files.durable import discard, placed
+from distill.files.lock import open_locked
 from distill.progress import waiting
 
 PAIR_FILES = {Split.validation: "synthfaces_dev.bin", Split.test: "synthfaces_test.bin"}
@@ -49,25 +49,13 @@ def make(root: Path, recipe: Recipe, processes: int | None = None) -> None:
     """
     root = root.absolute()
     root.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(root.with_name(f".{root.name}.lock")):
+    with open_locked(root.with_name(f".{root.name}.lock"), wait=True):
         if is_made(root, recipe):
             return
-        partial = root.with_name(f".{root.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        _fill(partial, recipe, processes or len(os.sched_getaffinity(0)))
-        write_manifest(partial, recipe)
-        if root.exists():
-            shutil.rmtree(root)  # of this very recipe but damaged, or empty: ``is_made`` refuses all else
-        os.rename(partial, root)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        with placed(root, root.with_name(f".{root.name}.partial")) as partial:
+            _fill(partial, recipe, processes or len(os.sched_getaffinity(0)))
+            write_manifest(partial, recipe)
+            discard(root)  # of this very recipe but damaged, or empty: ``is_made`` refuses all else
 
 
 def _fill(folder: Path, recipe: Recipe, processes: int) -> None:
