@@ -13,6 +13,7 @@ from distill.data.pairs import Pairs
 from distill.export.onnx_file import state_sha256
 from distill.files.atomic import write_atomic
 from distill.files.network_file import network_sha256
+from distill.files.tensor_cache import CACHE
 from distill.judge.comparison import Case
 from distill.judge.decide import Facts, Requirement, judge
 from distill.judge.judgement import Judgement, Reason
@@ -43,7 +44,7 @@ def verify_stage(task: Task, begins: Beginning, champion: Version | None, done: 
     if not done["parity"].result["passed"]:
         return Done({"sets": {}, "champion": None})
     conf, folder = student_conf(task, begins), run_folder(task.night)
-    opened = open_inputs(conf, Path(task.conf.root))
+    opened = open_inputs(conf, task.root / CACHE)
     verdict = judge_file(folder.file(STUDENT_ONNX), limits(conf.protocol))
     proofs = Proofs(state_sha256(trained_student(folder, conf.student)), parity_of(done), verdict)
     with tracked(folder, conf.tracking, conf) as wandb:
