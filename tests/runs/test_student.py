@@ -18,7 +18,8 @@ def options(root: Path, *more: str) -> list[str]:
 def test_transfer_sets_are_shown_without_labels(root: Path):
     alone = open_inputs(load("distill", options(root)))
     joined = open_inputs(load("distill", options(root, f"data.transfer=[{root}]")))
-    assert alone.supervision is None and [pairs.name for pairs in alone.pairs] == ["lfw_small"]
+    assert alone.supervision is None
+    assert [pairs.name for pairs in alone.pairs] == ["lfw_small"]
     assert joined.images == 2 * alone.images
     assert len(joined.shown.labelled) == alone.images
 

@@ -17,7 +17,7 @@ from distill.files.tensor_cache import CACHE
 from distill.judge.comparison import Case
 from distill.judge.decide import Facts, Requirement, judge
 from distill.judge.judgement import Judgement, Reason
-from distill.judge.scoring import read_benchmarks, score, to_settings
+from distill.judge.scoring import read_benchmarks, score
 from distill.metrics.verification import distances, verify_distances
 from distill.nightly.pipeline import Done, Records
 from distill.nightly.stages.student import Beginning, parity_of, run_folder, student_conf, trained_of
@@ -100,7 +100,7 @@ def judge_stage(task: Task, champion: Version | None, done: Records) -> Done:
     benchmarks = read_benchmarks(benchmark_files(task.conf))
     with np.load(task.night.folder / SCORES, allow_pickle=False) as scores:
         cases = [Case(b, *(scores.get(f"{who}/{b.name}") for who in (STUDENT, CHAMPION, ANCHOR))) for b in benchmarks]
-    return Done(judge(cases, to_settings(task.conf.judge), told).to_json())
+    return Done(judge(cases, task.conf.judge, told).to_json())
 
 
 def _checked(done: Records) -> Requirement:
