@@ -19,7 +19,7 @@ from distilling import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # where drawn scores are at home
 
-from distill.judge.comparison import Settings
+from distill.config.scoring_jobs import JudgeConf
 from distill.judge.decide import Facts, Requirement, judge
 from reference.scored_pairs import ScoredPairs
 
@@ -39,7 +39,7 @@ class Truth:
     newer_data: bool
 
 
-def truths(settings: Settings) -> list[Truth]:
+def truths(settings: JudgeConf) -> list[Truth]:
     margin, slice_margin = settings.margin.auc, settings.slice_margin.auc
     return [
         Truth("worse by the margin everywhere", CHAMPION - margin, CHAMPION - margin, True),
@@ -54,7 +54,7 @@ def truths(settings: Settings) -> list[Truth]:
 
 def main() -> int:
     arguments = _arguments()
-    settings = Settings(resamples=arguments.resamples)
+    settings = JudgeConf(resamples=arguments.resamples)
     found = []
     for truth in truths(settings):
         promoted = [_promoted(truth, arguments.pairs, seed, settings) for seed in range(arguments.simulations)]
@@ -67,7 +67,7 @@ def main() -> int:
     return 0
 
 
-def _promoted(truth: Truth, pairs: int, seed: int, settings: Settings) -> bool:
+def _promoted(truth: Truth, pairs: int, seed: int, settings: JudgeConf) -> bool:
     groups = {"larger": pairs // 3 * 2, "smaller": pairs - pairs // 3 * 2}
     aucs = {"larger": truth.larger, "smaller": truth.smaller}
     drawn = ScoredPairs(champion=CHAMPION, pairs=pairs, groups=groups, inside=aucs).draw(seed)

@@ -23,11 +23,12 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file
 
+from distill.config.service_jobs import VettingConf
 from distill.data.decode import decode
 from distill.data.recordio import RecordIOSet
 from distill.files.atomic import write_atomic
 from distill.metrics.embedding import embed_flip_sum
-from distill.nightly.label_noise import Limits, ReferenceStats, doubtful_labels, nobody, people_of, split_people
+from distill.nightly.label_noise import ReferenceStats, doubtful_labels, nobody, people_of, split_people
 from distill.progress import waiting
 from teachers.teacher import load_teacher
 
@@ -64,7 +65,8 @@ def main() -> int:
     for row in rows:
         print("  ".join(f"{value:>12.4g}" if isinstance(value, float) else f"{value!s:>12}" for value in row.values()))
     write_atomic(
-        RESULTS / "vetting.json", (json.dumps({"limits": asdict(Limits()), "rows": rows}, indent=1) + "\n").encode()
+        RESULTS / "vetting.json",
+        (json.dumps({"limits": asdict(VettingConf()), "rows": rows}, indent=1) + "\n").encode(),
     )
     return 0
 
@@ -133,7 +135,7 @@ def _wrong(seen: Seen, night: Night, share: float, seed: int) -> tuple[float, fl
     labels = seen.people[night.new].copy()
     wrong = rng.choice(len(labels), round(share * len(labels)), False)
     labels[wrong] = (labels[wrong] + rng.integers(1, seen.classes, len(wrong))) % seen.classes
-    doubts = {d.which for d in doubtful_labels(seen.embeddings[night.new], labels, night.known, Limits())}
+    doubts = {d.which for d in doubtful_labels(seen.embeddings[night.new], labels, night.known, VettingConf())}
     right = len(labels) - len(wrong)
     return len(doubts & set(wrong.tolist())) / max(1, len(wrong)), len(doubts - set(wrong.tolist())) / right
 
@@ -151,7 +153,7 @@ def _split(seen: Seen, night: Night, seed: int) -> tuple[float, float]:
         names[seen.classes + number] = person
     sample, people = night.known.sample, night.known.labels
     wide = ReferenceStats(people_of(sample, people, seen.classes + len(names)), sample, people)
-    found = {d.which: d.other for d in split_people(seen.embeddings[night.new], labels, wide, Limits())}
+    found = {d.which: d.other for d in split_people(seen.embeddings[night.new], labels, wide, VettingConf())}
     others = len(set(labels.tolist()) - set(names) - set(np.flatnonzero(known).tolist()))
     right = sum(found.get(name) == person for name, person in names.items())
     return right / len(names), len(found.keys() - names.keys()) / max(1, others)

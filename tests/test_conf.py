@@ -13,15 +13,14 @@ import yaml
 from distill.config.build import build
 from distill.config.compose import JOBS, conf_dir, load
 from distill.config.groups import OptimizerConf, ScheduleConf
+from distill.config.scoring_jobs import JudgeConf
+from distill.config.service_jobs import VettingConf
 from distill.config.training_jobs import DistillConf
 from distill.errors import UserError
-from distill.judge.comparison import Settings
-from distill.judge.scoring import to_settings
 from distill.nightly.freeze import freeze
-from distill.nightly.label_noise import Limits
 from distill.nightly.manifest import MANIFEST
 from distill.nightly.vetting_result import Verdicts, write_verdicts
-from distill.registry.registry import Policy
+from distill.registry.policy import Policy
 from distill.runs.assemble import augmentation, build_objective, labelled_faces, length, machine_for, recipe
 from distill.training.optim import LearningRate, OptimizerSettings, build_optimizer
 from distill.types import FaceNetwork, LossDims, LossInputs, Output
@@ -190,11 +189,9 @@ def test_defaults_of_the_schema_are_those_of_the_classes_that_use_them():
     assert LearningRate(**settings) == LearningRate()  # pyright: ignore[reportArgumentType]
 
 
-def test_defaults_of_a_night_are_those_of_its_parts():
+def test_a_night_is_shipped_with_the_defaults_of_its_parts():
     conf = load("nightly", NEEDED["nightly"])
-    assert Limits(**vars(conf.vetting)) == Limits()
-    assert Policy(**vars(conf.keep)) == Policy()
-    assert to_settings(conf.judge) == Settings()
+    assert (conf.vetting, conf.keep, conf.judge) == (VettingConf(), Policy(), JudgeConf())
 
 
 def test_trainers_give_their_length_in_one_way():

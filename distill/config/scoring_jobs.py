@@ -9,7 +9,11 @@ from typing import Any
 from omegaconf import MISSING
 
 from distill.config.groups import PATHS, FaceKind, FrameFusion, ProtocolConf, needed_path, path
+from distill.errors import UserError
 from distill.metrics.paired import Metric
+
+LEAST_IN_A_TAIL = 5
+"""Resamples beyond each end of an interval."""
 
 
 @dataclass
@@ -231,6 +235,9 @@ class MarginsConf:
     tpr_at_fpr: float = 0.05
     """Margin of the TPR at ``fpr``."""
 
+    def of(self, metric: Metric) -> float:
+        return getattr(self, metric.value)
+
 
 @dataclass
 class JudgeConf:
@@ -257,6 +264,26 @@ class JudgeConf:
     """Resamplings behind each interval."""
     seed: int = 0
     """Of the resamplings; 0 is that of every report."""
+
+    def __post_init__(self) -> None:
+        for name, margins in (("margin", self.margin), ("slice_margin", self.slice_margin)):
+            for metric in Metric:
+                _require(f"{name}.{metric}", margins.of(metric), 0 < margins.of(metric) < 1, "between 0 and 1")
+        _require("fpr", self.fpr, 0 < self.fpr < 1, "between 0 and 1")
+        _require("floor", self.floor, 0 < self.floor < 1, "between 0 and 1")
+        _require("confidence", self.confidence, 0.5 < self.confidence < 1, "between 0.5 and 1")
+        _require("seed", self.seed, self.seed >= 0, "that is not negative")
+        least = round(LEAST_IN_A_TAIL / (1 - self.confidence))
+        _require("resamples", self.resamples, self.resamples >= least, f"of {least} or more at this confidence")
+
+    def name_of(self, metric: Metric) -> str:
+        """The metric as figures are named, with its FPR where it has one."""
+        return f"{metric}_{self.fpr:g}" if metric is Metric.tpr_at_fpr else metric.value
+
+
+def _require(name: str, value: float, good: bool, expected: str) -> None:
+    if not good:
+        raise UserError(f"judge.{name} is {value:g}; expected a number {expected}")
 
 
 @dataclass

@@ -19,6 +19,8 @@ from distill.config.groups import (
     path,
 )
 from distill.config.scoring_jobs import JudgeConf
+from distill.errors import UserError
+from distill.registry.policy import Policy
 
 
 class Start(StrEnum):
@@ -41,15 +43,12 @@ class VettingConf:
     least: int = 10
     """Similarities that tell what is usual; with fewer nothing is doubted."""
 
-
-@dataclass
-class KeepConf:
-    """Which versions the registry keeps, besides the champion and the one before (docs/registry.md)."""
-
-    newest: int = 10
-    """How many of the newest versions stay."""
-    champions: int = 5
-    """How many of the versions that were champion last stay."""
+    def __post_init__(self) -> None:
+        for name in ("own", "other", "split"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"vetting.{name} is {getattr(self, name)}; expected a number of deviations above 0")
+        if self.least < 2:
+            raise UserError(f"vetting.least is {self.least}; expected at least 2")
 
 
 @dataclass
@@ -90,7 +89,7 @@ class NightlyConf:
     """Of a student that goes on from the champion."""
     vetting: VettingConf = field(default_factory=VettingConf)
     judge: JudgeConf = field(default_factory=JudgeConf)
-    keep: KeepConf = field(default_factory=KeepConf)
+    keep: Policy = field(default_factory=Policy)
     signing: SigningConf = field(default_factory=SigningConf)
     tracking: TrackingConf = field(default_factory=TrackingConf)
     export: ExportConf = field(default_factory=ExportConf)

@@ -11,7 +11,8 @@ from distill.errors import UserError
 from distill.nightly.service_folder import open_registry
 from distill.registry.history import Event
 from distill.registry.pointers import CHAMPION, PREVIOUS
-from distill.registry.registry import Policy, Registry
+from distill.registry.policy import Policy
+from distill.registry.registry import Registry
 from distill.registry.version import Version
 from distill.report.terminal import print_figures
 

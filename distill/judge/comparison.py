@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from distill.errors import UserError
+from distill.config.scoring_jobs import JudgeConf
 from distill.judge.benchmark import ALL, Benchmark
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.paired import Estimate, Metric, estimate, figures, resampled, scoring, units, units_needed
@@ -15,57 +15,6 @@ from distill.metrics.roc import Bools, Floats
 
 LEAST_ACCEPTED = 30
 """Impostor pairs that the set lets in at its FPR: from thirty on, the FPR itself is known to a fifth."""
-LEAST_IN_A_TAIL = 5
-"""Resamples beyond each end of an interval."""
-
-
-@dataclass(frozen=True)
-class Margins:
-    """By how much each figure may be worse: fractions."""
-
-    accuracy: float
-    auc: float
-    tpr_at_fpr: float
-
-    def of(self, metric: Metric) -> float:
-        return getattr(self, metric.value)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How models are compared.
-
-    The challenger has to be better by ``main`` on ``main_set`` (None: the first set), where it also has to reach
-    ``floor``, and must not be worse by more than ``margin`` on any set nor by more than ``slice_margin`` on any slice.
-    ``confidence`` is that of each end of an interval.
-    """
-
-    main: Metric = Metric.auc
-    main_set: str | None = None
-    fpr: float = 0.01
-    floor: float = 0.7
-    margin: Margins = field(default_factory=lambda: Margins(accuracy=0.03, auc=0.01, tpr_at_fpr=0.05))
-    slice_margin: Margins = field(default_factory=lambda: Margins(accuracy=0.05, auc=0.03, tpr_at_fpr=0.1))
-    confidence: float = 0.95
-    resamples: int = 1000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, margins in (("margin", self.margin), ("slice_margin", self.slice_margin)):
-            for metric in Metric:
-                _require(f"{name}.{metric}", margins.of(metric), 0 < margins.of(metric) < 1, "between 0 and 1")
-        _require("fpr", self.fpr, 0 < self.fpr < 1, "between 0 and 1")
-        _require("floor", self.floor, 0 < self.floor < 1, "between 0 and 1")
-        _require("confidence", self.confidence, 0.5 < self.confidence < 1, "between 0.5 and 1")
-        _require("seed", self.seed, self.seed >= 0, "that is not negative")
-        least = round(LEAST_IN_A_TAIL / (1 - self.confidence))
-        _require("resamples", self.resamples, self.resamples >= least, f"of {least} or more at this confidence")
-
-    def margin_of(self, slice_name: str, metric: Metric) -> float:
-        return (self.margin if slice_name == ALL else self.slice_margin).of(metric)
-
-    def name_of(self, metric: Metric) -> str:
-        return f"{metric}_{self.fpr:g}" if metric is Metric.tpr_at_fpr else metric.value
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +50,7 @@ class Compared:
     shortage: str
 
 
-def compare(case: Case, settings: Settings) -> list[Compared]:
+def compare(case: Case, settings: JudgeConf) -> list[Compared]:
     """Every metric of every slice, the whole set first; all scores have to be finite."""
     benchmark = case.benchmark
     slices = benchmark.slices(units_needed(settings.slice_margin.accuracy, settings.confidence))
@@ -116,7 +65,7 @@ def compare(case: Case, settings: Settings) -> list[Compared]:
 
 
 def _each(
-    case: Case, names: list[str], masks: Bools, point: Floats, drawn: Floats, settings: Settings
+    case: Case, names: list[str], masks: Bools, point: Floats, drawn: Floats, settings: JudgeConf
 ) -> Iterator[Compared]:
     """From ``point`` [k s m] and ``drawn`` [k r s m], challenger first, to what is compared."""
     counts = units(case.benchmark.same, masks, case.benchmark.persons)
@@ -130,29 +79,29 @@ def _each(
             shortage = _shortage(case.benchmark, count, settings, name, metric)
             if own is None and not shortage:
                 shortage = "the figure is undefined"
-            margin = settings.margin_of(name, metric)
+            margin = _margin_of(settings, name, metric)
             yield Compared(case.benchmark.name, name, metric, margin, own, champion, difference, shortage)
 
 
-def main_shortage(benchmark: Benchmark, settings: Settings) -> str:
+def main_shortage(benchmark: Benchmark, settings: JudgeConf) -> str:
     """Why no model can be judged by the main figure on this set; "" where one can."""
     counts = units(benchmark.same, np.ones((1, len(benchmark.same)), bool), benchmark.persons)
     return _shortage(benchmark, int(counts[0, list(Metric).index(settings.main)]), settings, ALL, settings.main)
 
 
-def _shortage(benchmark: Benchmark, count: int, settings: Settings, name: str, metric: Metric) -> str:
+def _margin_of(settings: JudgeConf, name: str, metric: Metric) -> float:
+    """By how much the figure may be worse on this slice."""
+    return (settings.margin if name == ALL else settings.slice_margin).of(metric)
+
+
+def _shortage(benchmark: Benchmark, count: int, settings: JudgeConf, name: str, metric: Metric) -> str:
     """Why so many pairs or persons cannot show that a loss is within the margin; decided before any model is seen."""
     impostor = int((~benchmark.same).sum())
     if metric is Metric.tpr_at_fpr and impostor * settings.fpr * (1 + 1e-12) < LEAST_ACCEPTED:
         return f"{impostor} impostor pairs in the set; {round(LEAST_ACCEPTED / settings.fpr)} needed at this FPR"
-    needed = units_needed(settings.margin_of(name, metric), settings.confidence)
+    needed = units_needed(_margin_of(settings, name, metric), settings.confidence)
     if count >= needed:
         return ""
     over = "pairs" if benchmark.persons is None else "pairs or people"
     kind = {Metric.accuracy: "", Metric.auc: " of the rarer kind", Metric.tpr_at_fpr: " of the genuine kind"}[metric]
-    return f"{count} {over}{kind}; {needed} needed for a margin of {settings.margin_of(name, metric):g}"
-
-
-def _require(name: str, value: float, good: bool, expected: str) -> None:
-    if not good:
-        raise UserError(f"judge.{name} is {value:g}; expected a number {expected}")
+    return f"{count} {over}{kind}; {needed} needed for a margin of {_margin_of(settings, name, metric):g}"

@@ -20,9 +20,10 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from distill.config.scoring_jobs import JudgeConf
 from distill.errors import UserError
 from distill.judge.benchmark import ALL
-from distill.judge.comparison import Case, Compared, Settings, compare
+from distill.judge.comparison import Case, Compared, compare
 from distill.judge.judgement import Finding, Judgement, Kind, Reason
 from distill.metrics.paired import Estimate
 
@@ -46,19 +47,21 @@ class Facts:
     newer_data: bool
 
 
-def judge(cases: Sequence[Case], settings: Settings, facts: Facts) -> Judgement:
+def judge(cases: Sequence[Case], settings: JudgeConf, facts: Facts) -> Judgement:
     """All reasons for and against the challenger; ``UserError`` where no set is called ``settings.main_set``."""
     main_set = main_set_of([case.benchmark.name for case in cases], settings)
-    told = [("check", facts.check), ("parity", facts.parity)]
-    reasons = [Reason("requirement", name, _met(found.passed), f"{name}: {found.text}") for name, found in told]
+    before = [("check", facts.check), ("parity", facts.parity)]
+    reasons = [Reason("requirement", name, _met(found.passed), f"{name}: {found.text}") for name, found in before]
     for case in cases:
         reasons += _judge_set(case, settings, facts, case.benchmark.name == main_set)
     order = ("requirement", "floor", "main", "anchor", "guard")
     reasons.sort(key=lambda reason: order.index(reason.kind))
-    return Judgement(tuple(reasons), {case.benchmark.name: _about(case) for case in cases}, asdict(settings))
+    told = asdict(settings)
+    del told["anchor"]  # a path; its scores are in the cases
+    return Judgement(tuple(reasons), {case.benchmark.name: _about(case) for case in cases}, told)
 
 
-def main_set_of(names: Sequence[str], settings: Settings) -> str:
+def main_set_of(names: Sequence[str], settings: JudgeConf) -> str:
     """The set where the challenger has to be better: that of the settings, else the first."""
     assert len(set(names)) == len(names) > 0, names
     if settings.main_set not in (None, *names):
@@ -66,7 +69,7 @@ def main_set_of(names: Sequence[str], settings: Settings) -> str:
     return settings.main_set or names[0]
 
 
-def _judge_set(case: Case, settings: Settings, facts: Facts, is_main: bool) -> Iterator[Reason]:
+def _judge_set(case: Case, settings: JudgeConf, facts: Facts, is_main: bool) -> Iterator[Reason]:
     if broken := list(_not_finite(case)):
         yield from broken
         return
@@ -92,7 +95,7 @@ def _not_finite(case: Case) -> Iterator[Reason]:
         yield Reason("requirement", "scores", "fails", text, set=case.benchmark.name, slice=ALL)
 
 
-def _floor(found: Compared, settings: Settings) -> Reason:
+def _floor(found: Compared, settings: JudgeConf) -> Reason:
     """The main figure against a fixed value, all that there is to compare with where there is no champion."""
     name, own = settings.name_of(found.metric), found.own
     if own is None or found.shortage:
@@ -111,7 +114,7 @@ def _floor(found: Compared, settings: Settings) -> Reason:
     )
 
 
-def _main(found: Compared, settings: Settings, newer_data: bool) -> Reason:
+def _main(found: Compared, settings: JudgeConf, newer_data: bool) -> Reason:
     """Better, or equal with newer data; and above the floor, which small losses night by night add up to."""
     own, difference = found.own, found.difference
     if own is None or difference is None or found.shortage:
@@ -132,7 +135,7 @@ def _gain(difference: Estimate, margin: float, newer_data: bool) -> tuple[Findin
     return "fails", f"equal within the margin of {margin:g}, but neither better nor of newer data"
 
 
-def _guard(found: Compared, settings: Settings) -> Reason:
+def _guard(found: Compared, settings: JudgeConf) -> Reason:
     """Not worse by more than the margin, where the pairs can tell."""
     difference = found.difference
     if difference is None or found.shortage:
@@ -153,7 +156,7 @@ def _worse(difference: Estimate, margin: float) -> str:
     return f"a loss of more than {margin:g} is not ruled out; at equal figures these pairs rule out one of {seen:.4f}"
 
 
-def _reason(kind: Kind, found: Compared, settings: Settings, finding: Finding, words: str) -> Reason:
+def _reason(kind: Kind, found: Compared, settings: JudgeConf, finding: Finding, words: str) -> Reason:
     """A reason about the difference of two figures, which its text begins with."""
     name, difference, own = settings.name_of(found.metric), found.difference, found.own
     interval = None if difference is None or found.shortage else (difference.low, difference.high)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from distill.config.scoring_jobs import JudgeConf
 from distill.data.pairs import Pairs, read_pairs
 from distill.errors import UserError
 from distill.judge.benchmark import Benchmark, read_benchmark
-from distill.judge.comparison import Case, Margins, Settings, main_shortage
+from distill.judge.comparison import Case, main_shortage
 from distill.judge.decide import Facts, judge, main_set_of
 from distill.judge.judgement import Judgement
 from distill.metrics.embedding import embed_flip_sum
@@ -26,16 +25,20 @@ from teachers.onnx_network import OnnxNetwork
 
 
 def judge_models(
-    challenger: Path, champion: Path | None, sets: Sequence[Path], conf: JudgeConf, facts: Facts, batch_size: int = 64
+    challenger: Path,
+    champion: Path | None,
+    sets: Sequence[Path],
+    settings: JudgeConf,
+    facts: Facts,
+    batch_size: int = 64,
 ) -> Judgement:
     """Score both ONNX files on every set (.bin) and judge; all files are read before the first embedding.
 
     A challenger that cannot be scored is rejected, with the reason; a champion or an anchor that cannot is a
     ``UserError``: there is nothing to compare with, and somebody has to look.
     """
-    settings = to_settings(conf)
-    benchmarks = require_judgeable(sets, conf)
-    anchor = None if conf.anchor is None else model_file(conf.anchor)
+    benchmarks = require_judgeable(sets, settings)
+    anchor = None if settings.anchor is None else model_file(settings.anchor)
     known = {who: OnnxNetwork(path) for who, path in (("champion", champion), ("anchor", anchor)) if path is not None}
     new, cases = OnnxNetwork(challenger), []
     for path, benchmark in zip(sets, benchmarks, strict=True):
@@ -46,9 +49,9 @@ def judge_models(
     return judge(cases, settings, facts)
 
 
-def require_judgeable(sets: Sequence[Path], conf: JudgeConf) -> list[Benchmark]:
-    """All sets; ``UserError`` where settings or files are wrong, or the main set cannot show a gain of any model."""
-    settings, benchmarks = to_settings(conf), read_benchmarks(sets)
+def require_judgeable(sets: Sequence[Path], settings: JudgeConf) -> list[Benchmark]:
+    """All sets; ``UserError`` where files are wrong, or the main set cannot show a gain of any model."""
+    benchmarks = read_benchmarks(sets)
     name = main_set_of([benchmark.name for benchmark in benchmarks], settings)
     place, main = next((p, b) for p, b in zip(sets, benchmarks, strict=True) if b.name == name)
     if short := main_shortage(main, settings):
@@ -77,14 +80,6 @@ def score(network: OnnxNetwork, what: str, pairs: Pairs, batch_size: int = 64) -
     with waiting(what, len(pairs.images), "images") as progress:
         embeddings = embed_flip_sum(network, pairs.images, batch_size, progress)
     return distances(embeddings[0::2], embeddings[1::2])
-
-
-def to_settings(conf: JudgeConf) -> Settings:
-    """The same settings, checked; ``UserError`` names the key and what was expected."""
-    plain: dict[str, Any] = {field.name: getattr(conf, field.name) for field in dataclasses.fields(Settings)}
-    for key in ("margin", "slice_margin"):
-        plain[key] = Margins(**vars(plain[key]))
-    return Settings(**plain)
 
 
 def _known(network: OnnxNetwork, who: str, name: str, pairs: Pairs, batch_size: int) -> Floats:

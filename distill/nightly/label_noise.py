@@ -1,9 +1,9 @@
 """Which labels of new pictures cannot be right, by what a teacher sees: pure functions of embeddings and labels.
 
 The similarity of a picture to a person is its mean cosine with that person's pictures, which does not depend on how
-many those are. What is usual is told by the data themselves, with median and median absolute deviation, half of whose
-values may be wrong (Rousseeuw and Croux, JASA 88, 1993). A teacher to whom pictures usually look more like another
-person than like their own doubts nobody.
+many those are. What is usual is told by the data themselves, by pictures that were vetted earlier and in the first
+night by all, with median and median absolute deviation, half of whose values may be wrong (Rousseeuw and Croux, JASA
+88, 1993). A teacher to whom pictures usually look more like another person than like their own doubts nobody.
 """
 
 from __future__ import annotations
@@ -13,37 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from distill.config.service_jobs import VettingConf
 from distill.data.faceset import spread
-from distill.errors import UserError
 from distill.types import UNLABELLED
 
 NORMAL = 1.4826
 """A normal distribution's standard deviation in median absolute deviations."""
 _SAMPLED = 4096
 _CELLS = 1 << 24
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How far from the usual a similarity has to be, in standard deviations, for a label to be doubted.
-
-    ``own``: below what a picture has with its own person; ``other``: above what pictures, or two people, have with the
-    nearest other person; ``split``: two people are one if they are not so far below what a person's pictures have among
-    each other. What is usual is told by pictures that were vetted earlier, in the first night by all; with fewer than
-    ``least`` similarities nothing is usual yet.
-    """
-
-    own: float = 2.5
-    other: float = 2.5
-    split: float = 2.0
-    least: int = 10
-
-    def __post_init__(self) -> None:
-        for name in ("own", "other", "split"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"vetting.{name} is {getattr(self, name)}; expected a number of deviations above 0")
-        if self.least < 2:
-            raise UserError(f"vetting.least is {self.least}; expected at least 2")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +80,9 @@ def nobody(classes: int, width: int) -> ReferenceStats:
     )
 
 
-def doubtful_labels(embeddings: np.ndarray, labels: np.ndarray, known: ReferenceStats, limits: Limits) -> list[Doubt]:
+def doubtful_labels(
+    embeddings: np.ndarray, labels: np.ndarray, known: ReferenceStats, limits: VettingConf
+) -> list[Doubt]:
     """New pictures that are unlike their own person and like another one, in order.
 
     Unit ``embeddings`` [n d], ``labels`` int64 [n], ``UNLABELLED`` where none is to be judged. A known person is judged
@@ -119,7 +98,7 @@ def doubtful_labels(embeddings: np.ndarray, labels: np.ndarray, known: Reference
 
 
 def _doubts(
-    embeddings: np.ndarray, labels: np.ndarray, left: np.ndarray, known: ReferenceStats, limits: Limits
+    embeddings: np.ndarray, labels: np.ndarray, left: np.ndarray, known: ReferenceStats, limits: VettingConf
 ) -> list[Doubt]:
     """One look at the pictures that are still labelled (``left`` [n])."""
     rows = np.flatnonzero(left != UNLABELLED)
@@ -138,7 +117,7 @@ def _doubts(
 
 
 def _label_limits(
-    embeddings: np.ndarray, labels: np.ndarray, own: np.ndarray, people: People, limits: Limits
+    embeddings: np.ndarray, labels: np.ndarray, own: np.ndarray, people: People, limits: VettingConf
 ) -> tuple[float, float]:
     """Below which similarity ``own`` [n] is unusual, and above which that with the nearest other person is."""
     some = spread(_SAMPLED, len(labels))
@@ -149,7 +128,7 @@ def _label_limits(
     return mine - limits.own * scatter, theirs + limits.other * apart
 
 
-def split_people(embeddings: np.ndarray, labels: np.ndarray, known: ReferenceStats, limits: Limits) -> list[Doubt]:
+def split_people(embeddings: np.ndarray, labels: np.ndarray, known: ReferenceStats, limits: VettingConf) -> list[Doubt]:
     """New people who are as like another person as one's own pictures are like each other, in order of their numbers.
 
     ``labels`` without those that are doubted. Of two new people the later number is the one that is too many.
@@ -162,7 +141,7 @@ def split_people(embeddings: np.ndarray, labels: np.ndarray, known: ReferenceSta
     return [found[person] for person in sorted(found)]
 
 
-def _splits(embeddings: np.ndarray, left: np.ndarray, known: ReferenceStats, limits: Limits) -> dict[int, Doubt]:
+def _splits(embeddings: np.ndarray, left: np.ndarray, known: ReferenceStats, limits: VettingConf) -> dict[int, Doubt]:
     """One look at the new people who are still there, by the number of who is too many."""
     old = known.people.counts > 0
     people = people_of(embeddings, left, len(old)).with_known(known.people)
@@ -177,7 +156,7 @@ def _splits(embeddings: np.ndarray, left: np.ndarray, known: ReferenceStats, lim
     return doubts
 
 
-def _split_limit(people: People, old: np.ndarray, limits: Limits) -> float:
+def _split_limit(people: People, old: np.ndarray, limits: VettingConf) -> float:
     """The mean cosine between two people's pictures above which they are one."""
     within, there = people.within(), np.flatnonzero(people.counts > 0)
     usual = np.flatnonzero(old) if old.sum() >= limits.least else there

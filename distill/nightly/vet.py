@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from torch.nn.functional import normalize
 
+from distill.config.service_jobs import VettingConf
 from distill.data.faceset import spread
 from distill.nightly.frozen import parts_of, vetted_labels
-from distill.nightly.label_noise import Doubt, Limits, People, ReferenceStats, doubtful_labels, split_people
+from distill.nightly.label_noise import Doubt, People, ReferenceStats, doubtful_labels, split_people
 from distill.nightly.manifest import Manifest
 from distill.nightly.vetting_result import Finding, Verdicts
 from distill.signals.store import SignalStore, Store
@@ -22,7 +23,7 @@ _SAMPLE_IMAGES = 1 << 14
 """Known pictures that tell what is usual."""
 
 
-def vet(manifest: Manifest, before: Verdicts | None, stores: Sequence[Path], limits: Limits) -> Verdicts:
+def vet(manifest: Manifest, before: Verdicts | None, stores: Sequence[Path], limits: VettingConf) -> Verdicts:
     """The verdicts on a night's data. ``stores`` are the signals of its drops, in order; none of them: files alone.
 
     ``before`` are those of the last finished night: what they doubt stays without its label.
@@ -95,7 +96,7 @@ def unvetted(manifest: Manifest, before: Verdicts | None) -> Verdicts:
     return _verdicts(manifest, doubted, list(_file_findings(manifest)))
 
 
-def vetted(manifest: Manifest, so_far: Verdicts, looked: TeacherView, limits: Limits) -> Verdicts:
+def vetted(manifest: Manifest, so_far: Verdicts, looked: TeacherView, limits: VettingConf) -> Verdicts:
     """The same with what the teacher doubts of the new pictures."""
     labels = vetted_labels(manifest, so_far)[manifest.known_images :]
     labels = np.where(np.isfinite(looked.new).all(1), labels, UNLABELLED)
@@ -139,7 +140,7 @@ def _file_findings(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _picture_findings(
-    manifest: Manifest, labels: np.ndarray, looked: TeacherView, limits: Limits, places: list[tuple[str, str]]
+    manifest: Manifest, labels: np.ndarray, looked: TeacherView, limits: VettingConf, places: list[tuple[str, str]]
 ) -> Iterator[tuple[Finding, list[int]]]:
     """Each finding with the rows of new pictures that lose their labels by it."""
     people = manifest.people

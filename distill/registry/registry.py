@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from distill.errors import UserError
 from distill.files.lock import open_locked
 from distill.registry.history import Event, Kind, append_events, read_events
 from distill.registry.pointers import CHAMPION, PREVIOUS, Pointers
+from distill.registry.policy import Policy, superfluous
 from distill.registry.shelf import Shelf
 from distill.registry.signing import Signing
 from distill.registry.version import Version, file_sha256, identity, plain_name, version_number
@@ -218,27 +218,3 @@ class Registry:
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How many of the newest versions stay, and how many of those that were champion last."""
-
-    newest: int = 10
-    champions: int = 5
-
-    def __post_init__(self) -> None:
-        for name, least in (("newest", 1), ("champions", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} is {getattr(self, name)}; expected {least} or more versions to keep")
-
-
-def superfluous(names: Sequence[str], served: Sequence[str], pointed: Collection[str], policy: Policy) -> list[str]:
-    """Those of ``names``, oldest first, that the policy lets go.
-
-    ``served`` are the versions in the order in which they came into service, again and again where they did; what
-    is ``pointed`` to always stays.
-    """
-    last_first = dict.fromkeys(name for name in reversed(served) if name in names)
-    kept = {*pointed, *names[-policy.newest :], *list(last_first)[: policy.champions]}
-    return [name for name in names if name not in kept]

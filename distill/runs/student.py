@@ -29,6 +29,7 @@ from distill.runs.assemble import (
     sizes_of,
     try_out,
     verification_pairs,
+    with_transfer,
 )
 from distill.runs.baseline import comparison
 from distill.runs.export import rehearse
@@ -36,7 +37,7 @@ from distill.runs.finish import Trained
 from distill.runs.fit import Training, TrainingData, fit
 from distill.runs.folder import NOT_COMPARED, STUDENT_WEIGHTS, RunFolder
 from distill.runs.identity import RunIdentity, begins_with, init_file, pairs_identity
-from distill.runs.supervision import Supervision, TrainingView, supervise
+from distill.runs.supervision import Supervision, TrainingView, require_teacher, supervise
 from distill.runs.warm_start import fill, leave_centres, require_trained, take_centres
 from distill.tracking.series import Sink
 from distill.types import FaceNetwork
@@ -149,10 +150,15 @@ def open_student(conf: DistillConf) -> FaceNetwork:
     return student
 
 
-def open_inputs(conf: DistillConf, root: Path) -> RunInputs:
-    """All that the night's student learns from."""
-    faces = labelled_faces(conf.data)
-    shown = TrainingView(faces, faces, augmentation(conf.data), conf.seed)
-    rows = shown_rows(conf.replay, faces, faces, conf.seed)
-    learned_from = supervise(conf.teacher, conf.signals, shown, root / CACHE)
-    return RunInputs(shown, verification_pairs(conf.data), learned_from, rows)
+def open_inputs(conf: DistillConf, cache: Path | None = None) -> RunInputs:
+    """All that a student learns from and is scored on, of a run of its own and of a night alike.
+
+    ``cache`` is the folder of what is computed once of these inputs; None: ``.cache`` beside the runs.
+    """
+    require_teacher(conf.teacher, conf.signals)  # data may take minutes to be made
+    labelled = labelled_faces(conf.data)
+    faces, pairs = with_transfer(labelled, conf.data), verification_pairs(conf.data)
+    rows = shown_rows(conf.replay, labelled, faces, conf.seed)
+    shown = TrainingView(labelled, faces, augmentation(conf.data), conf.seed)
+    supervision = supervise(conf.teacher, conf.signals, shown, cache or Path(conf.run.root) / CACHE)
+    return RunInputs(shown, pairs, supervision, rows)

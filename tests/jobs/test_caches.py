@@ -45,7 +45,7 @@ from distill.runs import signal_lookup as stored
 from distill.runs import supervision
 from distill.runs.assemble import augmentation, labelled_faces, verification_pairs
 from distill.runs.folder import RunFolder
-from distill.runs.student import RunInputs, identity
+from distill.runs.student import RunInputs, identity, open_inputs
 from distill.runs.supervision import Supervision, TrainingView, supervise
 from distill.types import Preprocessing
 from reference import ijb_layout
@@ -318,10 +318,7 @@ def run_options(place: Path) -> list[str]:
 
 
 def opened(place: Path, *more: str) -> RunInputs:
-    conf = load("distill", [*run_options(place), *more])
-    faces, pairs = labelled_faces(conf.data), verification_pairs(conf.data)
-    shown = TrainingView(faces, faces, augmentation(conf.data), conf.seed)
-    return RunInputs(shown, pairs, supervise(conf.teacher, conf.signals, shown, place / "cache"), None)
+    return open_inputs(load("distill", [*run_options(place), *more]), place / "cache")
 
 
 def digits(place: Path, *more: str) -> str:

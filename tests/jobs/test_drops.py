@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from distill.cli import main
 from distill.config.compose import load
+from distill.config.service_jobs import VettingConf
 from distill.data.augment import Augmentation
 from distill.data.recordio import RecordIOSet
 from distill.errors import UserError
@@ -21,7 +22,6 @@ from distill.nightly import drop_signals
 from distill.nightly.drop_signals import DropSignals
 from distill.nightly.freeze import freeze
 from distill.nightly.frozen import FrozenSet, parts_of
-from distill.nightly.label_noise import Limits
 from distill.nightly.manifest import MANIFEST, Manifest, read_manifest
 from distill.nightly.vet import vet
 from distill.nightly.vetting_result import Verdicts, read_verdicts, write_verdicts
@@ -60,7 +60,7 @@ class Service:
         signals = DropSignals(load("signals", [*self.options, *options]), self.signals)
         stores, told = signals.write(parts_of(manifest))
         earlier = read_verdicts(last, before) if before else None
-        verdicts = vet(manifest, earlier, stores, Limits())
+        verdicts = vet(manifest, earlier, stores, VettingConf())
         write_verdicts(night, verdicts)
         signals.join(night, stores)
         return manifest, verdicts, told

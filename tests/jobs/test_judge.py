@@ -15,8 +15,6 @@ from distill.cli import main
 from distill.config.compose import load
 from distill.config.scoring_jobs import JudgeConf
 from distill.data.pairs import write_pairs
-from distill.judge.comparison import Settings
-from distill.judge.scoring import to_settings
 from reference.small_data import picture
 from reference.tiny_onnx import TinyOnnx
 
@@ -168,6 +166,5 @@ def test_mistakes_are_one_line_before_any_image_is_embedded(good, pairs, tmp_pat
     assert not (tmp_path / "judge.json").exists()
 
 
-def test_defaults_of_the_schema_are_those_of_the_judge():
-    assert to_settings(JudgeConf()) == Settings()
-    assert to_settings(load("judge", ["challenger=x.onnx", "pairs=x.bin"]).judge) == Settings()
+def test_the_judge_is_shipped_with_the_defaults_of_its_settings():
+    assert load("judge", ["challenger=x.onnx", "pairs=x.bin"]).judge == JudgeConf()

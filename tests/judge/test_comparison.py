@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from distill.config.scoring_jobs import JudgeConf, MarginsConf
 from distill.judge.benchmark import Benchmark
-from distill.judge.comparison import Case, Margins, Settings, compare
+from distill.judge.comparison import Case, compare
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.paired import Metric, estimate, figures, resampled, scoring, units
 from reference.scored_pairs import ScoredPairs
@@ -23,7 +24,7 @@ def known(case: Case) -> Case:
 
 @pytest.mark.parametrize("with_persons", [False, True])
 def test_differences_are_resampled_as_the_settings_say(with_persons: bool):
-    settings = Settings(fpr=0.1, confidence=0.8, resamples=130, seed=3)
+    settings = JudgeConf(fpr=0.1, confidence=0.8, resamples=130, seed=3)
     case = ScoredPairs(pairs=400, groups={"a": 150, "b": 150}).draw(2)
     case = known(case) if with_persons else case
     same, persons = case.benchmark.same, case.benchmark.persons
@@ -54,7 +55,7 @@ def alone(genuine: int, impostor: int) -> Case:
 
 
 def shortage(case: Case, metric: Metric, fpr: float) -> str:
-    settings = Settings(fpr=fpr, resamples=100, margin=Margins(0.05, 0.05, 0.05))
+    settings = JudgeConf(fpr=fpr, resamples=100, margin=MarginsConf(0.05, 0.05, 0.05))
     return next(f.shortage for f in compare(case, settings) if f.metric is metric)
 
 

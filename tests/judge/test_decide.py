@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from distill.config.scoring_jobs import JudgeConf, MarginsConf
 from distill.errors import UserError
 from distill.judge import decide as judge_module
 from distill.judge.benchmark import Benchmark
-from distill.judge.comparison import Case, Compared, Margins, Settings
+from distill.judge.comparison import Case, Compared
 from distill.judge.decide import Facts, Requirement, judge
 from distill.judge.judgement import Judgement, Reason
 from distill.metrics.bootstrap import Bootstrap
@@ -19,7 +20,7 @@ from reference.scored_pairs import ScoredPairs
 
 PASSED = Requirement(True, "fine")
 OLD_DATA, NEW_DATA = Facts(PASSED, PASSED, False), Facts(PASSED, PASSED, True)
-QUICK = Settings(resamples=200, fpr=0.1)
+QUICK = JudgeConf(resamples=200, fpr=0.1)
 
 
 def by_name(found: Judgement) -> dict[tuple[str | None, str | None, str], Reason]:
@@ -113,7 +114,7 @@ def test_a_loss_on_another_set_rejects():
 def test_few_pairs_tell_nothing_alone_but_count_together():
     groups = {f"g{k}": 36 for k in range(12)}
     case = ScoredPairs(pairs=2000, groups=groups, challenger=0.98, inside=dict.fromkeys(groups, 0.75)).draw(0)
-    found = judge([case], replace(QUICK, margin=Margins(0.5, 0.5, 0.5)), NEW_DATA)
+    found = judge([case], replace(QUICK, margin=MarginsConf(0.5, 0.5, 0.5)), NEW_DATA)
     small = [reason for reason in found.reasons if (reason.slice or "").startswith("group=g")]
     assert len(small) == 36
     assert {reason.finding for reason in small} == {"too few pairs to tell"}
@@ -236,7 +237,7 @@ class Found:
     def judged(self, monkeypatch: pytest.MonkeyPatch, facts: Facts = OLD_DATA, first: bool = False) -> Judgement:
         """The main figure is the AUC of all pairs; the one guard is their accuracy, with a margin of 0.05."""
 
-        def compare(case: Case, settings: Settings) -> list[Compared]:
+        def compare(case: Case, settings: JudgeConf) -> list[Compared]:
             figures = ((Metric.accuracy, 0.05, self.guard), (Metric.auc, 0.01, self.main))
             return [
                 Compared("set", "all", metric, margin, Estimate(*self.own), 0.88, Estimate(*difference), "")
@@ -333,17 +334,17 @@ def test_a_main_figure_of_too_few_pairs_makes_no_first_champion():
 
 
 def test_settings_that_nobody_gives_are_these():
-    plain = Settings()
+    plain = JudgeConf()
     assert (plain.main, plain.main_set, plain.fpr, plain.floor) == (Metric.auc, None, 0.01, 0.7)
     assert (plain.confidence, plain.resamples, plain.seed) == (0.95, 1000, 0)
-    assert (plain.margin, plain.slice_margin) == (Margins(0.03, 0.01, 0.05), Margins(0.05, 0.03, 0.1))
+    assert (plain.margin, plain.slice_margin) == (MarginsConf(0.03, 0.01, 0.05), MarginsConf(0.05, 0.03, 0.1))
 
 
 @pytest.mark.parametrize(("confidence", "least"), [(0.95, 100), (0.9, 50), (0.99, 500)])
 def test_resamples_are_as_many_as_an_end_of_an_interval_needs(confidence: float, least: int):
-    assert Settings(confidence=confidence, resamples=least).resamples == least
+    assert JudgeConf(confidence=confidence, resamples=least).resamples == least
     with pytest.raises(UserError, match=rf"resamples is {least - 1}; expected a number of {least} or more"):
-        Settings(confidence=confidence, resamples=least - 1)
+        JudgeConf(confidence=confidence, resamples=least - 1)
 
 
 @pytest.mark.parametrize(
@@ -354,12 +355,15 @@ def test_resamples_are_as_many_as_an_end_of_an_interval_needs(confidence: float,
         ({"floor": 1.0}, "judge.floor is 1; expected a number between 0 and 1"),
         ({"resamples": 99}, "judge.resamples is 99; expected a number of 100 or more at this confidence"),
         ({"seed": -1}, "judge.seed is -1; expected a number that is not negative"),
-        ({"margin": Margins(0.1, 0.0, 0.1)}, "judge.margin.auc is 0; expected a number between 0 and 1"),
-        ({"slice_margin": Margins(2, 0.1, 0.1)}, "judge.slice_margin.accuracy is 2; expected a number between 0 and 1"),
-        ({"margin": Margins(0.1, float("nan"), 0.1)}, "judge.margin.auc is nan; expected a number between 0 and 1"),
+        ({"margin": MarginsConf(0.1, 0.0, 0.1)}, "judge.margin.auc is 0; expected a number between 0 and 1"),
+        (
+            {"slice_margin": MarginsConf(2, 0.1, 0.1)},
+            "judge.slice_margin.accuracy is 2; expected a number between 0 and 1",
+        ),
+        ({"margin": MarginsConf(0.1, float("nan"), 0.1)}, "judge.margin.auc is nan; expected a number between 0 and 1"),
     ],
 )
 def test_settings_without_sense_are_one_line(change: dict, told: str):
     with pytest.raises(UserError) as error:
-        Settings(**change)
+        JudgeConf(**change)
     assert str(error.value) == told

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distill.config.service_jobs import VettingConf
 from distill.nightly.freeze import freeze
 from distill.nightly.frozen import vetted_labels
-from distill.nightly.label_noise import Limits, ReferenceStats, nobody, people_of
+from distill.nightly.label_noise import ReferenceStats, nobody, people_of
 from distill.nightly.manifest import Manifest
 from distill.nightly.vet import TeacherView, unvetted, vetted
 from distill.nightly.vetting_result import Verdicts
@@ -56,7 +57,7 @@ def test_wrong_labels_and_split_people_lose_labels_and_nothing_else(eight, drops
     manifest = freeze(drops, before)
     so_far = unvetted(manifest, None)
     assert so_far.findings == []
-    verdicts = vetted(manifest, so_far, TeacherView(known, embeddings(really, 7)), Limits(least=8))
+    verdicts = vetted(manifest, so_far, TeacherView(known, embeddings(really, 7)), VettingConf(least=8))
     assert verdicts.unlabelled == {"2": ["p1/1.jpg", "twin of p5/0.jpg", "twin of p5/1.jpg"]}
     doubtful, split = verdicts.findings
     assert (doubtful.kind, doubtful.drop, doubtful.file) == ("doubtful_label", "2", "p1/1.jpg")
@@ -75,7 +76,7 @@ def test_what_was_doubted_once_stays_so(eight, drops: Path, put: Put):
     earlier = Verdicts(before.data_sha256(), {"1": ["p0/3.jpg"]}, [])
     put("2", {"p1/a.jpg": jpeg(1, 300)})
     manifest = freeze(drops, before)
-    verdicts = vetted(manifest, unvetted(manifest, earlier), TeacherView(known, embeddings([1], 7)), Limits())
+    verdicts = vetted(manifest, unvetted(manifest, earlier), TeacherView(known, embeddings([1], 7)), VettingConf())
     assert verdicts.unlabelled == {"1": ["p0/3.jpg"]}
     assert verdicts.findings == []
     assert verdicts.data_sha256 == manifest.data_sha256()
@@ -87,7 +88,7 @@ def test_a_picture_that_could_not_be_read_is_not_judged(eight, drops: Path, put:
     manifest = freeze(drops, before)
     seen = embeddings([1, 2], 7)
     seen[1] = np.nan
-    assert vetted(manifest, unvetted(manifest, None), TeacherView(known, seen), Limits()).unlabelled == {}
+    assert vetted(manifest, unvetted(manifest, None), TeacherView(known, seen), VettingConf()).unlabelled == {}
 
 
 def test_files_tell_of_themselves(drops: Path, put: Put):

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from distill.judge.comparison import Margins, Settings
+from distill.config.scoring_jobs import JudgeConf, MarginsConf
 from distill.judge.decide import Facts, Requirement, judge
 from distill.judge.judgement import Judgement
 from distill.metrics.bootstrap import Bootstrap
@@ -21,8 +21,11 @@ PASSED = Requirement(True, "drawn")
 MARGIN, SLICE_MARGIN = 0.02, 0.05
 WIDE = 0.9
 """A margin that nothing exceeds, so that AUC alone is tried."""
-SETTINGS = Settings(
-    margin=Margins(WIDE, MARGIN, WIDE), slice_margin=Margins(WIDE, SLICE_MARGIN, WIDE), confidence=0.95, resamples=100
+SETTINGS = JudgeConf(
+    margin=MarginsConf(WIDE, MARGIN, WIDE),
+    slice_margin=MarginsConf(WIDE, SLICE_MARGIN, WIDE),
+    confidence=0.95,
+    resamples=100,
 )
 MOST = 0.05 + 3 * math.sqrt(0.05 * 0.95 / SIMULATIONS)
 """Three standard errors above the chance that the confidence leaves."""

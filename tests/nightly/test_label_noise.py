@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from distill.config.service_jobs import VettingConf
 from distill.errors import UserError
 from distill.nightly import label_noise as vetting
 from distill.nightly.label_noise import (
-    Limits,
     ReferenceStats,
     doubtful_labels,
     nearest_other,
@@ -86,14 +86,14 @@ def test_half_of_the_values_may_be_anything():
 
 def test_nothing_is_doubted_where_labels_are_right(seen):
     known = nobody(PEOPLE, 512)
-    assert doubtful_labels(seen, LABELS, known, Limits()) == []
-    assert split_people(seen, LABELS, known, Limits()) == []
+    assert doubtful_labels(seen, LABELS, known, VettingConf()) == []
+    assert split_people(seen, LABELS, known, VettingConf()) == []
 
 
 @pytest.mark.parametrize(("share", "found", "wrongly"), [(0.01, 0.95, 1), (0.1, 0.93, 2), (0.2, 0.88, 4)])
 def test_wrong_labels_of_a_first_night_are_found(seen, share: float, found: float, wrongly: int):
     labels, wrong = mislabelled(np.random.default_rng(1), LABELS, share)
-    doubts = doubtful_labels(seen, labels, nobody(PEOPLE, 512), Limits())
+    doubts = doubtful_labels(seen, labels, nobody(PEOPLE, 512), VettingConf())
     rows = {doubt.which for doubt in doubts}
     assert len(rows & wrong) >= found * len(wrong)
     assert len(rows - wrong) <= wrongly
@@ -105,7 +105,7 @@ def test_wrong_labels_of_a_first_night_are_found(seen, share: float, found: floa
 def test_wrong_labels_of_a_later_night_are_found_even_where_most_are_wrong(seen, share: float, found: float, wrongly):
     known, old = earlier(seen)
     labels, wrong = mislabelled(np.random.default_rng(2), LABELS[~old], share)
-    rows = {doubt.which for doubt in doubtful_labels(seen[~old], labels, known, Limits())}
+    rows = {doubt.which for doubt in doubtful_labels(seen[~old], labels, known, VettingConf())}
     assert len(rows & wrong) >= found * len(wrong)
     assert len(rows - wrong) <= wrongly
 
@@ -117,7 +117,7 @@ def test_a_known_person_under_another_name_is_found(seen):
     for number, person in enumerate(split):
         labels[labels == person] = PEOPLE + number
     known = ReferenceStats(people_of(known.sample, known.labels, PEOPLE + 40), known.sample, known.labels)
-    doubts = split_people(seen[~old], labels, known, Limits())
+    doubts = split_people(seen[~old], labels, known, VettingConf())
     found = {doubt.which: doubt.other for doubt in doubts}
     assert found.items() <= {PEOPLE + k: int(person) for k, person in enumerate(split)}.items()
     assert len(found) >= 36
@@ -128,7 +128,7 @@ def test_of_two_new_people_who_are_one_the_later_is_too_many(seen):
     split = np.random.default_rng(4).choice(PEOPLE, 40, False)
     for number, person in enumerate(split):
         labels[np.flatnonzero(LABELS == person)[3:]] = PEOPLE + number
-    doubts = split_people(seen, labels, nobody(PEOPLE + 40, 512), Limits())
+    doubts = split_people(seen, labels, nobody(PEOPLE + 40, 512), VettingConf())
     found = {doubt.which: doubt.other for doubt in doubts}
     assert found.items() <= {PEOPLE + k: int(person) for k, person in enumerate(split)}.items()
     assert len(found) >= 37
@@ -137,7 +137,7 @@ def test_of_two_new_people_who_are_one_the_later_is_too_many(seen):
 def test_three_names_of_one_person_leave_one(seen):
     labels = LABELS.copy()
     labels[[2, 3]], labels[4] = PEOPLE, PEOPLE + 1
-    found = split_people(seen, labels, nobody(PEOPLE + 2, 512), Limits())
+    found = split_people(seen, labels, nobody(PEOPLE + 2, 512), VettingConf())
     assert {doubt.which for doubt in found} <= {PEOPLE, PEOPLE + 1}
     assert PEOPLE in {doubt.which for doubt in found}
 
@@ -145,14 +145,14 @@ def test_three_names_of_one_person_leave_one(seen):
 def test_a_teacher_that_cannot_tell_people_apart_doubts_nobody():
     noise = unit(np.random.default_rng(0).normal(size=(500, 16)))
     labels = np.repeat(np.arange(100), 5)
-    assert doubtful_labels(noise, labels, nobody(100, 16), Limits()) == []
-    assert split_people(noise, labels, nobody(100, 16), Limits()) == []
+    assert doubtful_labels(noise, labels, nobody(100, 16), VettingConf()) == []
+    assert split_people(noise, labels, nobody(100, 16), VettingConf()) == []
 
 
 def test_of_a_new_person_and_a_known_one_the_new_is_too_many_whatever_the_numbers():
     embeddings, labels = crowd()
     known = ReferenceStats(people_of(embeddings, labels + 1, 41), embeddings, labels + 1)
-    found = split_people(embeddings[labels == 6], np.zeros(5, np.int64), known, Limits())
+    found = split_people(embeddings[labels == 6], np.zeros(5, np.int64), known, VettingConf())
     assert [(doubt.which, doubt.other) for doubt in found] == [(0, 7)]
 
 
@@ -160,24 +160,24 @@ def test_similarities_that_are_no_higher_with_the_own_person_limit_nothing():
     noise, labels = unit(np.random.default_rng(0).normal(size=(500, 16))), np.repeat(np.arange(100), 5)
     people = people_of(noise, labels, 100)
     own = own_similarity(noise, labels, people, True)
-    assert vetting._label_limits(noise, labels, own, people, Limits()) == (-np.inf, np.inf)
-    assert vetting._split_limit(people, np.zeros(100, bool), Limits()) == np.inf
+    assert vetting._label_limits(noise, labels, own, people, VettingConf()) == (-np.inf, np.inf)
+    assert vetting._split_limit(people, np.zeros(100, bool), VettingConf()) == np.inf
 
 
 def test_unlabelled_pictures_and_lonely_ones_are_not_judged(seen):
     labels, wrong = mislabelled(np.random.default_rng(1), LABELS, 0.1)
     labels[list(wrong)[:100]] = UNLABELLED
-    rows = {doubt.which for doubt in doubtful_labels(seen, labels, nobody(PEOPLE, 512), Limits())}
+    rows = {doubt.which for doubt in doubtful_labels(seen, labels, nobody(PEOPLE, 512), VettingConf())}
     assert not rows & set(list(wrong)[:100])
     alone = np.arange(PEOPLE)
-    assert doubtful_labels(seen[::5], alone, nobody(PEOPLE, 512), Limits()) == []
+    assert doubtful_labels(seen[::5], alone, nobody(PEOPLE, 512), VettingConf()) == []
 
 
 def test_too_few_similarities_tell_nothing(seen):
     labels = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
     embeddings = seen[[0, 1, 5, 5, 6, 7, 10, 11, 12]]
-    assert doubtful_labels(embeddings, labels, nobody(3, 512), Limits()) == []
-    assert split_people(embeddings, labels, nobody(3, 512), Limits()) == []
+    assert doubtful_labels(embeddings, labels, nobody(3, 512), VettingConf()) == []
+    assert split_people(embeddings, labels, nobody(3, 512), VettingConf()) == []
 
 
 def crowd(width: int = 128, people: int = 40, pictures: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -205,10 +205,10 @@ def test_a_label_is_doubted_only_where_another_person_is_nearer(own: float, othe
     odd[100] = max(0.0, 1 - own**2 - other**2) ** 0.5
     if later:
         known = ReferenceStats(people_of(embeddings, labels, 40), embeddings, labels)
-        found = doubtful_labels(unit(odd[None]), np.array([7]), known, Limits())
+        found = doubtful_labels(unit(odd[None]), np.array([7]), known, VettingConf())
         row = 0
     else:
-        found = doubtful_labels(np.r_[embeddings, unit(odd[None])], np.r_[labels, 7], nobody(40, 128), Limits())
+        found = doubtful_labels(np.r_[embeddings, unit(odd[None])], np.r_[labels, 7], nobody(40, 128), VettingConf())
         row = len(labels)
     assert [(doubt.which, doubt.other) for doubt in found] == ([(row, 23)] if doubted else [])
     for doubt in found:
@@ -232,20 +232,20 @@ def test_two_people_are_one_only_above_both_limits(wide: bool):
     between, apart = robust(nearest_other(people.means(), np.arange(60), people)[0])
     first, second = inside - 1.5 * scatter, between + 3.0 * apart
     assert (second > first) == wide
-    limits = Limits(split=1.5, other=3.0)
+    limits = VettingConf(split=1.5, other=3.0)
     for old in (np.zeros(60, bool), np.ones(60, bool)):
         assert vetting._split_limit(people, old, limits) == pytest.approx(max(first, second))
-    assert vetting._split_limit(people, np.zeros(60, bool), Limits(least=61)) == np.inf
+    assert vetting._split_limit(people, np.zeros(60, bool), VettingConf(least=61)) == np.inf
 
 
 def test_limits_that_nobody_gives_are_these():
-    assert Limits() == Limits(own=2.5, other=2.5, split=2.0, least=10)
+    assert VettingConf() == VettingConf(own=2.5, other=2.5, split=2.0, least=10)
 
 
 @pytest.mark.parametrize(("option", "value"), [("own", 0.0), ("other", -1.0), ("split", float("nan")), ("least", 1)])
 def test_limits_that_mean_nothing_are_refused(option: str, value: float):
     with pytest.raises(UserError, match=f"vetting.{option} is "):
-        Limits(**{option: value})  # pyright: ignore[reportArgumentType]
+        VettingConf(**{option: value})  # pyright: ignore[reportArgumentType]
 
 
 def mislabelled(rng: np.random.Generator, labels: np.ndarray, share: float) -> tuple[np.ndarray, set[int]]:

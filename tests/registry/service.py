@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
-from distill.registry.registry import Policy, Registry
+from distill.registry.policy import Policy
+from distill.registry.registry import Registry
 
 PROGRAMS = Path(__file__).parent
 MODEL = "student.onnx"

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from distill.errors import UserError
-from distill.registry.registry import Policy, superfluous
+from distill.registry.policy import Policy, superfluous
 
 NAMES = [f"v{n:04d}" for n in range(1, 9)]
 

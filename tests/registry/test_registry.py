@@ -12,7 +12,8 @@ import pytest
 
 from distill.errors import UserError
 from distill.registry import registry as module
-from distill.registry.registry import Policy, Registry, Withdrawn
+from distill.registry.policy import Policy
+from distill.registry.registry import Registry, Withdrawn
 from registry.service import MODEL, add, model_bytes, read_as_consumer, serve, snapshot
 
 

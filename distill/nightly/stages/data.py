@@ -9,7 +9,6 @@ from distill.files.atomic import write_atomic
 from distill.judge.scoring import require_judgeable
 from distill.nightly.drop_signals import DropSignals
 from distill.nightly.frozen import parts_of
-from distill.nightly.label_noise import Limits
 from distill.nightly.manifest import MANIFEST, read_manifest
 from distill.nightly.pipeline import Done, Records
 from distill.nightly.service_folder import SIGNALS, last_finished
@@ -42,7 +41,7 @@ def signals_stage(task: Task) -> Done:
 def vet_stage(task: Task, done: Records) -> Done:
     """Which labels are to be doubted; then the signals of all drops as one store."""
     stores = [task.root / name for name in done["signals"].result[STORES]]
-    verdicts = vet(task.manifest, _before(task), stores, Limits(**vars(task.conf.vetting)))
+    verdicts = vet(task.manifest, _before(task), stores, task.conf.vetting)
     write_verdicts(task.night.folder, verdicts)
     files = [task.night.folder / VERDICTS]
     if stores:

@@ -13,7 +13,7 @@ from distill.nightly.records import STAGES, to_the_minute
 from distill.nightly.service_folder import open_registry
 from distill.nightly.stages.student import run_folder, version_files
 from distill.nightly.task import Task
-from distill.registry.registry import Policy, Registry, Withdrawn
+from distill.registry.registry import Registry, Withdrawn
 from distill.registry.version import Version
 from distill.runs.folder import STUDENT_ONNX, to_settings
 from distill.tracking.night_events import NightFiles, failure_event, mirror, night_events
@@ -89,7 +89,7 @@ def report_stage(task: Task, done: Records) -> Done:
     path, folder = task.night.folder / REPORT, run_folder(task.night)
     write_night_report(path, report_of(task, done))
     registry = registry_of(task)
-    pruned = registry.prune(Policy(task.conf.keep.newest, task.conf.keep.champions))
+    pruned = registry.prune(task.conf.keep)
     shutil.rmtree(folder.checkpoint.parent, ignore_errors=True)
     champion, previous = registry.champion(), registry.previous()
     files = NightFiles(

@@ -13,10 +13,11 @@ from distill.data.pairs import Pairs
 from distill.export.onnx_file import state_sha256
 from distill.files.atomic import write_atomic
 from distill.files.network_file import network_sha256
+from distill.files.tensor_cache import CACHE
 from distill.judge.comparison import Case
 from distill.judge.decide import Facts, Requirement, judge
 from distill.judge.judgement import Judgement, Reason
-from distill.judge.scoring import read_benchmarks, score, to_settings
+from distill.judge.scoring import read_benchmarks, score
 from distill.metrics.verification import distances, verify_distances
 from distill.nightly.pipeline import Done, Records
 from distill.nightly.stages.student import Beginning, parity_of, run_folder, student_conf, trained_of
@@ -43,7 +44,7 @@ def verify_stage(task: Task, begins: Beginning, champion: Version | None, done: 
     if not done["parity"].result["passed"]:
         return Done({"sets": {}, "champion": None})
     conf, folder = student_conf(task, begins), run_folder(task.night)
-    opened = open_inputs(conf, Path(task.conf.root))
+    opened = open_inputs(conf, task.root / CACHE)
     verdict = judge_file(folder.file(STUDENT_ONNX), limits(conf.protocol))
     proofs = Proofs(state_sha256(trained_student(folder, conf.student)), parity_of(done), verdict)
     with tracked(folder, conf.tracking, conf) as wandb:
@@ -99,7 +100,7 @@ def judge_stage(task: Task, champion: Version | None, done: Records) -> Done:
     benchmarks = read_benchmarks(benchmark_files(task.conf))
     with np.load(task.night.folder / SCORES, allow_pickle=False) as scores:
         cases = [Case(b, *(scores.get(f"{who}/{b.name}") for who in (STUDENT, CHAMPION, ANCHOR))) for b in benchmarks]
-    return Done(judge(cases, to_settings(task.conf.judge), told).to_json())
+    return Done(judge(cases, task.conf.judge, told).to_json())
 
 
 def _checked(done: Records) -> Requirement:

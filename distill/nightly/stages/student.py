@@ -16,6 +16,7 @@ from distill.config.training_jobs import DistillConf, ReplayConf
 from distill.errors import UserError
 from distill.export.parity import Parity, parity
 from distill.files.atomic import read_json, write_json
+from distill.files.tensor_cache import CACHE
 from distill.nightly.drop_signals import JOINED
 from distill.nightly.pipeline import Done, Records
 from distill.nightly.service_folder import Night
@@ -51,10 +52,11 @@ def beginning(task: Task, champion: Version | None) -> Beginning:
 
 
 def data_conf(task: Task) -> DataConf:
-    """The night's frozen data, and the frozen sets that students are scored on."""
+    """The night's frozen data, nothing beside them, and the frozen sets that students are scored on."""
     conf = task.conf
     reader = {**conf.data.reader, "drops": str(Path(conf.drops).absolute())}
-    return replace(conf.data, root=str(task.night.folder), reader=reader, pairs=conf.benchmarks or conf.drops)
+    pairs = conf.benchmarks or conf.drops
+    return replace(conf.data, root=str(task.night.folder), reader=reader, transfer=[], pairs=pairs)
 
 
 def student_conf(task: Task, begins: Beginning) -> DistillConf:
@@ -94,7 +96,7 @@ def train_stage(task: Task, begins: Beginning) -> Done:
     conf = student_conf(task, begins)
     if begins.champion is not None:
         begins.champion.verified()
-    opened = open_inputs(conf, Path(task.conf.root))
+    opened = open_inputs(conf, task.root / CACHE)
     night, folder = task.night, run_folder(task.night)
     _begin_again_if_other(folder, identity(conf, opened))
     with open_run(night.folder, RUN, False, conf), tracked(folder, conf.tracking, conf) as wandb:

@@ -134,7 +134,7 @@ def test_nobody_goes_on_from_a_damaged_champion_or_is_compared_with_one(service:
     monkeypatch.setattr(night_student, "student_conf", lambda *_: None)
     for name in ("student_conf", "judge_file", "limits", "state_sha256", "trained_student", "parity_of", "trained_of"):
         monkeypatch.setattr(night_scores, name, lambda *_: SimpleNamespace(tracking=None, student=None, protocol=None))
-    monkeypatch.setattr(night_scores, "opened_inputs", lambda *_: SimpleNamespace(pairs=[], supervision=None))
+    monkeypatch.setattr(night_scores, "open_inputs", lambda *_: SimpleNamespace(pairs=[], supervision=None))
     monkeypatch.setattr(night_scores, "tracked", lambda *_: nullcontext())
     monkeypatch.setattr(night_scores, "conclude", lambda *_: [])
     service.task.conf.root = str(service.root)
