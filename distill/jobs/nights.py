@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,13 +12,10 @@ from distill.config.service_jobs import NightsConf
 from distill.errors import UserError
 from distill.nightly.history import NightSummary, in_service, told
 from distill.nightly.pages.history_page import NightsPage, write_nights
+from distill.nightly.pages.history_table import print_history
 from distill.nightly.pages.lines import NightLine, line_of
 from distill.nightly.records import now, to_the_minute
-from distill.report.terminal import print_figures
 from distill.shown import shown
-
-RECENT = 30
-"""Nights that the terminal shows; the page has all."""
 
 
 def run(conf: NightsConf) -> int:
@@ -35,7 +31,7 @@ def run(conf: NightsConf) -> int:
         champion=in_service(root),
     )
     write_nights(out, page)
-    _print(page)
+    print_history(page)
     print(f"page        {shown(out)}")
     return 0
 
@@ -62,48 +58,3 @@ def _line(found: NightSummary, out: Path) -> NightLine:
 def _address(report: Path, out: Path) -> str:
     """From the page's folder to the report, as an address."""
     return quote(os.path.relpath(report.resolve(), out.resolve().parent))
-
-
-def _print(page: NightsPage) -> None:
-    if not page.nights:
-        print(f"no nights under {shown(page.root)} yet; `make nightly drops=DIR` makes the first")
-        return
-    recent = page.nights[-RECENT:]
-    if len(recent) < len(page.nights):
-        print(f"the last {len(recent)} of {len(page.nights)} nights; the page has all")
-    key = page.keys[0] if page.keys else None
-    columns = ("night", "came to", "version", "score, %", "gap", "images", "new", "time")
-    print_figures(columns, [_row(night, key) for night in recent])
-    if key is not None:
-        print(f"score       {key[1]} on {key[0]}; gap: in points, to the champion of that night")
-    print(f"in service  {page.champion or 'nothing'}")
-    for night in recent[-1:]:
-        _print_last(night)
-
-
-def _row(night: NightLine, key: tuple[str, str] | None) -> Sequence[str]:
-    score = night.score(key) if key else None
-    return (
-        str(night.number),
-        night.state,
-        (night.version or "-") if night.state == "promoted" else "-",
-        "-" if score is None else f"{100 * score.challenger:.2f}",
-        _plain(score.gap_text.partition(" ")[0] or "-") if score else "-",
-        "-" if night.images is None else f"{night.images:,}",
-        "-" if night.new_images is None else f"{night.new_images:,}",
-        night.duration_text,
-    )
-
-
-def _plain(gap: str) -> str:
-    """A minus sign that every terminal can show."""
-    return gap.replace("\N{MINUS SIGN}", "-")
-
-
-def _print_last(night: NightLine) -> None:
-    """Where the latest night stands, and what spoke against its student."""
-    if night.note:
-        print(f"last night  {shown(night.note)}")
-    for finding, text in night.reasons:
-        if finding == "fails" and night.state != "promoted":
-            print(f"  - {shown(text)}")

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from distill.config.scoring_jobs import ScoreConf
 from distill.errors import UserError
 from distill.features.face_list import read_people
-from distill.features.feature_file import open_features
-from distill.features.writer import kept_rows
+from distill.features.labelled_rows import open_rows, readable_rows
 from distill.files.atomic import write_json
-from distill.files.foreign import kind_of, refuse_foreign
-from distill.files.kinds import FEATURES, NUMPY
 from distill.files.writable import require_writable
 from distill.metrics.allpairs import AllPairs, Engine, LabelledFeatures, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
@@ -50,32 +44,7 @@ def _sides(conf: ScoreConf) -> list[LabelledFeatures]:
     given = [(Path(features), Path(labels)) for features, labels in named if features and labels]
     opened = [open_rows(features) for features, _ in given]
     people = read_people([(labels, len(rows)) for (_, labels), rows in zip(given, opened, strict=True)])
-    return [_readable(path, rows, who) for (path, _), rows, who in zip(given, opened, people, strict=True)]
-
-
-def _readable(path: Path, rows: NDArray[np.float32], people: NDArray[np.int64]) -> LabelledFeatures:
-    """The rows whose faces could be read, as far as it stands beside the file which could not."""
-    kept = kept_rows(path, len(rows))
-    if kept is None:
-        return LabelledFeatures(rows, people, str(path))
-    print(f"{path}: {len(rows) - len(kept):,} of {len(rows):,} rows are of faces that could not be read, and left out")
-    return LabelledFeatures(rows, people[kept], str(path), kept)
-
-
-def open_rows(path: Path) -> NDArray[np.float32]:
-    """Features [n d], mapped: a feature file of the challenge, or float32 in NumPy's own format (``.npy``)."""
-    kind = kind_of(path)
-    if kind == FEATURES or (kind != NUMPY and path.suffix != ".npy"):
-        return open_features(path)
-    refuse_foreign(path, "a NumPy array (.npy)", NUMPY)
-    try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        why = "no such file" if isinstance(error, FileNotFoundError) else "is cut short or holds objects"
-        raise UserError(f"{path}: {why}; expected float32 [n d] as np.save writes it") from error
-    if rows.ndim != 2 or rows.dtype != np.float32:
-        raise UserError(f"{path}: holds {rows.dtype} {list(rows.shape)}; expected float32 [n d]")
-    return rows
+    return [readable_rows(path, rows, who) for (path, _), rows, who in zip(given, opened, people, strict=True)]
 
 
 def _left_out(sides: list[LabelledFeatures]) -> list[int]:

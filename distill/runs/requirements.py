@@ -24,12 +24,6 @@ def require_folds(path: Path, pairs: int, folds: int) -> None:
         raise UserError(f"{path}: {pairs} pairs for {folds} folds; expected 2 folds or more and a pair for each")
 
 
-def require_both_kinds(path: Path, genuine: int, impostor: int) -> None:
-    """``UserError`` for pairs that no rate can be made of."""
-    if not genuine or not impostor:
-        raise UserError(f"{path}: makes {genuine:,} genuine and {impostor:,} impostor pairs; expected both kinds")
-
-
 def require_engine(engine: Engine, columns: int) -> None:
     """``UserError`` for a device that is not there, or memory that rows of ``columns`` floats do not fit in."""
     try:

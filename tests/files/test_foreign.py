@@ -29,11 +29,11 @@ from distill.data.recordio import RecordIOSet
 from distill.errors import UserError
 from distill.features.face_list import read_lines, read_people
 from distill.features.feature_file import header, open_features
+from distill.features.labelled_rows import open_rows
 from distill.features.video import read_crop, read_video
 from distill.files.atomic import read_json
 from distill.files.foreign import foreign, kind_of
 from distill.files.kinds import FEATURES, SAFETENSORS
-from distill.jobs.score import open_rows
 from distill.judge.benchmark import read_sidecar
 from distill.protocol.graph import read_model
 from distill.runs.centres_file import read_learned

@@ -1,0 +1,155 @@
+"""A teacher's training: from a fresh or grown network to its weights, its card and its score."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from distill.config.build import build
+from distill.config.training_jobs import TeachConf
+from distill.data.faceset import Described, FaceSet
+from distill.data.pairs import Pairs
+from distill.data.views import NewViews
+from distill.errors import UserError
+from distill.files.network_file import network_sha256
+from distill.files.writable import require_writable
+from distill.losses.centres import described_centres
+from distill.losses.objective import Objective
+from distill.metrics.verification import Verification
+from distill.runs.assemble import (
+    STUDENT_INPUT,
+    augmentation,
+    build_objective,
+    length,
+    machine_for,
+    seed_everything,
+    sizes_of,
+)
+from distill.runs.fit import Training, TrainingData, fit
+from distill.runs.folder import RunFolder
+from distill.tracking.wandb_run import WandbRun
+from distill.training.validation import EvalEmbedder, score
+from distill.types import FaceNetwork
+from teachers.card import Card, Cost, Score, shipped_card, write_card
+from teachers.iresnet import IResNet, grow_into
+from teachers.teacher import FINGERPRINT_KEY
+from teachers.weights import CLASSIFIER, read_weights, save_weights
+
+
+def teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[Pairs], wandb: WandbRun) -> Verification:
+    """Train a teacher, write its weights, card and metrics into the run; the score on the main set."""
+    seed_everything(conf.seed)
+    network, objective = _beginning(conf, faces)
+    run_length = length(conf.trainer, len(faces), conf.seed)
+    machine = machine_for(conf.trainer, run_length)
+    data = TrainingData(faces, NewViews(augmentation(conf.data), conf.seed), pairs, conf.data.max_damaged)
+    module, recorder = fit(
+        Training(folder, conf.trainer, run_length, machine, data, [wandb]), network, objective, None, None
+    )
+    taught = module.trained.cpu().eval()
+    found = [score(EvalEmbedder(taught, STUDENT_INPUT, machine.precision == "bf16"), p) for p in pairs]
+    centres = objective.centres.detach()
+    metadata = {FINGERPRINT_KEY: faces.fingerprint(), "run": folder.path.name}
+    weights = weights_file(conf)
+    save_weights(taught, weights, metadata, classifier=centres if len(centres) else None)
+    lasted = {"image_steps": run_length.images, "seconds": round(module.trained_s)}
+    write_card(_card(conf, taught, faces, pairs[0], found[0], lasted), weights.with_name("card.yaml"))
+    wandb.summary({"accuracy/teacher": found[0].accuracy_mean})
+    _finish(folder, conf, pairs, found, recorder.last)
+    return found[0]
+
+
+def weights_file(conf: TeachConf) -> Path:
+    """Where the weights go; our own format only."""
+    if conf.teacher.network is None or conf.teacher.weights is None:
+        raise UserError(
+            f"teacher {conf.teacher.name} is a file from elsewhere and cannot be taught: choose r18, r50, r100 or r152"
+        )
+    weights = Path(conf.teacher.weights)
+    if weights.suffix != ".safetensors":
+        raise UserError(f"teacher.weights is {weights}; expected a name ending in .safetensors to write to")
+    return require_writable(weights, "teacher.weights=FILE")
+
+
+def _beginning(conf: TeachConf, faces: FaceSet) -> tuple[FaceNetwork, Objective]:
+    """The network and its objective before the first step: fresh, or grown from ``init`` with its class centres."""
+    assert conf.teacher.network is not None
+    network: FaceNetwork = build(conf.teacher.network, "teacher.network")
+    objective = build_objective(conf.objective, sizes_of(network, None, faces.classes))
+    centres = None if conf.init is None else _grow(network, Path(conf.init))
+    start = objective.centres.detach()
+    if centres is None and isinstance(faces, Described) and len(start):
+        norm = float(start.norm(dim=1).mean())
+        centres = described_centres(torch.from_numpy(faces.traits()), start.shape[1], norm, conf.seed)
+    if centres is not None and centres.shape == start.shape:
+        start.copy_(centres)
+    return network, objective
+
+
+def _grow(network: FaceNetwork, path: Path) -> Tensor | None:
+    """Fill the network from a shallower one's weights; the class centres beside these, if there are any."""
+    if not isinstance(network, IResNet):
+        raise UserError(f"init is {path}; expected none for a {type(network).__name__}: only an IResNet can be grown")
+    weights = read_weights(path)
+    centres = weights.tensors.pop(CLASSIFIER, None)
+    grow_into(network, weights)
+    return centres
+
+
+def _card(
+    conf: TeachConf, network: FaceNetwork, faces: FaceSet, pairs: Pairs, found: Verification, lasted: dict[str, int]
+) -> Card:
+    """What is true of the weights that were just written; ``lasted`` says how long that took."""
+    training = {
+        "objective": conf.objective.name,
+        "images": len(faces),
+        "init": conf.init,
+        **lasted,
+        "optimizer": conf.trainer.optimizer.name.value,
+        "lr": conf.trainer.optimizer.lr,
+        "seed": conf.seed,
+        "torch": str(torch.__version__),  # a subclass of str, which YAML cannot write
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    return Card(
+        name=conf.teacher.name,
+        source=f"taught here on {conf.data.name} data of {faces.classes:,} people",
+        licence="yours, within the licence of the training data",
+        preprocessing=STUDENT_INPUT,
+        sha256=network_sha256(weights_file(conf)),
+        embedding_dim=network.embedding_dim,
+        cost=_cost(network, shipped_card(conf.teacher.name)),
+        score=Score(pairs.name, found.accuracy_mean),
+        training=training,
+        classes=faces.classes,
+        data_fingerprint=faces.fingerprint(),
+    )
+
+
+def _cost(network: FaceNetwork, shipped: Card | None) -> Cost | None:
+    """The shipped card's cost, unless options changed the network and with it the number of parameters."""
+    parameters = sum(p.numel() for p in network.parameters())
+    known = shipped.cost if shipped else None
+    return known if known is not None and known.parameters == parameters else None
+
+
+def _finish(
+    folder: RunFolder, conf: TeachConf, pairs: Sequence[Pairs], found: Sequence[Verification], losses: dict[str, float]
+) -> None:
+    sets = {p.name: v.to_json() for p, v in zip(pairs, found, strict=True)}
+    folder.finish(
+        {
+            "verdict": "taught",
+            "set": pairs[0].name,
+            "teacher": found[0].to_json(),
+            "sets": {"teacher": sets},
+            "losses": losses,
+            "weights": conf.teacher.weights,
+            "weights_sha256": network_sha256(weights_file(conf)),
+        }
+    )
+    folder.point_latest()
