@@ -55,22 +55,22 @@ class Job:
 
 
 JOBS = {
-    "distill": Job(DistillConf, "from images and a teacher to a checked ONNX student"),
+    "distill": Job(DistillConf, "distil a teacher into a student, export it to ONNX and check it"),
     "teach": Job(TeachConf, "train a teacher with a margin loss and write its card"),
     "signals": Job(SignalsConf, "run a teacher once over a set and store its outputs"),
     "export": Job(ExportJobConf, "write the ONNX file of a run again, with parity and verdict"),
-    "check": Job(CheckConf, "judge an ONNX file by the limits of a protocol"),
+    "check": Job(CheckConf, "check an ONNX file against the limits of a protocol"),
     "verify": Job(VerifyConf, "score an ONNX file on verification pairs"),
     "embed": Job(EmbedConf, "write the feature file of a list of images or videos"),
     "evaluate": Job(EvaluateConf, "features, score and limits of an ONNX file by one protocol"),
     "score": Job(ScoreConf, "exact TPR at FPR over all pairs of features"),
     "ijb": Job(IjbConf, "score an ONNX file on IJB-B or IJB-C, 1:1 or 1:N"),
     "curves": Job(CurvesConf, "compare models: ROC, DET, thresholds and hardest pairs, as one page"),
-    "judge": Job(JudgeJobConf, "would a challenger replace the champion: every slice, with reasons"),
-    "nightly": Job(NightlyConf, "retrain on what arrived, and promote the student if it is fit and no worse"),
-    "nights": Job(NightsConf, "what every night came to: scores, champions, cost, data, as one page"),
-    "registry": Job(RegistryConf, "list and check the versions of a nightly service"),
-    "rollback": Job(RollbackConf, "put the previous version of a service into service again"),
+    "judge": Job(JudgeJobConf, "compare challenger with champion: non-inferior or not in every slice, with reasons"),
+    "nightly": Job(NightlyConf, "retrain on new data; promote the student if it passes and is non-inferior"),
+    "nights": Job(NightsConf, "history of nightly runs: scores, champions, cost, data, as one page"),
+    "registry": Job(RegistryConf, "list and verify the model versions of a nightly service"),
+    "rollback": Job(RollbackConf, "roll a service back to its previous version (idempotent)"),
     "contact_sheet": Job(ContactSheetConf, "draw a sheet of synthetic faces"),
 }
 
