@@ -23,13 +23,13 @@ OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) 
 ##@ Jobs
 .PHONY: distill teacher signals export check verify ijb embed evaluate curves judge nightly nights registry rollback score faces dashboard
 
-distill: $(READY) ## from images to a checked student: teacher= student= data= objective= protocol= trainer= tracking=
+distill: $(READY) ## distil a teacher into a student, export and check it: teacher= student= data= objective= protocol= trainer= tracking=
 	@$(DISTILL) distill $(OPTIONS)
 
 teacher: $(READY) ## train a teacher and write its card: teacher=r152 data.root=DIR
 	@$(DISTILL) teach $(OPTIONS)
 
-signals: $(READY) ## run a teacher once over a set and keep what it says: teacher= data= [views=4] [maps=[stage3]]
+signals: $(READY) ## run a teacher once over a set and store its outputs: teacher= data= [views=4] [maps=[stage3]]
 	@$(DISTILL) signals $(OPTIONS)
 
 export: $(READY) ## write the ONNX file of a run again: run=runs/latest
@@ -44,7 +44,7 @@ embed: $(READY) ## write the feature file of a list: model=FILE.onnx|RUN list=FI
 score: $(READY) ## exact TPR at FPR over all pairs: features=FILE.bin labels=FILE.txt [probes= probe_labels=] [work=DIR] [out=FILE]
 	@$(DISTILL) score $(OPTIONS)
 
-evaluate: $(READY) ## the challenge's evaluation: model=FILE.onnx|RUN protocol=deepglint_light data.root=DIR [out=DIR]
+evaluate: $(READY) ## features, TPR at FPR and limits by a challenge protocol: model=FILE.onnx|RUN protocol=deepglint_light data.root=DIR [out=DIR]
 	@$(DISTILL) evaluate $(OPTIONS)
 
 ijb: $(READY) ## score a network on IJB-B or IJB-C: model=FILE.onnx|RUN data.root=IJBC [task=identify] [out=DIR]
@@ -53,32 +53,32 @@ ijb: $(READY) ## score a network on IJB-B or IJB-C: model=FILE.onnx|RUN data.roo
 curves: $(READY) ## compare models on one page: models=[A.onnx,runs/B] pairs=FILE.bin | evaluations=[DIR,..] [out=curves.html]
 	@$(DISTILL) curves $(OPTIONS)
 
-judge: $(READY) ## would it be promoted, and why: champion=FILE.onnx|RUN challenger=FILE.onnx|RUN pairs=FILE.bin|DIR [out=DIR]
+judge: $(READY) ## compare challenger with champion, non-inferior or not, with reasons: champion=FILE.onnx|RUN challenger=FILE.onnx|RUN pairs=FILE.bin|DIR [out=DIR]
 	@$(DISTILL) judge $(OPTIONS)
 
-nightly: $(READY) ## retrain on what arrived, promote what is fit and no worse: drops=DIR [benchmarks=DIR] [root=nightly]
+nightly: $(READY) ## retrain on new data; promote the result if it passes and is non-inferior: drops=DIR [benchmarks=DIR] [root=nightly]
 	@$(DISTILL) nightly $(OPTIONS)
 
-nights: $(READY) ## what every night came to, in the terminal and as one page: [root=nightly] [out=nights.html]
+nights: $(READY) ## history of nightly runs, in the terminal and as one page: [root=nightly] [out=nights.html]
 	@$(DISTILL) nights $(OPTIONS)
 
-registry: $(READY) ## list and check the versions of a service: [root=nightly] [prune=true] [newest=10] [champions=5]
+registry: $(READY) ## list and verify the model versions of a service: [root=nightly] [prune=true] [newest=10] [champions=5]
 	@$(DISTILL) registry $(OPTIONS)
 
-rollback: $(READY) ## put the previous version into service again: [root=nightly] [to=v0007] [why='...']
+rollback: $(READY) ## roll back to the previous version (idempotent): [root=nightly] [to=v0007] [why='...']
 	@$(DISTILL) rollback $(OPTIONS)
 
-faces: $(READY) ## look at synthetic faces: [people=8] [pictures=10] [seed=1] [out=faces.png]
+faces: $(READY) ## draw a sheet of synthetic faces: [people=8] [pictures=10] [seed=1] [out=faces.png]
 	@$(DISTILL) contact_sheet $(OPTIONS)
 
-check: $(READY) ## judge an ONNX file: model=FILE.onnx [protocol=deepglint_light]; without options: check the code
+check: $(READY) ## check an ONNX file against the limits of a protocol: model=FILE.onnx [protocol=deepglint_light]; without options: check the code
 ifeq ($(strip $(GIVEN)),)
 	@$(MAKE) lint
 else
 	@$(DISTILL) check $(OPTIONS)
 endif
 
-dashboard: $(READY) ## how to see the tracked runs offline, and how to sync them
+dashboard: $(READY) ## list the tracked runs, view them offline, sync them to W&B
 	@$(DISTILL) dashboard $(OPTIONS)
 
 ##@ Code
@@ -87,7 +87,7 @@ dashboard: $(READY) ## how to see the tracked runs offline, and how to sync them
 test: $(READY) ## all tests that need neither a GPU nor a network
 	@$(QUIETLY) $(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
-test-fast: $(READY) ## the same without the slow ones
+test-fast: $(READY) ## the tests of test without the slow ones
 	@$(QUIETLY) $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu and not network" $(ARGS)
 
 test-gpu: $(READY) ## the tests that need a GPU
@@ -96,30 +96,30 @@ test-gpu: $(READY) ## the tests that need a GPU
 golden: $(READY) ## write the golden files of tests/golden again: surface, files of runs, losses
 	@$(QUIETLY) PYTHONPATH=.:tests $(BIN)/python -m golden
 
-lint: $(READY) ## ruff, formatting, pyright, and who may import whom
+lint: $(READY) ## ruff, formatting, pyright and the import contracts
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports --no-logo
 
-audit: $(READY) ## ask the package index for known weaknesses of every pinned version
+audit: $(READY) ## look for known vulnerabilities of the pinned packages
 	@$(BIN)/python .ci/audit.py
 
-fmt: $(READY) ## format the code and mend what ruff can mend
+fmt: $(READY) ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 wheel: $(READY) ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation
 
-setup: $(READY) ## only set up .venv
+setup: $(READY) ## set up .venv and do nothing else
 	@echo ".venv is ready"
 
 clean: ## remove caches and builds; runs, weights and .venv stay
 	@rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
 
-help: ## this list
+help: ## list all commands
 	@test -t 1 && bold=$$(printf '\033[1m') plain=$$(printf '\033[0m') || bold= plain=; \
 	awk -v bold="$$bold" -v plain="$$plain" 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s%s%s\n", bold, substr($$0, 5), plain } \

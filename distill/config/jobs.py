@@ -29,7 +29,7 @@ class Job:
 JOBS = {
     "distill": Job(
         DistillConf,
-        "from images and a teacher to a checked ONNX student",
+        "distil a teacher into a student, export it to ONNX and check it",
         (
             "data.root=/data/faces teacher=r100 teacher.weights=backbone.pth",
             "teacher=none objective=margin student=mobilefacenet_512",
@@ -52,7 +52,7 @@ JOBS = {
     ),
     "check": Job(
         CheckConf,
-        "judge an ONNX file by the limits of a protocol",
+        "check an ONNX file against the limits of a protocol",
         ("model=student.onnx", "model=student.onnx protocol=iqiyi_light"),
     ),
     "verify": Job(
@@ -96,7 +96,7 @@ JOBS = {
     ),
     "judge": Job(
         JudgeJobConf,
-        "would a challenger replace the champion: every slice, with reasons",
+        "compare challenger with champion: non-inferior or not in every slice, with reasons",
         (
             "challenger=runs/latest pairs=lfw.bin",
             "challenger=runs/latest champion=old.onnx pairs=[lfw.bin,cfp_fp.bin] judge.margin.accuracy=0.01",
@@ -104,22 +104,22 @@ JOBS = {
     ),
     "nightly": Job(
         NightlyConf,
-        "retrain on what arrived, and promote the student if it is fit and no worse",
+        "retrain on new data; promote the student if it passes and is non-inferior",
         ("drops=/data/drops", "drops=/data/drops start=anew benchmarks=/data/benchmarks"),
     ),
     "nights": Job(
         NightsConf,
-        "what every night came to: scores, champions, cost, data, as one page",
+        "history of nightly runs: scores, champions, cost, data, as one page",
         ("root=nightly", "root=/srv/nightly out=history.html"),
     ),
     "registry": Job(
         RegistryConf,
-        "list and check the versions of a nightly service",
+        "list and verify the model versions of a nightly service",
         ("root=nightly", "root=nightly prune=true newest=3"),
     ),
     "rollback": Job(
         RollbackConf,
-        "put the previous version of a service into service again",
+        "roll a service back to its previous version (idempotent)",
         ("root=nightly", "root=nightly to=v0007 why='false accepts rose'"),
     ),
     "contact_sheet": Job(

@@ -38,7 +38,7 @@ class Score(Protocol):
 class Summary:
     """All that the closing table of a training run says; ``cost`` are the rows of the budget check.
 
-    ``alone`` is the same student without a teacher, and ``alone_source`` says where these figures come from.
+    ``baseline`` is, the same student without a teacher, and ``baseline_source`` says where its figures come from.
     """
 
     folder: Path
@@ -48,8 +48,8 @@ class Summary:
     cost: Rows = ()
     passed: bool | None = None
     reasons: Sequence[str] = ()
-    alone: Score | None = None
-    alone_source: str = ""
+    baseline: Score | None = None
+    baseline_source: str = ""
 
 
 def print_summary(summary: Summary, console: Console | None = None) -> None:
@@ -58,9 +58,9 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
     if summary.losses:
         _table(console, ("loss", "last value"), [(name, f"{value:.4g}") for name, value in summary.losses.items()])
     if summary.student is not None:
-        _scores(console, summary.student, summary.alone, summary.teacher)
-    if summary.alone is not None:
-        _say(console, f"alone     the same student and steps without a teacher; {summary.alone_source}")
+        _scores(console, summary.student, summary.baseline, summary.teacher)
+    if summary.baseline is not None:
+        _say(console, f"baseline  the same student and steps without a teacher; {summary.baseline_source}")
     if summary.cost:
         _table(console, ("cost", "measured", "limit"), summary.cost)
     if summary.passed is not None:
@@ -124,9 +124,9 @@ def print_facts(title: str, rows: Sequence[tuple[str, str]], console: Console | 
     _table(console or Console(highlight=False), (title, ""), rows)
 
 
-def _scores(console: Console, student: Score, alone: Score | None, teacher: Score | None) -> None:
+def _scores(console: Console, student: Score, baseline: Score | None, teacher: Score | None) -> None:
     """Each metric of the networks that there are, in per cent, and by how many points the teacher is ahead."""
-    others = {name: score for name, score in (("alone", alone), ("teacher", teacher)) if score is not None}
+    others = {name: score for name, score in (("baseline", baseline), ("teacher", teacher)) if score is not None}
     found = {who: {name: (text, value) for name, text, value in _metrics(score)} for who, score in others.items()}
     rows: list[tuple[str, ...]] = []
     for name, text, value in _metrics(student):

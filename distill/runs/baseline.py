@@ -1,4 +1,4 @@
-"""The same student without a teacher, to compare with: a run beside this one, or one whose figures are kept."""
+"""The baseline of a run: the same student without a teacher, from a run beside this one or recorded figures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOT_COMPARED = (
 )
 """Parts of the trainer's configuration that do not tell two runs apart."""
 KEPT = "baselines"
-"""Folder beside this file with the figures of recorded runs; ``benchmarks/keep.py`` writes them."""
+"""Folder beside this file with recorded baseline runs; ``benchmarks/keep.py`` writes them."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,11 @@ def find_baseline(runs: Path, metrics: Mapping[str, Any]) -> Baseline | None:
 
 
 def _candidates(runs: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Metrics of the user's own runs, then kept ones; a broken file of another run is not this run's fault."""
+    """Metrics of the user's own runs, then recorded ones; a broken file of another run is not this run's fault."""
     for path in sorted(runs.glob(f"*/{METRICS}")):
         with suppress(UserError):
             yield f"your run {path.parent}", read_json(path)
     for path in sorted(Path(str(resources.files("distill.runs") / KEPT)).glob("*.json")):
         found = read_json(path)
-        yield f"kept figures of a run of {found['finished'][:10]} on {found['recorded_on']}", found
+        source = f"recorded {found['finished'][:10]} on {found['recorded_on']}"
+        yield f"{source}, until you have your own baseline run", found

@@ -103,14 +103,14 @@ def show(folder: RunFolder) -> int:
     """Print the closing table of a finished run; its exit status."""
     metrics = folder.metrics()
     folder.point_latest()
-    alone = find_baseline(folder.path.parent, metrics)
+    baseline = find_baseline(folder.path.parent, metrics)
     print_summary(
         Summary(
             folder=folder.path,
             losses=metrics["losses"],
             student=_Shown(metrics["student"]),
-            alone=alone and _Shown(alone.student),
-            alone_source=alone.source if alone else "",
+            baseline=baseline and _Shown(baseline.student),
+            baseline_source=baseline.source if baseline else "",
             teacher=_Shown(metrics["teacher"]) if metrics["teacher"] else None,
             cost=[tuple(row) for row in metrics["cost"]],
             passed=metrics["verdict"] == "pass",

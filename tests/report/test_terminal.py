@@ -86,15 +86,15 @@ def test_without_a_teacher_there_is_no_gap() -> None:
 
 
 def test_the_student_without_a_teacher_stands_between_and_says_where_it_comes_from() -> None:
-    alone = Verified(0.615, 0.03, 0.65, {"0.1": 0.3, "0.01": 0.05, "0.001": None})
-    summary = replace(WHOLE, alone=alone, alone_source="kept figures of a run of 2026-01-02 on a toaster")
+    baseline = Verified(0.615, 0.03, 0.65, {"0.1": 0.3, "0.01": 0.05, "0.001": None})
+    summary = replace(WHOLE, baseline=baseline, baseline_source="recorded 2026-01-02 on a toaster")
     lines = shown(lambda console: print_summary(summary, console)).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert ["verification, %", "student", "alone", "teacher", "gap"] in cells
+    assert ["verification, %", "student", "baseline", "teacher", "gap"] in cells
     assert ["accuracy", "92.50 ± 1.23", "61.50 ± 3.00", "99.10 ± 0.40", "+6.60"] in cells
     assert max(len(line) for line in lines if line.startswith("|")) <= 80
-    [said] = [line for line in lines if line.startswith("alone ")]
-    assert said.endswith("kept figures of a run of 2026-01-02 on a toaster")
+    [said] = [line for line in lines if line.startswith("baseline ")]
+    assert said.endswith("recorded 2026-01-02 on a toaster")
 
 
 def test_names_in_square_brackets_are_not_taken_for_markup() -> None:

@@ -79,6 +79,6 @@ def test_kept_figures_are_used_where_no_run_is_and_a_broken_run_is_no_hindrance(
     found = find_baseline(tmp_path / "runs", {"comparison": "abc", "learned_from": "r152"})
     assert found is not None
     assert found.student == {"auc": 0.6}
-    assert found.source == "kept figures of a run of 2026-01-02 on a toaster"
+    assert found.source == "recorded 2026-01-02 on a toaster, until you have your own baseline run"
     assert find_baseline(tmp_path / "runs", {"comparison": "xyz", "learned_from": "r152"}) is None
     assert find_baseline(tmp_path / "runs", {"comparison": "abc", "learned_from": None}) is None
