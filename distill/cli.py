@@ -34,6 +34,7 @@ NOBODY_READS = 141
 DASHBOARD = "dashboard"
 
 HELP = ("-h", "--help")
+COMPLETION = ("-sc", "--shell-completion")
 SWITCHES = (*HELP, "-m", "--multirun", "--resolve")
 VALUED = ("-c", "--cfg", "-p", "--package", "-cd", "--config-dir")
 """Hydra's options that make sense here. Rerunning from a pickle is left out: nothing is unpickled from outside."""
@@ -59,6 +60,8 @@ def _dispatch(name: str, arguments: Sequence[str]) -> int:
     if name in (*HELP, "help"):
         print(_usage())
         return 0
+    if name in COMPLETION:
+        return import_module("distill.config.completion").complete(arguments)
     if name == DASHBOARD:
         return import_module("distill.tracking.dashboard").main(arguments)
     if name not in JOBS:
@@ -177,5 +180,9 @@ def _usage() -> str:
             *lines,
             "",
             "JOB --help explains groups and options, JOB --cfg job prints the configuration, -m sweeps over a,b,c.",
+            "Completion of jobs, groups, choices, options and files in the shell, in its start-up file:",
+            '  bash  eval "$(face-distill -sc install=bash)"',
+            '  zsh   autoload -U bashcompinit && bashcompinit && eval "$(face-distill -sc install=bash)"',
+            "  fish  face-distill -sc install=fish | source",
         ]
     )
