@@ -17,6 +17,7 @@ from distill.files.atomic import write_atomic
 from distill.files.foreign import refuse_foreign
 from distill.files.kinds import EMPTY, TEXTS
 from distill.files.network_file import network_sha256
+from distill.files.plain import fits, spell
 from distill.types import Preprocessing
 
 
@@ -152,20 +153,9 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
         if field.name not in table:
             if field.default is dataclasses.MISSING:
                 raise UserError(f"{where}: {field.name!r} is missing")
-        elif not _fits(table[field.name], hints[field.name]):
-            raise UserError(f"{where}: {field.name} is {table[field.name]!r}; expected {_words(hints[field.name])}")
+        elif not fits(table[field.name], hints[field.name]):
+            raise UserError(f"{where}: {field.name} is {table[field.name]!r}; expected {spell(hints[field.name])}")
     return kind(**table)
-
-
-def _fits(value: object, hint: Any) -> bool:
-    """Booleans are no numbers here, and whole numbers are good enough for a float."""
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, hint) or (isinstance(value, int) and isinstance(0.0, hint))
-
-
-def _words(hint: Any) -> str:
-    return str(getattr(hint, "__name__", hint)).replace("None", "null").replace(" | ", " or ")
 
 
 def _number(value: object) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
 from distill.files.hashing import sha256, sha256_of
+from distill.files.json_file import Misfit, build
 
 STAGES = (
     "freeze",
@@ -30,15 +31,6 @@ STAGES = (
 
 
 FOLDER, FAILED = "records", "failed.json"
-_TYPES = {
-    "stage": str,
-    "inputs": dict,
-    "outputs": dict,
-    "result": dict,
-    "started_at": str,
-    "seconds": (int, float),
-    "sha256": str,
-}
 
 
 class Damaged(Exception):
@@ -97,10 +89,13 @@ def read_record(night: Path, stage: str) -> Record | None:
         raise Damaged(f"{path}: is torn") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected a record that can be read") from error
-    if not _sane(content) or content["stage"] != stage:
+    said = content.pop("sha256", None) if isinstance(content, dict) else None
+    try:
+        record = build(Record, content)
+    except Misfit as error:
+        raise Damaged(f"{path}: is no record of the stage {stage}: {error}") from None
+    if record.stage != stage:
         raise Damaged(f"{path}: is no record of the stage {stage}")
-    said = content.pop("sha256")
-    record = Record(**content)
     if record.hash() != said:
         raise Damaged(f"{path}: is not the record that was written")
     return record
@@ -145,10 +140,3 @@ def now() -> str:
 def to_the_minute(time: str) -> str:
     """A time of ``now`` as a page or a table shows it; UTC."""
     return time[:16].replace("T", " ")
-
-
-def _sane(content: object) -> bool:
-    """Whether what was read has the fields of a record, each of its type, and no others."""
-    if not isinstance(content, dict) or content.keys() != _TYPES.keys():
-        return False
-    return all(isinstance(content[key], kind) for key, kind in _TYPES.items())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.files.durable import sync_folder
+from distill.files.json_file import Misfit, build
 
 _log = logging.getLogger(__name__)
 
@@ -55,12 +56,9 @@ def event_from_json(text: str | bytes) -> Event:
     """The event of a line; ValueError where it is none."""
     try:
         raw = json.loads(text)
-        event = Event(kind=Kind(raw.pop("event")), **raw)
-    except (TypeError, KeyError, AttributeError) as error:
+        return build(Event, {"kind": Kind(raw.pop("event")), **raw})
+    except (TypeError, KeyError, AttributeError, Misfit) as error:
         raise ValueError(f"is no event: {error}") from error
-    if not isinstance(event.version, str) or not isinstance(event.at, str):
-        raise ValueError(f"is no event: version {event.version!r} at {event.at!r}")
-    return event
 
 
 def read_events(path: Path) -> list[Event]:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
-from distill.files.foreign import refuse_foreign
 from distill.files.hashing import sha256
-from distill.files.kinds import EMPTY, TEXTS, ZEROS
+from distill.files.json_file import from_plain, read_plain
 from distill.registry.signing import Signing
 
 FORMAT = 1
@@ -23,7 +22,17 @@ RECORD, SIGNATURE = "version.json", "version.json.sig"
 _NAME = re.compile(r"v(\d{4,})")
 _PLAIN = re.compile(r"[A-Za-z0-9][\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_TYPES = {"format": int, "name": str, "added_at": str, "facts": dict, "files": dict}
+
+
+@dataclass(frozen=True)
+class _Record:
+    """``version.json``."""
+
+    format: int
+    name: str
+    added_at: str
+    facts: Mapping[str, Any]
+    files: Mapping[str, Any]
 
 
 def version_name(number: int) -> str:
@@ -123,26 +132,19 @@ def read_version(folder: Path, signing: Signing | None = None) -> Version:
         raise UserError(f"{folder}: is a link; expected the folder of a version")
     try:
         record = path.read_bytes()
-        raw = json.loads(record)
+        raw = read_plain(path, "the record of a version")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected the record of a version") from error
-    except ValueError as error:
-        refuse_foreign(path, "the record of a version", *TEXTS, EMPTY, ZEROS)
-        raise UserError(f"{path}: {error}; expected the record of a version") from error
-    found = _checked(raw, path)
-    return Version(folder, found["added_at"], found["files"], found["facts"], record, signing)
+    found = _checked(from_plain(_Record, raw, path, "what this project wrote"), path)
+    return Version(folder, found.added_at, found.files, found.facts, record, signing)
 
 
-def _checked(raw: Any, path: Path) -> dict[str, Any]:
-    found = raw if isinstance(raw, dict) else {}
-    for key, kind in _TYPES.items():
-        if not isinstance(found.get(key), kind):
-            raise UserError(f"{path}: {key} is {found.get(key)!r}; expected what this project wrote")
-    if found["format"] != FORMAT:
-        raise UserError(f"{path}: format is {found['format']}; expected {FORMAT}")
-    if found["name"] != path.parent.name:
-        raise UserError(f"{path}: is the record of {found['name']!r}; expected that of {path.parent.name}")
-    for name, digest in found["files"].items():
+def _checked(found: _Record, path: Path) -> _Record:
+    if found.format != FORMAT:
+        raise UserError(f"{path}: format is {found.format}; expected {FORMAT}")
+    if found.name != path.parent.name:
+        raise UserError(f"{path}: is the record of {found.name!r}; expected that of {path.parent.name}")
+    for name, digest in found.files.items():
         if not plain_name(name) or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
             raise UserError(f"{path}: has the file {name!r} with {digest!r}; expected a plain name and a sha256")
     return found

@@ -10,21 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
-from distill.files.foreign import refuse_foreign
-from distill.files.kinds import EMPTY, TEXTS
+from distill.files.json_file import from_plain, read_plain
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-
-_TYPES = {
-    "format": int,
-    "data": dict,
-    "teacher": dict,
-    "views": dict,
-    "arrays": dict,
-    "shard_images": int,
-    "software": dict,
-}
+WROTE = "what `make signals` wrote"
 
 
 @dataclass(frozen=True)
@@ -73,25 +63,14 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a store; ``UserError`` where there is none, or none that can be read."""
     path = folder / MANIFEST
     try:
-        raw = json.loads(path.read_text("utf-8"))
+        raw = read_plain(path, WROTE)
     except FileNotFoundError:
         raise UserError(f"{folder} holds no {MANIFEST}; expected a folder that `make signals` wrote") from None
-    except (OSError, ValueError) as error:
-        refuse_foreign(path, "the manifest that `make signals` wrote", *TEXTS, EMPTY)
-        raise UserError(f"{path} cannot be read: {error}; expected what `make signals` wrote") from error
-    return _checked(raw, path)
-
-
-def _checked(raw: Any, path: Path) -> Manifest:
-    found = raw if isinstance(raw, dict) else {}
-    if found.get("format", FORMAT) != FORMAT:
-        raise UserError(f"{path} has format {found['format']!r}; expected {FORMAT}: make the signals again")
-    for key, kind in _TYPES.items():
-        if not isinstance(found.get(key), kind):
-            raise UserError(f"{path}: {key} is {found.get(key)!r}; expected what `make signals` wrote")
-    if found.keys() != _TYPES.keys():
-        raise UserError(f"{path} has the unknown key {min(found.keys() - _TYPES.keys())!r}: make the signals again")
-    return Manifest(**found)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}; expected {WROTE}") from error
+    if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
+        raise UserError(f"{path} has format {raw['format']!r}; expected {FORMAT}: make the signals again")
+    return from_plain(Manifest, raw, path, WROTE)
 
 
 def first_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any], place: str = "") -> str | None:

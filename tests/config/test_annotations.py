@@ -9,7 +9,7 @@ from typing import Any, Literal, Optional
 
 import pytest
 
-from distill.config.build import fits, spell
+from distill.files.plain import fits, spell
 
 
 class Colour(StrEnum):
