@@ -15,6 +15,7 @@ from distill.nightly.history import NightSummary, in_service, told
 from distill.nightly.pages.history_page import NightsPage, write_nights
 from distill.nightly.pages.lines import NightLine, line_of
 from distill.nightly.records import now, to_the_minute
+from distill.nightly.results import NightResults
 from distill.report.terminal import print_figures
 from distill.shown import shown
 
@@ -51,7 +52,7 @@ def _line(found: NightSummary, out: Path) -> NightLine:
     return line_of(
         found.night.number,
         found.state,
-        {stage: record.result for stage, record in found.records.items()},
+        NightResults.of(found.records),
         {stage: record.seconds for stage, record in found.records.items()},
         started=to_the_minute(found.started_at),
         note=found.note,
