@@ -142,7 +142,7 @@ def test_figures_are_finite_named_numbers_that_the_panels_draw(tmp_path: Path) -
     assert "score/lfw/tpr_at_fpr_0.0001/challenger" not in found
     assert (found["data/new_images"], found["found/duplicates"], found["seconds/train"]) == (10, 2, 60)
     assert (found["cost/flops"], found["cost/bytes"], found["promoted"]) == (995, 19, 1)
-    patterns = [panel.pattern for section in night_panels.SECTIONS for panel in section.panels]
+    patterns = [panel.pattern for section in night_panels.NIGHT_SECTIONS for panel in section.panels]
     assert all(any(re.fullmatch(pattern, name) for pattern in patterns) for name in found)
     assert all(any(re.fullmatch(pattern, name) for name in found) for pattern in patterns)
 
