@@ -15,6 +15,7 @@ from distill.nightly.pages.history_page import NightsPage, write_nights
 from distill.nightly.pages.history_table import print_history
 from distill.nightly.pages.lines import NightLine, line_of
 from distill.nightly.records import now, to_the_minute
+from distill.nightly.results import NightResults
 from distill.shown import shown
 
 
@@ -47,7 +48,7 @@ def _line(found: NightSummary, out: Path) -> NightLine:
     return line_of(
         found.night.number,
         found.state,
-        {stage: record.result for stage, record in found.records.items()},
+        NightResults.of(found.records),
         {stage: record.seconds for stage, record in found.records.items()},
         started=to_the_minute(found.started_at),
         note=found.note,

@@ -22,13 +22,13 @@ from distill.errors import UserError
 from distill.files.foreign import refuse_foreign
 from distill.files.hashing import sha256
 from distill.files.kinds import EMPTY, TEXTS
+from distill.judge.judgement import ALL
 from distill.metrics.paired import Persons
 from distill.metrics.roc import Bools
 
 PERSONS = ["left", "right"]
 SHARPNESS = "sharpness"
 THIRDS = np.array(["low", "middle", "high"])
-ALL = "all"
 MOST_GROUPS = 50
 """Values of one column: a column with more of them names persons or files, not groups."""
 

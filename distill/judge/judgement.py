@@ -7,9 +7,11 @@ against it, and says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+ALL = "all"
+"""The slice that is the whole set."""
 Kind = Literal["requirement", "floor", "main", "anchor", "guard"]
 Finding = Literal["holds", "fails", "too few pairs to tell"]
 
@@ -41,6 +43,13 @@ class Reason:
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "interval": None if self.interval is None else [*self.interval], "passed": self.passed}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Reason:
+        """What ``to_json`` left; a reason without a finding, as early ones are, has it from ``passed``."""
+        told = {"finding": "holds" if raw.get("passed") else "fails", **raw}
+        told["interval"] = tuple(told["interval"]) if told.get("interval") else None
+        return cls(**{one.name: told[one.name] for one in fields(cls) if one.name in told})
 
     def row(self) -> tuple[str, ...]:
         """What is demanded, both figures, the interval, the margin, and the finding, for a table."""
@@ -78,6 +87,12 @@ class Judgement:
         titles = dict.fromkeys(["demand", *self.sets])
         found = {title: [r.row() for r in self.reasons if (r.set or "demand") == title] for title in titles}
         return {title: rows for title, rows in found.items() if rows}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Judgement:
+        """What ``to_json`` left."""
+        reasons = tuple(Reason.from_json(reason) for reason in raw.get("reasons", ()))
+        return cls(reasons, raw.get("sets", {}), raw.get("settings", {}))
 
     def to_json(self) -> dict[str, Any]:
         """The result of a night's stage ``judge``."""

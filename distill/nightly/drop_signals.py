@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from distill.data.pairs import Pairs
 from distill.errors import UserError
 from distill.files.tensor_cache import CACHE, cached
 from distill.nightly.frozen import FrozenDrop, FrozenSet
+from distill.nightly.results import SignalsResult
 from distill.runs.assemble import augmentation, open_teacher, try_out, verification_pairs
 from distill.runs.signal_lookup import asked_precision, described_data, described_teacher, other_precision
 from distill.runs.signal_writing import (
@@ -69,8 +69,8 @@ class DropSignals:
         assert self._storing is not None
         return try_out(self._storing.teacher, self._conf.teacher, self._pairs[0])
 
-    def write(self, parts: Sequence[FrozenDrop]) -> tuple[list[Path], dict[str, Any]]:
-        """Write what is missing or damaged; the store of each drop, and what a night's record says of it.
+    def write(self, parts: Sequence[FrozenDrop]) -> tuple[list[Path], SignalsResult]:
+        """Write what is missing or damaged; the store of each drop, and what a night's record says of the writing.
 
         Where a write is killed, the next call loses one shard of it at most.
         """
@@ -82,7 +82,7 @@ class DropSignals:
             images_new += written
         images_kept = sum(map(len, parts)) - images_new
         seconds = round(time.monotonic() - begun_s, 1)
-        return stores, {"images_new": images_new, "images_kept": images_kept, "seconds": seconds}
+        return stores, SignalsResult(images_new, images_kept, seconds)
 
     def _filled(self, part: FrozenDrop) -> tuple[Path, int]:
         """The whole store of a drop, and how many images were looked at for it just now."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from distill.nightly.records import FAILED, FOLDER, STAGES, Damaged, Record, read_record
+from distill.nightly.results import PromoteResult
 from distill.nightly.service_folder import REGISTRY, Night, nights
 
 REPORT = "report.html"
@@ -27,9 +28,8 @@ class NightSummary:
     @property
     def state(self) -> Literal["promoted", "rejected", "failed", "unfinished"]:
         """What the night came to; without a whole verdict it failed if it says so, and else is unfinished."""
-        promote = self.records.get("promote")
-        if promote is not None:
-            return "promoted" if promote.result.get("outcome") == "promoted" else "rejected"
+        if PromoteResult.STAGE in self.records:
+            return PromoteResult.of(self.records).outcome
         return "unfinished" if self.failure is None else "failed"
 
     @property

@@ -20,6 +20,7 @@ from distill.files.foreign import refuse_foreign
 from distill.files.kinds import EMPTY, TEXTS, ZEROS
 from distill.nightly.drop import Kind
 from distill.nightly.picture_hashes import SHA256_BYTES
+from distill.nightly.results import FreezeResult
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -117,18 +118,17 @@ class Manifest:
                 digest.update(drop.fingerprint().encode())
         return digest.hexdigest()
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> FreezeResult:
         """What a night's record says of its data."""
-        used = [drop.drop for drop in self.drops if len(drop)]
-        return {
-            "images": len(self),
-            "people": len(self.people),
-            "new_images": len(self) - self.known_images,
-            "new_people": len(self.people) - self.known_people,
-            "drops": used,
-            "new_drops": [drop.drop for drop in self.drops[self.known :] if len(drop)],
-            "data_sha256": self.data_sha256(),
-        }
+        return FreezeResult(
+            images=len(self),
+            people=len(self.people),
+            new_images=len(self) - self.known_images,
+            new_people=len(self.people) - self.known_people,
+            drops=[drop.drop for drop in self.drops if len(drop)],
+            new_drops=[drop.drop for drop in self.drops[self.known :] if len(drop)],
+            data_sha256=self.data_sha256(),
+        )
 
     def to_json(self) -> str:
         return json.dumps(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from distill.files.hashing import sha256
 from distill.nightly.records import STAGES, Damaged, Record, clear_failure, forget, now, read_record, write_record
@@ -28,11 +28,17 @@ class Failed(Exception):
         self.stage = stage
 
 
+class Result(Protocol):
+    """What can stand in a record."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Done:
-    """What a stage's work comes to: plain JSON, and its files, which may also lie beside the nights."""
+    """What a stage's work comes to: its result, and its files, which may also lie beside the nights."""
 
-    result: Mapping[str, Any]
+    result: Result
     outputs: Sequence[Path] = field(default=())
 
 
@@ -98,7 +104,7 @@ def _do(
         stage=stage.name,
         inputs=inputs,
         outputs={os.path.relpath(path, night): sha256(path) for path in finished.outputs},
-        result=finished.result,
+        result=finished.result.to_json(),
         started_at=started_at,
         seconds=round(time.monotonic() - begun_s, 3),
     )

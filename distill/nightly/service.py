@@ -17,6 +17,7 @@ from distill.nightly.manifest import MANIFEST, Manifest, read_manifest
 from distill.nightly.pages.closing_table import print_summary
 from distill.nightly.pipeline import Failed, perform
 from distill.nightly.records import FAILED, FOLDER, Record, note_failure, read_records
+from distill.nightly.results import FreezeResult, PromoteResult
 from distill.nightly.service_folder import NIGHTS, SIGNALS, Night, last_finished, open_registry, unfinished
 from distill.nightly.task import Task, decides
 from distill.redact import redact_text
@@ -86,7 +87,8 @@ class _Reading:
 
 def _already(frozen: Record, now: Manifest, decided_by: str) -> bool:
     """Whether a night was of just these data, and decided by the same."""
-    return frozen.result["data_sha256"] == now.data_sha256() and frozen.inputs["decided_by"] == decided_by
+    data_sha256 = FreezeResult.read(frozen.result).data_sha256
+    return data_sha256 == now.data_sha256() and frozen.inputs["decided_by"] == decided_by
 
 
 def _kept(night: Night, now: Manifest) -> Manifest:
@@ -115,7 +117,7 @@ def _work(task: Task) -> Outcome:
     """Do what is missing of a night and say what it came to."""
     night = task.night
     told = task.manifest.summary()
-    print(f"night {night.number}: {told['images']:,} images of {told['people']:,} people, {told['new_images']:,} new")
+    print(f"night {night.number}: {told.images:,} images of {told.people:,} people, {told.new_images:,} new")
     night.folder.mkdir(parents=True, exist_ok=True)
     stages = import_module("distill.nightly.stages.plan")
     try:
@@ -143,7 +145,7 @@ def _left_to_report(conf: NightlyConf) -> Outcome:
 
 
 def _outcome(records: dict[str, Record]) -> Outcome:
-    return Outcome.PROMOTED if records["promote"].result["outcome"] == "promoted" else Outcome.REJECTED
+    return Outcome.PROMOTED if PromoteResult.of(records).promoted else Outcome.REJECTED
 
 
 def _failed(task: Task, failed: Failed) -> Outcome:

@@ -7,35 +7,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
 from distill.nightly.manifest import Manifest
-from distill.shown import shown
+from distill.nightly.results import Finding, Kind, VetResult
 
 FORMAT = 1
 VERDICTS = "vetting.json"
 MOST_TOLD = 200
 """Findings that a night's record holds; the file holds them all."""
-
-
-Kind = Literal["damaged", "duplicate", "contradiction", "doubtful_label", "split_person", "empty_drop"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong with new data. ``file`` is a picture's name within the drop, a person's, or ""."""
-
-    kind: Kind
-    drop: str
-    file: str
-    text: str
-
-    @classmethod
-    def of(cls, kind: Kind, drop: str, file: str, text: str) -> Finding:
-        """With whatever cannot be printed of names escaped: they stand in logs and on pages."""
-        return cls(kind, drop, shown(file), shown(text))
 
 
 @dataclass(frozen=True)
@@ -50,17 +32,17 @@ class Verdicts:
     def to_json(self) -> str:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> VetResult:
         """What a night's record says of its vetting."""
         counts = Counter(finding.kind for finding in self.findings)
-        return {
-            "damaged": counts["damaged"],
-            "duplicates": counts["duplicate"] + counts["contradiction"],
-            "doubtful_labels": counts["doubtful_label"],
-            "split_people": counts["split_person"],
-            "unlabelled": sum(map(len, self.unlabelled.values())),
-            "findings": [asdict(finding) for finding in self.findings[:MOST_TOLD]],
-        }
+        return VetResult(
+            damaged=counts["damaged"],
+            duplicates=counts["duplicate"] + counts["contradiction"],
+            doubtful_labels=counts["doubtful_label"],
+            split_people=counts["split_person"],
+            unlabelled=sum(map(len, self.unlabelled.values())),
+            findings=self.findings[:MOST_TOLD],
+        )
 
 
 def write_verdicts(folder: Path, verdicts: Verdicts) -> None:

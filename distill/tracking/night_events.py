@@ -19,17 +19,18 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
 from distill.files.hashing import sha256
 from distill.tracking.outbox import Event, Outbox, deliver
 from distill.tracking.wandb_settings import WandbSettings
 
+if TYPE_CHECKING:  # what is told is made above; here it is only read, by attribute
+    from distill.nightly.results import NightResults, SetScores
+
 CHAMPION, PREVIOUS, REJECTED = "champion", "previous", "rejected"
 NIGHTS, REGISTRY, VERDICT = "nights", "registry", "verdict"
-Results = Mapping[str, Mapping[str, Any]]
-"""The ``result`` of each stage of a night that is done."""
 _log = logging.getLogger(__name__)
 
 
@@ -61,24 +62,28 @@ def mirror(root: Path, events: Iterable[Event], settings: WandbSettings, timeout
 
 
 def night_events(
-    root: Path, night: int, results: Results, seconds: Mapping[str, float], files: NightFiles
+    root: Path, night: int, results: NightResults, seconds: Mapping[str, float], files: NightFiles
 ) -> Iterator[Event]:
     """All that is told of a night that came to a verdict, in the order of its lineage."""
-    freeze, promote = results["freeze"], results["promote"]
-    data = _content(freeze["data_sha256"])
-    yield _facts(night, "freeze", "data", freeze, ("images", "people", "drops", "data_sha256"), data)
-    signals = {**results.get("signals", {}), "data_sha256": freeze["data_sha256"]}
-    yield _facts(night, "signals", "signals", signals, ("images_new", "images_kept", "data_sha256"), data, ["data"])
+    freeze, signals, promote = results.freeze, results.signals, results.promote
+    assert freeze is not None
+    assert signals is not None
+    assert promote is not None
+    data = _content(freeze.data_sha256)
+    facts = {"images": freeze.images, "people": freeze.people, "drops": freeze.drops}
+    yield _facts(night, "freeze", "data", {**facts, "data_sha256": freeze.data_sha256}, data)
+    facts = {"images_new": signals.images_new, "images_kept": signals.images_kept}
+    yield _facts(night, "signals", "signals", {**facts, "data_sha256": freeze.data_sha256}, data, ["data"])
     if files.student is not None:
         yield _student(root, night, results, files.student, [f"data:{data}", f"signals:{data}"])
     if files.report is not None:
         uses = [] if files.student is None else [f"student:{_group(night)}"]
         yield _artifact("report", night, "report", _files(root, files.report), {}, uses, [_group(night)])
-    champion = files.champion or (files.student if promote["outcome"] == "promoted" else None)
+    champion = files.champion or (files.student if promote.promoted else None)
     if champion is not None:
         yield from pointer_events(root, _group(night), champion, files.previous)
     yield Event.make("figures", NIGHTS, None, {"night": night, "values": figures(results, seconds)})
-    if promote["outcome"] != "promoted":
+    if not promote.promoted:
         yield _rejection(night, results)
 
 
@@ -95,39 +100,44 @@ def failure_event(night: int, stage: str) -> Event:
     return Event.make("alert", VERDICT, night, {"title": f"night {night} failed", "text": text, "level": "ERROR"})
 
 
-def figures(results: Results, seconds: Mapping[str, float]) -> dict[str, float]:
+def figures(results: NightResults, seconds: Mapping[str, float]) -> dict[str, float]:
     """Numbers of a night by the names that ``distill.tracking.panels`` draws."""
-    freeze, check, vet = (results.get(stage, {}) for stage in ("freeze", "check", "vet"))
-    named = {f"data/{key}": freeze.get(key) for key in ("images", "people", "new_images", "new_people")}
-    named |= {f"found/{key}": value for key, value in vet.items() if isinstance(value, int)}
-    named |= {"cost/flops": check.get("flops"), "cost/bytes": check.get("bytes")}
-    named |= {f"seconds/{stage}": value for stage, value in seconds.items()}
-    named |= {"promoted": int(results.get("promote", {}).get("outcome") == "promoted")}
-    for who, key in (("challenger", "sets"), (CHAMPION, CHAMPION)):
-        for name, scores in (results.get("verify", {}).get(key) or {}).items():
-            named |= {f"score/{name}/{metric}/{who}": value for metric, value in _scores(scores)}
+    named: dict[str, float | None] = {f"seconds/{stage}": value for stage, value in seconds.items()}
+    if (freeze := results.freeze) is not None:
+        named |= {"data/images": freeze.images, "data/people": freeze.people}
+        named |= {"data/new_images": freeze.new_images, "data/new_people": freeze.new_people}
+    if (vet := results.vet) is not None:
+        named |= {f"found/{key}": value for key, value in vet.facts().items() if isinstance(value, int)}
+    if (check := results.check) is not None:
+        named |= {"cost/flops": check.flops, "cost/bytes": check.bytes}
+    if (verify := results.verify) is not None:
+        for who, sets in (("challenger", verify.sets), (CHAMPION, verify.champion or {})):
+            for name, scores in sets.items():
+                named |= {f"score/{name}/{metric}/{who}": value for metric, value in _scores(scores)}
+    named["promoted"] = int(results.promote is not None and results.promote.promoted)
     return {name: float(value) for name, value in named.items() if value is not None}
 
 
-def _scores(scores: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    yield "accuracy", scores.get("accuracy_mean")
-    yield "auc", scores.get("auc")
-    for fpr, tpr in scores.get("tpr_at_fpr", {}).items():
+def _scores(scores: SetScores) -> Iterator[tuple[str, float | None]]:
+    yield "accuracy", scores.accuracy_mean
+    yield "auc", scores.auc
+    for fpr, tpr in scores.tpr_at_fpr.items():
         yield f"tpr_at_fpr_{fpr}", tpr
 
 
-def _student(root: Path, night: int, results: Results, student: Path, uses: list[str]) -> Event:
+def _student(root: Path, night: int, results: NightResults, student: Path, uses: list[str]) -> Event:
     """The student with what is known of it; one that was rejected is kept as well, under that alias."""
-    version = results["promote"].get("version")
+    version = results.promote and results.promote.version
     aliases = [_group(night), REJECTED if version is None else f"registry-{version}"]
-    told = {stage: results[stage] for stage in ("train", "parity", "check", "verify") if stage in results}
+    parts = (results.train, results.parity, results.check, results.verify)
+    told = {part.STAGE: part.facts() for part in parts if part is not None}
     return _artifact("train", night, "student", _files(root, student), told, uses, aliases)
 
 
-def _rejection(night: int, results: Results) -> Event:
-    judge = results.get("judge", {}).get("reasons", ())
-    against = [reason["text"] for reason in judge if not reason["passed"]]
-    text = "; ".join(against) or results["promote"].get("reason") or "the report has the reasons"
+def _rejection(night: int, results: NightResults) -> Event:
+    against = [] if results.judge is None else [reason.text for reason in results.judge.judgement.against]
+    refused = "" if results.promote is None else results.promote.reason
+    text = "; ".join(against) or refused or "the report has the reasons"
     title = f"night {night} rejected its student"
     return Event.make("alert", VERDICT, night, {"title": title, "text": text, "level": "WARN"})
 
@@ -136,13 +146,11 @@ def _facts(
     night: int,
     run: str,
     name: str,
-    said: Mapping[str, Any],
-    keys: Iterable[str],
+    facts: Mapping[str, Any],
     alias: str,
     made_from: Iterable[str] = (),
 ) -> Event:
     """An artifact of facts alone; ``alias`` is that of its contents, and of what it was made from."""
-    facts = {key: said[key] for key in keys if key in said}
     return _artifact(run, night, name, {}, facts, [f"{source}:{alias}" for source in made_from], [_group(night), alias])
 
 

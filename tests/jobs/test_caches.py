@@ -238,7 +238,7 @@ def drop(place: Path) -> Callable[..., int]:
     def work(*more: str) -> int:
         conf = load("signals", [*teacher_of(place), *data_of(place), "workers=0", *more])
         _, told = DropSignals(conf, place / "service").write(parts_of(freeze(place / "drops", None)))
-        return told["images_new"]
+        return told.images_new
 
     return work
 

@@ -84,14 +84,14 @@ def student(service: Service, options: Callable[..., list[str]], number: int) ->
 def test_two_nights(service: Service, options: Callable[..., list[str]], tmp_path: Path, caplog):
     caplog.set_level("INFO")
     _, _, told = service.work(1)
-    assert (told["images_new"], told["images_kept"]) == (30, 0)
+    assert (told.images_new, told.images_kept) == (30, 0)
     assert main(student(service, options, 1)) == 0
     assert f"{service.night(1) / 'signals'}: stored outputs of onnx in place of its passes" in caplog.text
     before = {path: path.read_bytes() for path in sorted(service.signals.glob("1-*/*")) if path.is_file()}
     service.put("2", {"p1/new.jpg": jpeg(1, 50), "p9/1.jpg": jpeg(9, 1), "p9/2.jpg": jpeg(9, 2), "p9/3.jpg": b"torn"})
     (service.drops / "3").mkdir()
     manifest, verdicts, told = service.work(2)
-    assert (told["images_new"], told["images_kept"]) == (3, 30)
+    assert (told.images_new, told.images_kept) == (3, 30)
     assert {path: path.read_bytes() for path in before} == before, "what is known is not written again"
     assert manifest.classes["p9"] == 6
     assert [finding.kind for finding in verdicts.findings][:2] == ["empty_drop", "damaged"]
@@ -132,7 +132,7 @@ def test_a_killed_write_is_taken_up_and_a_damaged_shard_written_again(service: S
         else:
             shard_path(folder, 0).write_bytes(spoilt)
         _, _, told = service.work(1)
-        assert told["images_new"] == 30
+        assert told.images_new == 30
         assert shard_path(folder, 0).read_bytes() == whole
 
 
@@ -152,7 +152,7 @@ def test_without_the_weights_stored_signals_serve_until_something_is_new(service
     service.work(1, f"teacher.weights={own}")
     own.unlink()
     _, _, told = service.work(1, f"teacher.weights={own}")
-    assert told["images_new"] == 0
+    assert told.images_new == 0
     service.put("2", {"p1/new.jpg": jpeg(1, 50)})
     with pytest.raises(UserError, match=r"own\.onnx does not exist"):
         service.work(2, f"teacher.weights={own}")
@@ -162,13 +162,13 @@ def test_another_teacher_looks_at_everything_beside_the_old_ones_signals(service
     service.work(1)
     other = TinyOnnx(width=5).write(tmp_path / "other.onnx")
     _, _, told = service.work(1, f"teacher.weights={other}")
-    assert told["images_new"] == 30
+    assert told.images_new == 30
     assert len(list(service.signals.glob("1-*"))) == 2
 
 
 def test_a_night_of_fixed_views_is_one_of_the_same_augmentation(service: Service):
     _, _, told = service.work(1, "views=2", "data.augment.colour=0.5")
-    assert told["images_new"] == 30
+    assert told.images_new == 30
     manifest, faces = read_store(service.night(1) / "signals"), FrozenSet(service.night(1))
     teacher = {"name": "onnx", "network": None}
     for colour, same in ((0.5, True), (0.4, False)):

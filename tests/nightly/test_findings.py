@@ -68,7 +68,7 @@ def test_wrong_labels_and_split_people_lose_labels_and_nothing_else(eight, drops
     labels = vetted_labels(manifest, verdicts)
     assert len(labels) == len(manifest) == 56
     assert np.flatnonzero(labels == UNLABELLED).tolist() == [49, 54, 55]
-    assert verdicts.summary()["unlabelled"] == 3
+    assert verdicts.summary().unlabelled == 3
 
 
 def test_what_was_doubted_once_stays_so(eight, drops: Path, put: Put):

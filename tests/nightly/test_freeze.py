@@ -41,8 +41,8 @@ def test_numbers_are_given_at_first_sight_and_kept(first, drops: Path, put: Put,
     assert [drop.drop for drop in now.drops] == ["2026-11-24", "2026-11-23", "2026-11-25"], "known drops come first"
     assert list(now.entries)[:3] == list(before.entries)
     told = now.summary()
-    assert (told["images"], told["people"], told["new_images"], told["new_people"]) == (7, 5, 4, 3)
-    assert told["new_drops"] == ["2026-11-23", "2026-11-25"]
+    assert (told.images, told.people, told.new_images, told.new_people) == (7, 5, 4, 3)
+    assert told.new_drops == ["2026-11-23", "2026-11-25"]
 
 
 def test_without_anything_new_the_data_are_the_same_and_nothing_is_read(first, drops: Path):
@@ -50,7 +50,7 @@ def test_without_anything_new_the_data_are_the_same_and_nothing_is_read(first, d
     read: list[int] = []
     again = freeze(drops, before, read.append)
     assert again.data_sha256() == before.data_sha256()
-    assert again.summary()["new_images"] == 0
+    assert again.summary().new_images == 0
     assert read == []
     assert freeze(drops, None).to_json() == before.to_json()
 
@@ -70,7 +70,7 @@ def test_an_empty_drop_is_nothing_new_until_it_is_filled(first, drops: Path, put
     assert list(now.empty) == ["2026-11-25"]
     assert now.data_sha256() == before.data_sha256()
     put("2026-11-25", {"bob/1.jpg": jpeg(2, 9)})
-    assert freeze(drops, now).summary()["new_images"] == 1
+    assert freeze(drops, now).summary().new_images == 1
 
 
 def test_damaged_pictures_and_copies_are_left_out_with_a_reason(first, drops: Path, put: Put):
@@ -144,7 +144,7 @@ def test_what_is_known_may_not_go_or_come(first, drops: Path, put: Put):
     (place / "bob/1.jpg").rename(place / "1.jpg")
     assert refused(drops, before).startswith(f"{place / 'bob/1.jpg'}: is gone (1 of 3 are)")
     (place / "1.jpg").rename(place / "bob/1.jpg")
-    assert freeze(drops, before).summary()["new_images"] == 0
+    assert freeze(drops, before).summary().new_images == 0
     place.rename(drops.parent / "elsewhere")
     assert refused(drops, before).startswith(f"{place}: is gone")
     (drops / "2026-11-24").symlink_to(drops.parent / "elsewhere")

@@ -11,6 +11,7 @@ import pytest
 from distill.errors import UserError
 from distill.nightly.pipeline import Done, Failed, Records, Stage, perform
 from distill.nightly.records import STAGES, read_record, read_records, record_path
+from distill.nightly.results import FreezeResult
 
 
 class Killed(BaseException):
@@ -33,7 +34,7 @@ class Service:
             before = "".join((self.folder / f"{other}.txt").read_text() for other in done)
             path.write_text(f"{name} {self.given[name]} {len(before)}\n{before}")
             self.disturb(name, "written")
-            return Done({"length": len(before)}, [path])
+            return Done(FreezeResult(len(before)), [path])
 
         return Stage(name, lambda done: {"given": self.given[name]}, work)
 

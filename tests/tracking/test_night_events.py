@@ -7,10 +7,10 @@ import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from distill.nightly.results import NightResults, PromoteResult
 from distill.tracking import panels as night_panels
 from distill.tracking.night_events import NightFiles, failure_event, figures, mirror, night_events, pointer_events
 from distill.tracking.outbox import Event, Outbox
@@ -19,15 +19,17 @@ from distill.tracking.wandb_settings import WandbSettings
 SECONDS = {"freeze": 1.5, "train": 60.0}
 
 
-def results(outcome: str = "promoted") -> dict[str, Any]:
+def results(outcome: str = "promoted") -> NightResults:
     scores = {"auc": 0.99, "accuracy_mean": 0.95, "tpr_at_fpr": {"0.001": 0.8, "0.0001": None}}
     finding = {"kind": "doubtful_labels", "drop": "d", "file": "anna/1.jpg", "text": "anna/1.jpg looks like berta"}
+    passed = outcome == "promoted"
     reasons = [
-        {"metric": "accuracy", "set": "lfw", "slice": "all", "passed": True, "text": "lfw: fine"},
-        {"metric": "auc", "set": "lfw", "slice": "dark", "passed": outcome == "promoted", "text": "lfw, dark: -0.03"},
+        {"kind": "guard", "metric": "accuracy", "set": "lfw", "slice": "all", "passed": True, "text": "lfw: fine"},
+        {"kind": "guard", "metric": "auc", "set": "lfw", "slice": "dark", "passed": passed, "text": "lfw, dark: -0.03"},
     ]
     freeze = {"images": 40, "people": 5, "new_images": 10, "new_people": 1, "drops": ["a"], "data_sha256": "ab" * 32}
-    return {
+    version = "v0002" if outcome == "promoted" else None
+    told = {
         "freeze": freeze,
         "signals": {"images_new": 10, "images_kept": 30, "seconds": 9.1},
         "vet": {"damaged": 1, "duplicates": 2, "doubtful_labels": 1, "split_people": 0, "findings": [finding]},
@@ -35,8 +37,9 @@ def results(outcome: str = "promoted") -> dict[str, Any]:
         "check": {"verdict": "PASS", "flops": 995, "bytes": 19, "reasons": []},
         "verify": {"sets": {"lfw": scores}, "champion": {"lfw": {**scores, "accuracy_mean": 0.94}}},
         "judge": {"verdict": "promote", "reasons": reasons},
-        "promote": {"outcome": outcome, "version": "v0002" if outcome == "promoted" else None, "before": "v0001"},
+        "promote": {"outcome": outcome, "version": version, "before": "v0001"},
     }
+    return NightResults.from_json(told)
 
 
 @pytest.fixture
@@ -84,8 +87,7 @@ def test_a_rejected_student_is_kept_and_changes_no_pointer(tmp_path: Path, files
 
 
 def test_a_version_that_was_withdrawn_says_so(tmp_path: Path, files: NightFiles) -> None:
-    said = results()
-    said["promote"] = {"outcome": "rejected", "version": None, "before": "v0001", "reason": "v0002 was taken out"}
+    said = replace(results(), promote=PromoteResult("rejected", None, "v0001", "v0002 was taken out"))
     events = night_events(tmp_path, 7, said, SECONDS, files)
     assert [event.body["text"] for event in events if event.kind == "alert"] == ["v0002 was taken out"]
 
@@ -140,7 +142,7 @@ def test_figures_are_finite_named_numbers_that_the_panels_draw(tmp_path: Path) -
     assert "score/lfw/tpr_at_fpr_0.0001/challenger" not in found
     assert (found["data/new_images"], found["found/duplicates"], found["seconds/train"]) == (10, 2, 60)
     assert (found["cost/flops"], found["cost/bytes"], found["promoted"]) == (995, 19, 1)
-    patterns = [panel.pattern for section in night_panels.SECTIONS for panel in section.panels]
+    patterns = [panel.pattern for section in night_panels.NIGHT_SECTIONS for panel in section.panels]
     assert all(any(re.fullmatch(pattern, name) for pattern in patterns) for name in found)
     assert all(any(re.fullmatch(pattern, name) for name in found) for pattern in patterns)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from distill.format import duration, percent_cell
+from distill.judge.judgement import Judgement
 from distill.nightly.pages.lines import NightLine, line_of
 from distill.nightly.pipeline import Records
+from distill.nightly.results import JudgeResult, NightResults, PromoteResult, SetScores, TrainResult, VerifyResult
 from distill.nightly.service_folder import Night
 from distill.report.terminal import print_facts
 from distill.shown import shown
@@ -15,39 +16,37 @@ from distill.shown import shown
 
 def print_summary(night: Night, done: Records) -> None:
     """Print the table, the verdict with its reasons, and the report's path."""
-    promote, judge = done["promote"].result, done["judge"].result
-    results = {stage: record.result for stage, record in done.items()}
+    results, promote = NightResults.of(done), PromoteResult.of(done)
     seconds = {stage: record.seconds for stage, record in done.items()}
-    line = line_of(night.number, promote["outcome"], results, seconds)
-    print_facts(f"night {night.number}", list(_rows(line, results)))
-    if promote["outcome"] == "promoted":
-        print(f"verdict   PROMOTED: {promote['version']} is in service, {promote['before'] or 'nothing'} was before")
+    line = line_of(night.number, promote.outcome, results, seconds)
+    print_facts(f"night {night.number}", list(_rows(line, TrainResult.of(done), VerifyResult.of(done))))
+    if promote.promoted:
+        print(f"verdict   PROMOTED: {promote.version} is in service, {promote.before or 'nothing'} was before")
     else:
-        print(f"verdict   REJECTED: {promote['before'] or 'nothing'} stays in service")
-    for reason in _reasons(line, judge):
+        print(f"verdict   REJECTED: {promote.before or 'nothing'} stays in service")
+    for reason in _reasons(line, JudgeResult.of(done).judgement):
         print(f"  - {shown(reason)}")
     print(f"report    {shown(night.folder / 'report.html')}")
 
 
-def _rows(line: NightLine, results: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    train = results["train"]
+def _rows(line: NightLine, train: TrainResult, verify: VerifyResult) -> Iterator[tuple[str, str]]:
     yield "images", line.data_text[0]
     yield "people", line.data_text[1]
     yield "found", line.findings_text
-    begun = f"goes on from {train['from']}" if train["from"] else "begins anew"
-    yield "student", f"{begun}, {train['image_steps']:,} image-steps, {duration(train['seconds'])}"
-    champion = results["verify"]["champion"] or {}
-    for name, score in results["verify"]["sets"].items():
+    begun = f"goes on from {train.from_version}" if train.from_version else "begins anew"
+    yield "student", f"{begun}, {train.image_steps:,} image-steps, {duration(train.seconds)}"
+    champion = verify.champion or {}
+    for name, score in verify.sets.items():
         served = f", champion {_auc(champion[name])}" if name in champion else ""
         yield f"AUC on {name}", f"{_auc(score)}{served}"
     yield "time", line.duration_text
 
 
-def _auc(score: Mapping[str, Any]) -> str:
-    return "-" if score["auc"] is None else percent_cell(score["auc"])
+def _auc(score: SetScores) -> str:
+    return "-" if score.auc is None else percent_cell(score.auc)
 
 
-def _reasons(line: NightLine, judge: Mapping[str, Any]) -> Iterator[str]:
+def _reasons(line: NightLine, judgement: Judgement) -> Iterator[str]:
     """What speaks against the student; where nothing does, what decided for it."""
     against = [text for finding, text in line.reasons if finding == "fails"]
-    yield from against or [r["text"] for r in judge["reasons"] if r["kind"] in ("main", "floor")]
+    yield from against or [r.text for r in judgement.reasons if r.kind in ("main", "floor")]

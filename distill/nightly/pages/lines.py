@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from distill.format import duration, points, quantity
+from distill.judge.judgement import ALL, Reason
+from distill.nightly.results import NightResults
 
 State = Literal["promoted", "rejected", "failed", "unfinished"]
 Finding = Literal["holds", "fails", "not known"]
@@ -18,8 +20,6 @@ FINDINGS = {
 }
 """What vetting counts, and what it is called."""
 _ONE = {"duplicates": "duplicate", "doubtful labels": "doubtful label", "split people": "split person"}
-ALL = "all"
-"""What the judge calls the slice that is the whole set."""
 _WEIGHT = {"main": 0, "floor": 1, "guard": 2}  # of reasons about the same figure, the first of these kinds is shown
 
 
@@ -120,77 +120,69 @@ class NightLine:
         return next((found for found in self.comparisons if found.key == key), None)
 
 
-def line_of(
-    number: int, state: State, results: Mapping[str, Mapping[str, Any]], seconds: Mapping[str, float], **told: Any
-) -> NightLine:
-    """A night from the ``result`` of each of its stages; ``told`` are the other fields of ``NightLine``."""
-    freeze, check, judge, promote = (results.get(stage, {}) for stage in ("freeze", "check", "judge", "promote"))
+def line_of(number: int, state: State, results: NightResults, seconds: Mapping[str, float], **told: Any) -> NightLine:
+    """A night from what its stages left; ``told`` are the other fields of ``NightLine``."""
+    freeze, vet, check, promote = results.freeze, results.vet, results.check, results.promote
     return NightLine(
         number=number,
         state=state,
-        version=promote.get("version"),
-        comparisons=_comparisons(judge.get("reasons", ()), results.get("verify", {})),
-        reasons=_reasons(check, judge, promote),
-        images=freeze.get("images"),
-        people=freeze.get("people"),
-        new_images=freeze.get("new_images"),
-        new_people=freeze.get("new_people"),
-        findings={kind: results["vet"].get(kind, 0) for kind in FINDINGS} if "vet" in results else {},
-        flops=check.get("flops"),
-        file_bytes=check.get("bytes"),
+        version=promote and promote.version,
+        comparisons=_comparisons(results),
+        reasons=_reasons(results),
+        images=freeze and freeze.images,
+        people=freeze and freeze.people,
+        new_images=freeze and freeze.new_images,
+        new_people=freeze and freeze.new_people,
+        findings={kind: getattr(vet, kind) for kind in FINDINGS} if vet else {},
+        flops=check and check.flops,
+        file_bytes=check and check.bytes,
         seconds=seconds,
         **told,
     )
 
 
-def _comparisons(reasons: Iterable[Mapping[str, Any]], verify: Mapping[str, Any]) -> list[Comparison]:
+def _judged(results: NightResults) -> Sequence[Reason]:
+    return results.judge.judgement.reasons if results.judge else ()
+
+
+def _comparisons(results: NightResults) -> list[Comparison]:
     """The judge's on whole sets, the main one first; where it judged none, the mean accuracy of the folds."""
-    whole = sorted(filter(_whole, reasons), key=lambda reason: _WEIGHT.get(reason.get("kind", ""), len(_WEIGHT)))
+    whole = sorted(filter(_whole, _judged(results)), key=lambda reason: _WEIGHT.get(reason.kind, len(_WEIGHT)))
     judged = {found.key: found for found in map(_comparison, reversed(whole))}
-    if judged:
+    if judged or results.verify is None:
         return list(reversed(judged.values()))
-    theirs = verify.get("champion") or {}
+    theirs = results.verify.champion or {}
     return [
-        Comparison(name, "accuracy_mean", scores["accuracy_mean"], theirs.get(name, {}).get("accuracy_mean"))
-        for name, scores in verify.get("sets", {}).items()
-        if scores.get("accuracy_mean") is not None
+        Comparison(name, "accuracy_mean", own.accuracy_mean, theirs[name].accuracy_mean if name in theirs else None)
+        for name, own in results.verify.sets.items()
+        if own.accuracy_mean is not None
     ]
 
 
-def _reasons(
-    check: Mapping[str, Any], judge: Mapping[str, Any], promote: Mapping[str, Any]
-) -> list[tuple[Finding, str]]:
+def _reasons(results: NightResults) -> list[tuple[Finding, str]]:
     """The judge's; those of the check where it did not come to the judge, and what else kept a student out."""
-    judged: list[tuple[Finding, str]] = [
-        (_finding(reason), str(reason.get("text", ""))) for reason in judge.get("reasons", ())
-    ]
-    found: list[tuple[Finding, str]] = judged or [("fails", str(reason)) for reason in check.get("reasons", ())]
-    if promote.get("reason") and not any(finding == "fails" for finding, _ in found):
-        found.append(("fails", str(promote["reason"])))
+    found: list[tuple[Finding, str]] = [(_finding(reason), reason.text) for reason in _judged(results)]
+    if not found and results.check:
+        found = [("fails", reason) for reason in results.check.reasons]
+    if results.promote and results.promote.reason and not any(finding == "fails" for finding, _ in found):
+        found.append(("fails", results.promote.reason))
     return found
 
 
-def _finding(reason: Mapping[str, Any]) -> Finding:
+def _finding(reason: Reason) -> Finding:
     """What too few pairs cannot tell speaks neither for nor against."""
-    if not reason.get("passed"):
-        return "fails"
-    return "holds" if reason.get("finding", "holds") == "holds" else "not known"
+    return "not known" if reason.finding == "too few pairs to tell" else reason.finding
 
 
-def _whole(reason: Mapping[str, Any]) -> bool:
+def _whole(reason: Reason) -> bool:
     """Whether a reason is about a score on all of a set."""
-    return bool(reason.get("set")) and reason.get("challenger") is not None and reason.get("slice") in (None, ALL)
+    return reason.set is not None and reason.challenger is not None and reason.slice in (None, ALL)
 
 
-def _comparison(reason: Mapping[str, Any]) -> Comparison:
-    between = reason.get("interval")
-    return Comparison(
-        set=reason["set"],
-        metric=reason["metric"],
-        challenger=reason["challenger"],
-        champion=reason.get("champion"),
-        between=(between[0], between[1]) if between else None,
-    )
+def _comparison(reason: Reason) -> Comparison:
+    assert reason.set is not None
+    assert reason.challenger is not None
+    return Comparison(reason.set, reason.metric, reason.challenger, reason.champion, reason.interval)
 
 
 def _counted(value: int | None, unit: str) -> str:

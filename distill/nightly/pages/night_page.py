@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from distill.files.atomic import write_page
 from distill.format import duration, percent_cell, points
+from distill.judge.judgement import Reason
 from distill.nightly.pages.lines import NightLine, line_of
+from distill.nightly.results import Finding, NightResults
 from distill.report.run_page import html_templates
 
 FOUND = {"holds": "passed", "fails": "failed", "too few pairs to tell": "too few"}
@@ -20,10 +21,10 @@ MOST_FINDINGS = 50
 
 @dataclass(frozen=True)
 class NightReport:
-    """A night from the ``result`` of each of its stages, in order; ``student_page`` is a link to the student's own."""
+    """A night that came to a verdict, from what its stages left; ``student_page`` is a link to the student's own."""
 
     number: int
-    results: Mapping[str, Mapping[str, Any]]
+    results: NightResults
     seconds: Mapping[str, float]
     started: str
     student_page: str | None
@@ -31,20 +32,22 @@ class NightReport:
     @property
     def line(self) -> NightLine:
         """What stands of the night on the page of all nights."""
-        outcome = self.results["promote"]["outcome"]
-        return line_of(self.number, outcome, self.results, self.seconds, started=self.started)
+        assert self.results.promote is not None
+        return line_of(self.number, self.results.promote.outcome, self.results, self.seconds, started=self.started)
 
     @property
     def tiles(self) -> list[tuple[str, str, str]]:
         """(name, value, remark) of what one looks for first."""
-        promote, train, line = self.results["promote"], self.results["train"], self.line
-        served = promote["version"] or promote["before"] or "nothing"
-        begun = f"from {train['from']}" if train["from"] else "from nothing"
+        promote, train, line = self.results.promote, self.results.train, self.line
+        assert promote is not None
+        assert train is not None
+        served = promote.version or promote.before or "nothing"
+        begun = f"from {train.from_version}" if train.from_version else "from nothing"
         return [
-            ("In service", served, f"before: {promote['before'] or 'nothing'}" if promote["version"] else "as before"),
+            ("In service", served, f"before: {promote.before or 'nothing'}" if promote.version else "as before"),
             ("Images", f"{line.images:,}", f"{line.new_images:,} new"),
             ("People", f"{line.people:,}", f"{line.new_people:,} new"),
-            ("Training", f"{train['image_steps']:,}", f"image-steps, {begun}"),
+            ("Training", f"{train.image_steps:,}", f"image-steps, {begun}"),
             ("Time", line.duration_text, "for all stages"),
         ]
 
@@ -56,20 +59,24 @@ class NightReport:
     @property
     def figures(self) -> list[tuple[str, str, str, str, str, str]]:
         """Of each of the judge's reasons that has figures: where, champion, student, difference, margin, finding."""
-        return [_figures(reason) for reason in self.results["judge"]["reasons"] if reason["challenger"] is not None]
+        return [_figures(reason) for reason in self._reasons if reason.challenger is not None]
 
     @property
     def demands(self) -> list[tuple[bool, str]]:
         """The other reasons."""
-        return [(r["passed"], r["text"]) for r in self.results["judge"]["reasons"] if r["challenger"] is None]
+        return [(reason.passed, reason.text) for reason in self._reasons if reason.challenger is None]
 
     @property
-    def findings(self) -> Sequence[Mapping[str, str]]:
-        return self.results["vet"]["findings"][:MOST_FINDINGS]
+    def findings(self) -> Sequence[Finding]:
+        return self.results.vet.findings[:MOST_FINDINGS] if self.results.vet else ()
 
     @property
     def stages(self) -> list[tuple[str, str]]:
         return [(stage, duration(seconds)) for stage, seconds in self.seconds.items()]
+
+    @property
+    def _reasons(self) -> Sequence[Reason]:
+        return self.results.judge.judgement.reasons if self.results.judge else ()
 
 
 def write_night_report(path: Path, report: NightReport) -> None:
@@ -78,18 +85,18 @@ def write_night_report(path: Path, report: NightReport) -> None:
     write_page(path, page)
 
 
-def _figures(reason: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
-    where = " ".join(filter(None, (reason["set"], reason["slice"], reason["metric"])))
-    gap, between = reason["difference"], reason["interval"]
+def _figures(reason: Reason) -> tuple[str, str, str, str, str, str]:
+    where = " ".join(filter(None, (reason.set, reason.slice, reason.metric)))
+    gap, between = reason.difference, reason.interval
     told = "-" if gap is None else points(gap)
     if gap is not None and between is not None:
         told += f" ({points(between[0])} to {points(between[1])})"
-    margin = "-" if reason["margin"] is None else f"{100 * reason['margin']:g}"
+    margin = "-" if reason.margin is None else f"{100 * reason.margin:g}"
     return (
         where,
-        percent_cell(reason["champion"], ""),
-        percent_cell(reason["challenger"], ""),
+        percent_cell(reason.champion, ""),
+        percent_cell(reason.challenger, ""),
         told,
         margin,
-        FOUND[reason["finding"]],
+        FOUND[reason.finding],
     )

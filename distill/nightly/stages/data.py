@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from distill.config.training_jobs import SignalsConf
 from distill.files.atomic import write_atomic
@@ -11,14 +12,12 @@ from distill.nightly.drop_signals import DropSignals
 from distill.nightly.frozen import parts_of
 from distill.nightly.manifest import MANIFEST, read_manifest
 from distill.nightly.pipeline import Done, Records
+from distill.nightly.results import SignalsResult
 from distill.nightly.service_folder import SIGNALS, last_finished
 from distill.nightly.stages.student import data_conf
 from distill.nightly.task import Task, benchmark_files
 from distill.nightly.vet import vet
 from distill.nightly.vetting_result import VERDICTS, Verdicts, read_verdicts, write_verdicts
-
-STORES = "stores"
-"""In the result of ``signals``: the store of each drop, relative to the folder of the service."""
 
 
 def freeze_stage(task: Task) -> Done:
@@ -32,15 +31,15 @@ def freeze_stage(task: Task) -> Done:
 def signals_stage(task: Task) -> Done:
     """What the teacher says of each image that it has not been asked about yet."""
     if not _has_teacher(task):
-        return Done({"images_new": 0, "images_kept": 0, "seconds": 0.0, STORES: []})
-    stores, said = _signals(task).write(parts_of(task.manifest))
+        return Done(SignalsResult())
+    stores, made = _signals(task).write(parts_of(task.manifest))
     files = [path for store in stores for path in sorted(store.iterdir()) if not path.name.startswith(".")]
-    return Done({**said, STORES: [os.path.relpath(store, task.root) for store in stores]}, files)
+    return Done(replace(made, stores=[os.path.relpath(store, task.root) for store in stores]), files)
 
 
 def vet_stage(task: Task, done: Records) -> Done:
     """Which labels are to be doubted; then the signals of all drops as one store."""
-    stores = [task.root / name for name in done["signals"].result[STORES]]
+    stores = [task.root / name for name in SignalsResult.of(done).stores]
     verdicts = vet(task.manifest, _before(task), stores, task.conf.vetting)
     write_verdicts(task.night.folder, verdicts)
     files = [task.night.folder / VERDICTS]

@@ -10,6 +10,15 @@ from distill.files.network_file import network_sha256
 from distill.nightly.pages.night_page import NightReport, write_night_report
 from distill.nightly.pipeline import Done, Records
 from distill.nightly.records import STAGES, to_the_minute
+from distill.nightly.results import (
+    FreezeResult,
+    JudgeResult,
+    NightResults,
+    PromoteResult,
+    ReportResult,
+    TrainResult,
+    VerifyResult,
+)
 from distill.nightly.service_folder import open_registry
 from distill.nightly.stages.student import run_folder, version_files
 from distill.nightly.task import Task
@@ -42,12 +51,12 @@ def champion_before(task: Task) -> Version | None:
 def promote_stage(task: Task, champion: Version | None, done: Records) -> Done:
     """Put the student into service where the judge said so; what was in service stays where not."""
     before = None if champion is None else champion.name
-    if done["judge"].result["verdict"] != "promote":
+    if not JudgeResult.of(done).judgement.promoted:
         return _rejected(before, "")
-    if before != done["verify"].result["champion_version"]:
+    if before != (compared := VerifyResult.of(done).champion_version):
         raise UserError(
-            f"{task.root}: the champion is {before} and was {done['verify'].result['champion_version']} when the "
-            "student was compared with it; expected nobody else to change it meanwhile: start again"
+            f"{task.root}: the champion is {before} and was {compared} when the student was "
+            "compared with it; expected nobody else to change it meanwhile: start again"
         )
     registry = registry_of(task)
     version = registry.add(version_files(task.night), _facts(task, done))
@@ -55,33 +64,33 @@ def promote_stage(task: Task, champion: Version | None, done: Records) -> Done:
         registry.promote(version.name, {NIGHT: task.night.number, "main": _main(done)}, instead_of=before)
     except Withdrawn as withdrawn:
         return _rejected(before, str(withdrawn))
-    return Done({"outcome": "promoted", "version": version.name, "before": before, "reason": ""})
+    return Done(PromoteResult("promoted", version.name, before))
 
 
 def _rejected(before: str | None, reason: str) -> Done:
-    return Done({"outcome": "rejected", "version": None, "before": before, "reason": reason})
+    return Done(PromoteResult("rejected", None, before, reason))
 
 
 def _facts(task: Task, done: Records) -> dict[str, Any]:
     """What a version says of itself; a night that is done again says the same."""
-    freeze, train = done["freeze"].result, done["train"].result
+    freeze, train = FreezeResult.of(done), TrainResult.of(done)
     return {
         NIGHT: task.night.number,
-        "images": freeze["images"],
-        "people": freeze["people"],
-        "data_sha256": freeze["data_sha256"],
+        "images": freeze.images,
+        "people": freeze.people,
+        "data_sha256": freeze.data_sha256,
         "student": task.conf.student.name,
         "network_sha256": network_sha256(run_folder(task.night).file(STUDENT_ONNX)),
-        "start": train["start"],
-        "from": train["from"],
-        "scores": {name: scores["auc"] for name, scores in done["verify"].result["sets"].items()},
+        "start": train.start,
+        "from": train.from_version,
+        "scores": {name: scores.auc for name, scores in VerifyResult.of(done).sets.items()},
     }
 
 
 def _main(done: Records) -> str:
     """The sentence of the judge's that decided."""
-    reasons = done["judge"].result["reasons"]
-    return next((r["text"] for kind in ("main", "floor") for r in reasons if r["kind"] == kind), "")
+    reasons = JudgeResult.of(done).judgement.reasons
+    return next((r.text for kind in ("main", "floor") for r in reasons if r.kind == kind), "")
 
 
 def report_stage(task: Task, done: Records) -> Done:
@@ -98,11 +107,10 @@ def report_stage(task: Task, done: Records) -> Done:
         report=path,
         champion=None if champion is None else champion.file(STUDENT_ONNX),
     )
-    results = {stage: record.result for stage, record in done.items()}
     seconds = {stage: record.seconds for stage, record in done.items()}
-    events = night_events(task.root, task.night.number, results, seconds, files)
+    events = night_events(task.root, task.night.number, NightResults.of(done), seconds, files)
     mirror(task.root, events, to_settings(task.conf.tracking))
-    return Done({"pruned": pruned}, [path])
+    return Done(ReportResult(pruned), [path])
 
 
 def report_of(task: Task, done: Records) -> NightReport:
@@ -110,9 +118,9 @@ def report_of(task: Task, done: Records) -> NightReport:
     run = run_folder(task.night).file("report.html")
     return NightReport(
         number=task.night.number,
-        results={stage: done[stage].result for stage in STAGES if stage in done},
+        results=NightResults.of(done),
         seconds={stage: done[stage].seconds for stage in STAGES if stage in done},
-        started=to_the_minute(done["freeze"].started_at),
+        started=to_the_minute(done[FreezeResult.STAGE].started_at),
         student_page=run.relative_to(task.night.folder).as_posix() if run.is_file() else None,
     )
 

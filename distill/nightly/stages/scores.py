@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from distill.judge.judgement import Judgement, Reason
 from distill.judge.scoring import read_benchmarks, score
 from distill.metrics.verification import distances, verify_distances
 from distill.nightly.pipeline import Done, Records
+from distill.nightly.results import CheckResult, FreezeResult, JudgeResult, ParityResult, SetScores, VerifyResult
 from distill.nightly.stages.student import Beginning, parity_of, run_folder, student_conf, trained_of
 from distill.nightly.task import Task, benchmark_files
 from distill.protocol.verdict import judge as judge_file
@@ -35,14 +35,13 @@ from teachers.onnx_network import OnnxNetwork
 SCORES = "scores.npz"
 """Squared distances [p] of every set, as ``WHO/SET``."""
 STUDENT, CHAMPION, ANCHOR = "challenger", "champion", "anchor"
-TOLD = ("pairs", "accuracy_mean", "accuracy_std", "auc", "tpr_at_fpr")
 PAGES = (METRICS, "report.html", "card.md")
 
 
 def verify_stage(task: Task, begins: Beginning, champion: Version | None, done: Records) -> Done:
     """Score the student and the champion on every frozen set; the student's pages are written on the way."""
-    if not done["parity"].result["passed"]:
-        return Done({"sets": {}, "champion": None})
+    if not ParityResult.of(done).passed:
+        return Done(VerifyResult())
     conf, folder = student_conf(task, begins), run_folder(task.night)
     opened = open_inputs(conf, task.root / CACHE)
     verdict = judge_file(folder.file(STUDENT_ONNX), limits(conf.protocol))
@@ -55,12 +54,12 @@ def verify_stage(task: Task, begins: Beginning, champion: Version | None, done: 
     found |= _known_scores(compared, opened.pairs)
     path, student = task.night.folder / SCORES, folder.file(STUDENT_ONNX)
     _write_scores(path, found)
-    result = {
-        "sets": _figures(opened.pairs, found, STUDENT),
-        "champion": None if champion is None else _figures(opened.pairs, found, CHAMPION),
-        "champion_version": None if champion is None else champion.name,
-        "networks": {who: network_sha256(file) for who, file in {STUDENT: student, **compared}.items()},
-    }
+    result = VerifyResult(
+        sets=_figures(opened.pairs, found, STUDENT),
+        champion=None if champion is None else _figures(opened.pairs, found, CHAMPION),
+        champion_version=None if champion is None else champion.name,
+        networks={who: network_sha256(file) for who, file in {STUDENT: student, **compared}.items()},
+    )
     return Done(result, [path, *(folder.file(name) for name in PAGES)])
 
 
@@ -80,10 +79,10 @@ def _known_scores(models: Mapping[str, Path], pairs: Sequence[Pairs]) -> dict[st
     }
 
 
-def _figures(pairs: Sequence[Pairs], found: dict[str, np.ndarray], who: str) -> dict[str, Any]:
+def _figures(pairs: Sequence[Pairs], found: dict[str, np.ndarray], who: str) -> dict[str, SetScores]:
     """The scores of one model by the standard protocol, set by set."""
-    scores = {p.name: verify_distances(found[f"{who}/{p.name}"], p.same).to_json() for p in pairs}
-    return {name: {key: score[key] for key in TOLD} for name, score in scores.items()}
+    scores = {p.name: verify_distances(found[f"{who}/{p.name}"], p.same) for p in pairs}
+    return {name: SetScores.from_json(score.to_json()) for name, score in scores.items()}
 
 
 def _write_scores(path: Path, found: dict[str, np.ndarray]) -> None:
@@ -96,24 +95,24 @@ def judge_stage(task: Task, champion: Version | None, done: Records) -> Done:
     """Whether the student replaces the champion, with every reason."""
     told = Facts(_checked(done), _compared(done), _newer(champion, done))
     if not told.parity.passed:
-        return Done(Judgement((Reason("requirement", "parity", "fails", told.parity.text),), {}, {}).to_json())
+        return Done(JudgeResult(Judgement((Reason("requirement", "parity", "fails", told.parity.text),), {}, {})))
     benchmarks = read_benchmarks(benchmark_files(task.conf))
     with np.load(task.night.folder / SCORES, allow_pickle=False) as scores:
         cases = [Case(b, *(scores.get(f"{who}/{b.name}") for who in (STUDENT, CHAMPION, ANCHOR))) for b in benchmarks]
-    return Done(judge(cases, task.conf.judge, told).to_json())
+    return Done(JudgeResult(judge(cases, task.conf.judge, told)))
 
 
 def _checked(done: Records) -> Requirement:
-    check = done["check"].result
-    return Requirement(check["verdict"] == "PASS", "; ".join(check["reasons"]) or "within the limits of the protocol")
+    check = CheckResult.of(done)
+    return Requirement(check.passed, "; ".join(check.reasons) or "within the limits of the protocol")
 
 
 def _compared(done: Records) -> Requirement:
-    parity = done["parity"].result
-    text = parity["reason"] or f"largest relative difference from the network {parity['max_difference']:.2g}"
-    return Requirement(parity["passed"], text)
+    parity = ParityResult.of(done)
+    text = parity.reason or f"largest relative difference from the network {parity.max_difference:.2g}"
+    return Requirement(parity.passed, text)
 
 
 def _newer(champion: Version | None, done: Records) -> bool:
     """Whether the student knows data that the champion does not."""
-    return champion is None or champion.facts.get("data_sha256") != done["freeze"].result["data_sha256"]
+    return champion is None or champion.facts.get("data_sha256") != FreezeResult.of(done).data_sha256

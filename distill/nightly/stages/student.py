@@ -19,6 +19,7 @@ from distill.files.atomic import read_json, write_json
 from distill.files.tensor_cache import CACHE
 from distill.nightly.drop_signals import JOINED
 from distill.nightly.pipeline import Done, Records
+from distill.nightly.results import CheckResult, ExportResult, ParityResult, TrainResult
 from distill.nightly.service_folder import Night
 from distill.nightly.task import Task
 from distill.registry.version import Version
@@ -105,14 +106,14 @@ def train_stage(task: Task, begins: Beginning) -> Done:
     files = [folder.file(name) for name in (STUDENT_WEIGHTS, CENTRES, TRAINED)]
     old = conf.replay.old_images or 0
     return Done(
-        {
-            "start": begins.name,
-            "from": None if begins.champion is None else begins.champion.name,
-            "images": opened.images,
-            "image_steps": trained.machine["image_steps"],
-            "replayed": old if opened.rows is None else int((opened.rows < old).sum()),
-            "seconds": trained.training_s,
-        },
+        TrainResult(
+            start=begins.name,
+            from_version=None if begins.champion is None else begins.champion.name,
+            images=opened.images,
+            image_steps=trained.machine["image_steps"],
+            replayed=old if opened.rows is None else int((opened.rows < old).sum()),
+            seconds=trained.training_s,
+        ),
         [path for path in files if path.exists()],
     )
 
@@ -131,7 +132,7 @@ def export_stage(task: Task) -> Done:
     network, path = trained_student(folder, task.conf.student), folder.file(STUDENT_ONNX)
     write_student(network, path, name, conf)
     beside = export_frame_quality(network, folder.path, name, conf, _images(task))
-    return Done({"bytes": path.stat().st_size}, [path] if beside is None else [path, beside])
+    return Done(ExportResult(path.stat().st_size), [path] if beside is None else [path, beside])
 
 
 def parity_stage(task: Task) -> Done:
@@ -142,13 +143,13 @@ def parity_stage(task: Task) -> Done:
         raise UserError(f"{folder.file(STUDENT_ONNX)}: gives embeddings that are not finite; expected numbers")
     reason = _beyond(found, task.conf.export)
     return Done(
-        {
-            "max_difference": found.max_relative,
-            "min_cosine": 1 - found.max_cosine,
-            "passed": not reason,
-            "reason": reason,
-            "parity": asdict(found),
-        }
+        ParityResult(
+            max_difference=found.max_relative,
+            min_cosine=1 - found.max_cosine,
+            passed=not reason,
+            reason=reason,
+            parity=asdict(found),
+        )
     )
 
 
@@ -171,19 +172,19 @@ def check_stage(task: Task) -> Done:
     verdict = check(folder.file(STUDENT_ONNX), task.conf.protocol, folder.path)
     found: dict[str, Any] = verdict.to_json()
     return Done(
-        {
-            "verdict": "PASS" if verdict.passed else "FAIL",
-            "flops": found["flops"],
-            "bytes": found["bytes"],
-            "reasons": list(verdict.reasons),
-        },
+        CheckResult(
+            verdict="PASS" if verdict.passed else "FAIL",
+            flops=found["flops"],
+            bytes=found["bytes"],
+            reasons=list(verdict.reasons),
+        ),
         [folder.file(FILE)],
     )
 
 
 def parity_of(done: Records) -> Parity:
     """What the stage ``parity`` found."""
-    said = done["parity"].result["parity"]
+    said = ParityResult.of(done).parity
     return Parity(**{**said, "batches": tuple(said["batches"])})
 
 

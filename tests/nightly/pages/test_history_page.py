@@ -10,7 +10,9 @@ import pytest
 
 from distill.nightly.pages.figures import SHOWN, data_figures, duration_figures, score_figures
 from distill.nightly.pages.history_page import NightsPage, write_nights
-from distill.nightly.pages.lines import NightLine, line_of
+from distill.nightly.pages.lines import NightLine, State
+from distill.nightly.pages.lines import line_of as line_of_results
+from distill.nightly.results import NightResults
 from report.test_run_page import Page
 
 
@@ -29,6 +31,11 @@ def results(*reasons: dict[str, Any], outcome: str = "promoted") -> dict[str, An
         "judge": {"verdict": "promote", "reasons": list(reasons)},
         "promote": {"outcome": outcome, "version": "v0007" if outcome == "promoted" else None},
     }
+
+
+def line_of(number: int, state: State, results: dict[str, Any], seconds: dict[str, float], **told: Any) -> NightLine:
+    """A line of what records hold."""
+    return line_of_results(number, state, NightResults.from_json(results), seconds, **told)
 
 
 def line(number: int = 7, **told: Any) -> NightLine:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from distill.judge.judgement import Reason
+from distill.judge.judgement import Judgement, Reason
 from distill.nightly.pages.night_page import MOST_FINDINGS, NightReport, write_night_report
+from distill.nightly.results import JudgeResult, NightResults
 
 
 def reasons(passed: bool) -> list[dict[str, Any]]:
@@ -34,7 +36,13 @@ def report(passed: bool = True, findings: int = 1, **promote: Any) -> NightRepor
         "judge": {"reasons": reasons(passed)},
         "promote": {**given, "before": "v0006", "reason": "", **promote},
     }
-    return NightReport(7, results, {"freeze": 1.0, "train": 3600.0}, "2026-01-01T02:00:00+00:00", "run/report.html")
+    return NightReport(
+        7,
+        NightResults.from_json(results),
+        {"freeze": 1.0, "train": 3600.0},
+        "2026-01-01T02:00:00+00:00",
+        "run/report.html",
+    )
 
 
 def page(tmp_path: Path, shown: NightReport) -> str:
@@ -70,7 +78,7 @@ def test_a_version_that_was_withdrawn_says_so():
 def test_what_too_few_pairs_cannot_tell_did_not_pass(tmp_path: Path):
     told = Reason("guard", "auc", "too few pairs to tell", "lfw: 20 pairs", "lfw", "age=old", 0.9, 0.8)
     shown = report()
-    shown.results["judge"]["reasons"].append(told.to_json())
+    shown = replace(shown, results=replace(shown.results, judge=JudgeResult(Judgement((told,), {}, {}))))
     assert shown.figures[-1][-1] == "too few"
     assert 'class="found too-few">too few<' in page(tmp_path, shown)
 

@@ -11,6 +11,8 @@ import pytest
 
 from distill.config.service_jobs import SigningConf
 from distill.errors import UserError
+from distill.judge.judgement import Judgement, Reason
+from distill.nightly.results import JudgeResult, PromoteResult, VerifyResult
 from distill.nightly.stages import promotion as night_end
 from distill.nightly.stages import scores as night_scores
 from distill.nightly.stages import student as night_student
@@ -40,14 +42,13 @@ class Service:
         path.write_bytes(b"model %d" % night)
         return path
 
-    def promote(self, compared_with: str | None = "v0002", verdict: str = "promote", read: Version | None = None):
-        reason = {"kind": "main", "text": "better"}
-        results = {
-            "verify": {"sets": {}, "champion_version": compared_with},
-            "judge": {"verdict": verdict, "reasons": [reason]},
-        }
-        done: Any = {stage: SimpleNamespace(result=result) for stage, result in results.items()}
-        return promote_stage(self.task, read or champion_before(self.task), done).result
+    def promote(
+        self, compared_with: str | None = "v0002", verdict: str = "promote", read: Version | None = None
+    ) -> PromoteResult:
+        reason = Reason("main", "auc", "holds" if verdict == "promote" else "fails", "better")
+        results = (VerifyResult(champion_version=compared_with), JudgeResult(Judgement((reason,), {}, {})))
+        done: Any = {result.STAGE: SimpleNamespace(result=result.to_json()) for result in results}
+        return promote_stage(self.task, read or champion_before(self.task), done).result  # pyright: ignore[reportReturnType]
 
     def serving(self) -> str:
         champion = self.registry.champion()
@@ -72,15 +73,10 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
 
 
 def test_the_better_one_replaces_the_champion_and_the_worse_one_does_not(service: Service):
-    assert service.promote(verdict="reject") == {
-        "outcome": "rejected",
-        "version": None,
-        "before": "v0002",
-        "reason": "",
-    }
+    assert service.promote(verdict="reject") == PromoteResult("rejected", None, "v0002")
     assert service.serving() == "v0002"
     assert len(service.registry.versions()) == 2
-    assert service.promote() == {"outcome": "promoted", "version": "v0003", "before": "v0002", "reason": ""}
+    assert service.promote() == PromoteResult("promoted", "v0003", "v0002")
     assert service.serving() == "v0003"
     assert service.registry.history()[-1].why == {"night": 3, "main": "better"}
 
@@ -122,8 +118,8 @@ def test_a_student_that_was_taken_out_of_service_is_rejected(service: Service):
     service.promote()
     service.registry.rollback({})
     found = service.promote()
-    assert (found["outcome"], found["before"]) == ("rejected", "v0002")
-    assert "v0003 was taken out of service" in found["reason"]
+    assert (found.outcome, found.before) == ("rejected", "v0002")
+    assert "v0003 was taken out of service" in found.reason
     assert service.serving() == "v0002"
 
 

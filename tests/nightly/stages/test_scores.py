@@ -35,7 +35,7 @@ def judged(root: Path, tmp_path: Path, known: str = "old", **changed: Any) -> di
     results = {**PASSED, "freeze": {"data_sha256": "new"}, **changed}
     done: Any = {stage: SimpleNamespace(result=result) for stage, result in results.items()}
     champion: Any = SimpleNamespace(facts={"data_sha256": known})
-    found = dict(judge_stage(task, champion, done).result)
+    found = judge_stage(task, champion, done).result.to_json()
     for reason in found["reasons"]:
         if reason["metric"] == "auc" and reason["kind"] in ("main", "anchor"):
             other = "champion" if reason["kind"] == "main" else "anchor"
