@@ -1,8 +1,9 @@
 """The configuration's types: one dataclass for each group, one for each job; what is not named here is a typo.
 
 Hydra merges the YAML files over these classes, so a misspelt key or a value of another type is refused wherever it
-stands, experiment files included. ``network``, ``loss``, ``reader`` and ``augment`` hold a ``_target_`` and its
-options; the options are checked against the target's signature by ``distill.config.build``.
+stands, experiment files included. What a component takes as its settings is its schema and stands beside it, as the
+optimiser's does in ``distill.training.settings``. ``network``, ``loss``, ``reader`` and ``augment`` hold a
+``_target_`` and its options; these are checked against the target's signature by ``distill.config.build``.
 
 ``null`` in the trainer means: the fastest correct choice for the machine that the run finds itself on.
 """
@@ -15,6 +16,9 @@ from enum import StrEnum
 from typing import Any
 
 from omegaconf import MISSING
+
+from distill.protocol.published import Published
+from distill.training.settings import LearningRate, OptimizerSettings
 
 PATH: Mapping[str, Any] = {"path": True}
 """Of a field that names files or folders: ``~`` at the start of its value is the home folder."""
@@ -53,17 +57,6 @@ class Precision(StrEnum):
     fp16 = "fp16"
 
 
-class OptimizerName(StrEnum):
-    sgd = "sgd"
-    adamw = "adamw"
-    muon = "muon"
-
-
-class ScheduleKind(StrEnum):
-    cosine = "cosine"
-    multistep = "multistep"
-
-
 class FaceKind(StrEnum):
     image = "image"
     video = "video"
@@ -73,12 +66,6 @@ class FrameFusion(StrEnum):
     mean = "mean"
     norm = "norm"
     network = "network"
-
-
-class TrackingMode(StrEnum):
-    offline = "offline"
-    online = "online"
-    disabled = "disabled"
 
 
 @dataclass
@@ -143,20 +130,6 @@ class ObjectiveConf:
 
 
 @dataclass
-class PublishedConf:
-    """A score that somebody published for a protocol, and why it is not comparable where it is not."""
-
-    who: str = MISSING
-    place: int | None = None
-    """On the leaderboard; null: not on it, or not confirmed."""
-    tpr: float = MISSING
-    """At the protocol's false positive rate."""
-    source: str = MISSING
-    comparable: bool = False
-    reason: str = ""
-
-
-@dataclass
 class ProtocolConf:
     """One challenge protocol: its limits, its metric, how its features are made, and what others reached."""
 
@@ -172,34 +145,7 @@ class ProtocolConf:
     """Whether the embedding of the mirror image is added."""
     fusion: FrameFusion | None = None
     """Of the frames of a video; null for still images."""
-    published: list[PublishedConf] = field(default_factory=list)
-
-
-@dataclass
-class OptimizerConf:
-    """``betas`` belong to AdamW (and to what Muon leaves to it), ``momentum`` to SGD and Muon, ``nesterov`` to SGD."""
-
-    name: OptimizerName = OptimizerName.adamw
-    lr: float = 2e-3
-    weight_decay: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.999)
-    momentum: float = 0.9
-    nesterov: bool = False
-    head_lr_factor: float = 0.1
-    """Muon's rate for class centres and projectors, in parts of ``lr``."""
-    bf16_products: bool | None = False
-    """Whether Muon makes updates orthogonal in bfloat16, which large networks profit from. null: as passes are."""
-
-
-@dataclass
-class ScheduleConf:
-    """Linear warm-up, then a cosine to ``final_factor`` or steps of ``gamma`` at ``milestones``; fractions of a run."""
-
-    kind: ScheduleKind = ScheduleKind.cosine
-    warmup_fraction: float = 0.1
-    final_factor: float = 0.001
-    milestones: list[float] = field(default_factory=lambda: [0.5, 0.75, 0.9])
-    gamma: float = 0.1
+    published: list[Published] = field(default_factory=list)
 
 
 @dataclass
@@ -211,8 +157,8 @@ class TrainerConf:
     batch_size: int = 64
     """Images in one forward pass; an optimiser step sees ``batch_size`` times ``accumulate``."""
     accumulate: int = 1
-    optimizer: OptimizerConf = field(default_factory=OptimizerConf)
-    schedule: ScheduleConf = field(default_factory=ScheduleConf)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    schedule: LearningRate = field(default_factory=LearningRate)
     small_px: int = 80
     """Side of the crops that the trained network sees for the first ``small_fraction`` of the run."""
     small_fraction: float = 0.0
@@ -229,25 +175,6 @@ class TrainerConf:
     validate_every_steps: int = idle(500)
     validate_pairs: int = idle(300)
     """Pairs of each set that are scored during training; the end of a run scores all of them."""
-
-
-@dataclass
-class TrackingConf:
-    mode: TrackingMode = TrackingMode.offline
-    project: str = "face-distill"
-    entity: str | None = None
-    group: str | None = None
-    name: str | None = None
-    """What W&B calls the run; null: the name of its folder."""
-    tags: list[str] = field(default_factory=list)
-    notes: str | None = None
-    job_type: str | None = None
-    dir: str | None = path()
-    """Where W&B's own files go; null: the run folder."""
-    id: str | None = None
-    """Of a run that W&B knows already; null: made up for the run folder, and kept in it."""
-    resume: str = "allow"
-    """What W&B does where it knows the id, or does not: allow, must, never or auto."""
 
 
 @dataclass

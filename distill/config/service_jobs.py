@@ -13,12 +13,12 @@ from distill.config.groups import (
     ProtocolConf,
     StudentConf,
     TeacherConf,
-    TrackingConf,
     TrainerConf,
     needed_path,
     path,
 )
 from distill.config.scoring_jobs import JudgeConf
+from distill.tracking.wandb_settings import WandbSettings
 
 
 class Start(StrEnum):
@@ -90,7 +90,7 @@ class NightlyConf:
     judge: JudgeConf = field(default_factory=JudgeConf)
     keep: KeepConf = field(default_factory=KeepConf)
     signing: SigningConf = field(default_factory=SigningConf)
-    tracking: TrackingConf = field(default_factory=TrackingConf)
+    tracking: WandbSettings = field(default_factory=WandbSettings)
     export: ExportConf = field(default_factory=ExportConf)
     seed: int = 1
 
@@ -125,7 +125,7 @@ class RollbackConf:
     why: str | None = None
     """A sentence for the history."""
     signing: SigningConf = field(default_factory=SigningConf)
-    tracking: TrackingConf = field(default_factory=TrackingConf)
+    tracking: WandbSettings = field(default_factory=WandbSettings)
     """Where W&B is told of it; with ``none`` the next night tells it."""
 
 
