@@ -46,7 +46,7 @@ from distill.signals.writer import Writer, shard_images
 from distill.students.vargnet import VarGNet
 from distill.training.machine import Machine, resolve
 from distill.training.module import Distiller, LiveTeacher, Recipe, StoredTeacher, TeacherOutputs
-from distill.training.optim import LearningRate, OptimizerSettings
+from distill.training.settings import LearningRate, OptimizerName, OptimizerSettings
 from distill.types import LossDims, Preprocessing
 from teachers.card import shipped_card
 from teachers.iresnet import IResNet
@@ -162,7 +162,7 @@ def _step_s(teacher: TeacherOutputs, data: Any, machine: Machine) -> float:
     student = VarGNet([40, 80, 160, 296], [3, 7, 4])
     sizes = LossDims(512, 512, 1, student.map_channels)
     objective = Objective({"embedding": Term(EmbeddingCosine(sizes=sizes))}, sizes)
-    recipe = Recipe(1000, OptimizerSettings("muon"), LearningRate(), compile=machine.compile)
+    recipe = Recipe(1000, OptimizerSettings(OptimizerName.muon), LearningRate(), compile=machine.compile)
     clock = StepClock()
     trainer = pl.Trainer(
         accelerator=machine.device,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import cv2
 import numpy as np
@@ -12,17 +13,20 @@ import yaml
 
 from distill.config.build import build
 from distill.config.compose import JOBS, conf_dir, load
-from distill.config.groups import OptimizerConf, ScheduleConf
+from distill.config.groups import ProtocolConf, TrainerConf
 from distill.config.scoring_jobs import JudgeConf
-from distill.config.service_jobs import VettingConf
-from distill.config.training_jobs import DistillConf
+from distill.config.service_jobs import NightlyConf, RollbackConf, VettingConf
+from distill.config.training_jobs import DistillConf, TeachConf
 from distill.errors import UserError
 from distill.nightly.freeze import freeze
 from distill.nightly.manifest import MANIFEST
 from distill.nightly.vetting_result import Verdicts, write_verdicts
+from distill.protocol.published import Published
 from distill.registry.policy import Policy
 from distill.runs.assemble import augmentation, build_objective, labelled_faces, length, machine_for, recipe
-from distill.training.optim import LearningRate, OptimizerSettings, build_optimizer
+from distill.tracking.wandb_settings import WandbSettings
+from distill.training.optim import build_optimizer
+from distill.training.settings import LearningRate, OptimizerSettings
 from distill.types import FaceNetwork, LossDims, LossInputs, Output
 from reference.recordio import payload, write_set
 
@@ -76,7 +80,7 @@ def test_every_root_file_is_a_job():
 def test_every_choice_composes(group: str, choice: str):
     job = "teach" if choice.startswith("teach") and group == "experiment" else "distill"
     conf = load(job, [f"{group}={choice}", *NEEDED[job], *ALSO_NEEDED.get((group, choice), [])])
-    if group != "tracking":  # whose name is that of the W&B run
+    if group != "tracking":  # whose name is that of a run
         assert getattr(getattr(conf, group, None), "name", choice) == choice
 
 
@@ -182,11 +186,12 @@ def test_files_are_plain_yaml():
         assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
 
 
-def test_defaults_of_the_schema_are_those_of_the_classes_that_use_them():
-    optimizer, schedule = OptimizerConf(), ScheduleConf()
-    assert OptimizerSettings(**vars(optimizer)) == OptimizerSettings()
-    settings = vars(schedule) | {"milestones": tuple(schedule.milestones)}
-    assert LearningRate(**settings) == LearningRate()  # pyright: ignore[reportArgumentType]
+def test_what_a_component_takes_as_settings_is_its_schema():
+    trainer, protocol = get_type_hints(TrainerConf), get_type_hints(ProtocolConf)
+    assert (trainer["optimizer"], trainer["schedule"]) == (OptimizerSettings, LearningRate)
+    assert get_args(protocol["published"]) == (Published,)
+    for job in (DistillConf, TeachConf, NightlyConf, RollbackConf):
+        assert get_type_hints(job)["tracking"] is WandbSettings
 
 
 def test_a_night_is_shipped_with_the_defaults_of_its_parts():

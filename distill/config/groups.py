@@ -1,8 +1,9 @@
 """The configuration's types: one dataclass for each group, one for each job; what is not named here is a typo.
 
 Hydra merges the YAML files over these classes, so a misspelt key or a value of another type is refused wherever it
-stands, experiment files included. ``network``, ``loss``, ``reader`` and ``augment`` hold a ``_target_`` and its
-options; the options are checked against the target's signature by ``distill.config.build``.
+stands, experiment files included. What a component takes as its settings is its schema and stands beside it, as the
+optimiser's does in ``distill.training.settings``. ``network``, ``loss``, ``reader`` and ``augment`` hold a
+``_target_`` and its options; these are checked against the target's signature by ``distill.config.build``.
 
 ``null`` in the trainer means: the fastest correct choice for the machine that the run finds itself on.
 """
@@ -15,6 +16,9 @@ from enum import StrEnum
 from typing import Any
 
 from omegaconf import MISSING
+
+from distill.protocol.published import Published
+from distill.training.settings import LearningRate, OptimizerSettings
 
 PATH: Mapping[str, Any] = {"path": True}
 """Of a field that names files or folders: ``~`` at the start of its value is the home folder."""
@@ -53,17 +57,6 @@ class Precision(StrEnum):
     fp16 = "fp16"
 
 
-class OptimizerName(StrEnum):
-    sgd = "sgd"
-    adamw = "adamw"
-    muon = "muon"
-
-
-class ScheduleKind(StrEnum):
-    cosine = "cosine"
-    multistep = "multistep"
-
-
 class FaceKind(StrEnum):
     image = "image"
     video = "video"
@@ -73,12 +66,6 @@ class FrameFusion(StrEnum):
     mean = "mean"
     norm = "norm"
     network = "network"
-
-
-class TrackingMode(StrEnum):
-    offline = "offline"
-    online = "online"
-    disabled = "disabled"
 
 
 @dataclass
@@ -166,24 +153,6 @@ class ObjectiveConf:
 
 
 @dataclass
-class PublishedConf:
-    """A score that somebody published for a protocol, and why it is not comparable where it is not."""
-
-    who: str = MISSING
-    """Team or network."""
-    place: int | None = None
-    """On the leaderboard; null: not on it, or not confirmed."""
-    tpr: float = MISSING
-    """At the protocol's false positive rate."""
-    source: str = MISSING
-    """Where the score is published."""
-    comparable: bool = False
-    """Whether a score of ours may stand beside it."""
-    reason: str = ""
-    """Why it is not comparable."""
-
-
-@dataclass
 class ProtocolConf:
     """One challenge protocol: its limits, its metric, how its features are made, and what others reached."""
 
@@ -207,45 +176,8 @@ class ProtocolConf:
     """Whether the embedding of the mirror image is added."""
     fusion: FrameFusion | None = None
     """Of the frames of a video; null for still images."""
-    published: list[PublishedConf] = field(default_factory=list)
-
-
-@dataclass
-class OptimizerConf:
-    """``betas`` belong to AdamW (and to what Muon leaves to it), ``momentum`` to SGD and Muon, ``nesterov`` to SGD."""
-
-    name: OptimizerName = OptimizerName.adamw
-    """sgd, adamw or muon."""
-    lr: float = 2e-3
-    """Peak learning rate."""
-    weight_decay: float = 0.05
-    """Weight decay of matrices and kernels; biases and norms have none."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Decay rates of AdamW's two moments."""
-    momentum: float = 0.9
-    """Momentum of SGD and Muon."""
-    nesterov: bool = False
-    """Nesterov momentum, for SGD."""
-    head_lr_factor: float = 0.1
-    """Muon's rate for class centres and projectors, in parts of ``lr``."""
-    bf16_products: bool | None = False
-    """Whether Muon makes updates orthogonal in bfloat16, which large networks profit from. null: as passes are."""
-
-
-@dataclass
-class ScheduleConf:
-    """Linear warm-up, then a cosine to ``final_factor`` or steps of ``gamma`` at ``milestones``; fractions of a run."""
-
-    kind: ScheduleKind = ScheduleKind.cosine
-    """cosine or multistep."""
-    warmup_fraction: float = 0.1
-    """Part of the run over which the rate rises linearly to its peak."""
-    final_factor: float = 0.001
-    """What the cosine falls to, in parts of the peak rate."""
-    milestones: list[float] = field(default_factory=lambda: [0.5, 0.75, 0.9])
-    """Parts of the run at which multistep lowers the rate."""
-    gamma: float = 0.1
-    """Factor of the rate at each milestone."""
+    published: list[Published] = field(default_factory=list)
+    """Scores that others published for this protocol."""
 
 
 @dataclass
@@ -262,8 +194,8 @@ class TrainerConf:
     """Images in one forward pass; an optimiser step sees ``batch_size`` times ``accumulate``."""
     accumulate: int = 1
     """Forward passes whose gradients are added up for one optimiser step."""
-    optimizer: OptimizerConf = field(default_factory=OptimizerConf)
-    schedule: ScheduleConf = field(default_factory=ScheduleConf)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    schedule: LearningRate = field(default_factory=LearningRate)
     small_px: int = 80
     """Side of the crops that the trained network sees for the first ``small_fraction`` of the run."""
     small_fraction: float = 0.0
@@ -288,34 +220,6 @@ class TrainerConf:
     """Optimiser steps between scores on the verification pairs."""
     validate_pairs: int = idle(300)
     """Pairs of each set that are scored during training; the end of a run scores all of them."""
-
-
-@dataclass
-class TrackingConf:
-    """Where the run appears in Weights & Biases (docs/tracking.md)."""
-
-    mode: TrackingMode = TrackingMode.offline
-    """offline writes W&B's files into the run folder, online uploads, disabled does neither."""
-    project: str = "face-distill"
-    """W&B project."""
-    entity: str | None = None
-    """W&B team or user; null: the default of the login."""
-    group: str | None = None
-    """W&B group of the run."""
-    name: str | None = None
-    """What W&B calls the run; null: the name of its folder."""
-    tags: list[str] = field(default_factory=list)
-    """W&B tags of the run."""
-    notes: str | None = None
-    """W&B notes of the run."""
-    job_type: str | None = None
-    """W&B job type of the run."""
-    dir: str | None = path()
-    """Where W&B's own files go; null: the run folder."""
-    id: str | None = None
-    """Of a run that W&B knows already; null: made up for the run folder, and kept in it."""
-    resume: str = "allow"
-    """What W&B does where it knows the id, or does not: allow, must, never or auto."""
 
 
 @dataclass

@@ -13,7 +13,6 @@ from distill.config.groups import (
     ProtocolConf,
     StudentConf,
     TeacherConf,
-    TrackingConf,
     TrainerConf,
     needed_path,
     path,
@@ -21,6 +20,7 @@ from distill.config.groups import (
 from distill.config.scoring_jobs import JudgeConf
 from distill.errors import UserError
 from distill.registry.policy import Policy
+from distill.tracking.wandb_settings import WandbSettings
 
 
 class Start(StrEnum):
@@ -91,7 +91,7 @@ class NightlyConf:
     judge: JudgeConf = field(default_factory=JudgeConf)
     keep: Policy = field(default_factory=Policy)
     signing: SigningConf = field(default_factory=SigningConf)
-    tracking: TrackingConf = field(default_factory=TrackingConf)
+    tracking: WandbSettings = field(default_factory=WandbSettings)
     export: ExportConf = field(default_factory=ExportConf)
     seed: int = 1
     """Seed of initialisation, order of images and augmentation."""
@@ -127,7 +127,7 @@ class RollbackConf:
     why: str | None = None
     """A sentence for the history."""
     signing: SigningConf = field(default_factory=SigningConf)
-    tracking: TrackingConf = field(default_factory=TrackingConf)
+    tracking: WandbSettings = field(default_factory=WandbSettings)
     """Where W&B is told of it; with ``none`` the next night tells it."""
 
 

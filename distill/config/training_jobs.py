@@ -13,12 +13,12 @@ from distill.config.groups import (
     RunConf,
     StudentConf,
     TeacherConf,
-    TrackingConf,
     TrainerConf,
     idle,
     needed_path,
     path,
 )
+from distill.tracking.wandb_settings import WandbSettings
 
 
 @dataclass
@@ -53,7 +53,7 @@ class TeachConf:
     data: DataConf = field(default_factory=DataConf)
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)
     trainer: TrainerConf = field(default_factory=TrainerConf)
-    tracking: TrackingConf = field(default_factory=TrackingConf, metadata=IDLE)
+    tracking: WandbSettings = field(default_factory=WandbSettings, metadata=IDLE)
     run: RunConf = field(default_factory=RunConf, metadata=IDLE)
     seed: int = 1
     """Seed of initialisation, order of images and augmentation."""
@@ -118,7 +118,7 @@ class DistillConf:
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
     trainer: TrainerConf = field(default_factory=TrainerConf)
-    tracking: TrackingConf = field(default_factory=TrackingConf, metadata=IDLE)
+    tracking: WandbSettings = field(default_factory=WandbSettings, metadata=IDLE)
     export: ExportConf = field(default_factory=ExportConf)
     run: RunConf = field(default_factory=RunConf, metadata=IDLE)
     replay: ReplayConf = field(default_factory=ReplayConf)

@@ -6,9 +6,9 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 
-from distill.config.groups import TrackingConf
 from distill.config.overrides import quoted
 from distill.errors import UserError
+from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_variables import read_variables
 
 _SERVICES = ("nightly", "rollback")
@@ -22,7 +22,7 @@ def with_variables(
 
     Raises UserError for variables that cannot be used.
     """
-    if not any(field.default_factory is TrackingConf for field in dataclasses.fields(conf)):
+    if not any(field.default_factory is WandbSettings for field in dataclasses.fields(conf)):
         return list(overrides)
     keys = {override.partition("=")[0].lstrip("+~") for override in overrides}
     given = {key.removeprefix("tracking.") for key in keys if key.startswith("tracking.")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 from distill.config.scoring_jobs import EvaluateConf
@@ -11,7 +10,6 @@ from distill.data.damage import Damage
 from distill.features.evaluation import FEATURES, FILE, PAIRS
 from distill.features.make import Makers, frame_quality, write_features
 from distill.files.writable import require_writable
-from distill.protocol.placing import Published
 from distill.runs.check import check
 from distill.runs.evaluation import (
     all_pairs_settings,
@@ -30,7 +28,6 @@ def run(conf: EvaluateConf) -> int:
     """Embed, score, check and report; 0 where the file is within the protocol's limits, else 1."""
     model, protocol = model_file(conf.model), conf.protocol
     out = Path(conf.out) if conf.out else model.parent / f"evaluation-{protocol.name}"
-    board = [Published(**asdict(entry)) for entry in protocol.published]
     rule = row_rule(protocol, conf.consensus)
     require_at_least(conf, batch_size=1, bootstrap=1, seed=0)
     settings = all_pairs_settings(conf)
@@ -44,7 +41,7 @@ def run(conf: EvaluateConf) -> int:
     empty = write_features(makers, faces, rule, conf.batch_size, out / FEATURES, conf.fresh, damage)
     scores = score_features(conf, settings, out, people)
     facts = made_from(conf, network, faces, rule)
-    write_results(out, conf, verdict, scores, board, facts, damage)
+    write_results(out, conf, verdict, scores, facts, damage)
     if len(damage):
         print(f"{damage.words()}, and {empty:,} of {len(faces):,} {rule.kind}s with them")
     shutil.rmtree(out / PAIRS, ignore_errors=True)

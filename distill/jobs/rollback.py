@@ -8,7 +8,7 @@ from distill.config.service_jobs import RollbackConf
 from distill.errors import UserError
 from distill.nightly.service_folder import open_registry
 from distill.registry.registry import Registry
-from distill.runs.folder import STUDENT_ONNX, to_settings
+from distill.runs.folder import STUDENT_ONNX
 from distill.tracking.night_events import mirror, pointer_events
 
 
@@ -29,7 +29,7 @@ def run(conf: RollbackConf) -> int:
 
 def _tell_wandb(conf: RollbackConf, registry: Registry) -> None:
     """Move the aliases there too; where W&B is away, the next night tells it."""
-    settings, champion = to_settings(conf.tracking), registry.champion()
+    settings, champion = conf.tracking, registry.champion()
     if settings.mode == "disabled" or champion is None:
         return
     previous = registry.previous()

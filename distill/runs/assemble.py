@@ -27,7 +27,6 @@ from distill.losses.objective import Objective, Schedule, Term
 from distill.metrics.folds import FOLDS
 from distill.training.machine import Machine, has_fast_bf16, resolve
 from distill.training.module import Recipe
-from distill.training.optim import LearningRate, OptimizerSettings
 from distill.types import FaceNetwork, LossDims, Preprocessing
 from teachers.card import parse_preprocessing
 from teachers.teacher import Teacher, load_teacher
@@ -113,26 +112,12 @@ def machine_for(conf: TrainerConf, run: Length) -> Machine:
 
 def recipe(conf: TrainerConf, run: Length, machine: Machine) -> Recipe:
     """The part of the trainer's configuration that decides which weights come out."""
-    optimizer, schedule = conf.optimizer, conf.schedule
+    optimizer = conf.optimizer
+    bf16 = machine.precision == "bf16" if optimizer.bf16_products is None else optimizer.bf16_products
     return Recipe(
         total_steps=run.steps,
-        optimizer=OptimizerSettings(
-            name=optimizer.name.value,
-            lr=optimizer.lr,
-            weight_decay=optimizer.weight_decay,
-            betas=optimizer.betas,
-            momentum=optimizer.momentum,
-            nesterov=optimizer.nesterov,
-            head_lr_factor=optimizer.head_lr_factor,
-            bf16_products=machine.precision == "bf16" if optimizer.bf16_products is None else optimizer.bf16_products,
-        ),
-        schedule=LearningRate(
-            kind=schedule.kind.value,
-            warmup_fraction=schedule.warmup_fraction,
-            final_factor=schedule.final_factor,
-            milestones=tuple(schedule.milestones),
-            gamma=schedule.gamma,
-        ),
+        optimizer=replace(optimizer, bf16_products=bf16),
+        schedule=conf.schedule,
         small_px=conf.small_px,
         small_fraction=conf.small_fraction,
         ema_decay=conf.ema_decay,

@@ -24,7 +24,7 @@ from distill.files.atomic import write_json
 from distill.files.network_file import network_sha256
 from distill.metrics.allpairs import FPRS, AllPairs, Engine, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
-from distill.protocol.placing import Published, notes, table
+from distill.protocol.placing import notes, table
 from distill.protocol.verdict import Verdict
 from distill.redact import command_line
 from distill.report.evaluation_page import EvaluationPage, write_evaluation
@@ -94,12 +94,12 @@ def write_results(
     conf: EvaluateConf,
     verdict: Verdict,
     scores: AllPairs,
-    board: list[Published],
     facts: Mapping[str, str],
     damage: Damage,
 ) -> None:
     """Write the record and the page, then print the table."""
     protocol = verdict.protocol
+    board = conf.protocol.published
     rows, told = table(verdict, scores, board), notes(protocol, scores, board)
     finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     command = command_line()

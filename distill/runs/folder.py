@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 
 from distill.config.compose import config_yaml
-from distill.config.groups import TrackingConf
 from distill.config.idle import idle_options, without
 from distill.errors import UserError
 from distill.files.atomic import read_json, write_json, write_text
@@ -130,29 +129,12 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 @contextmanager
-def tracked(folder: RunFolder, tracking: TrackingConf, conf: Any) -> Iterator[WandbRun]:
+def tracked(folder: RunFolder, tracking: WandbSettings, conf: Any) -> Iterator[WandbRun]:
     """Open the W&B run, and close it with the status that the work inside ended with."""
-    run = WandbRun(folder.path, to_settings(tracking), dataclasses.asdict(conf))
+    run = WandbRun(folder.path, tracking, dataclasses.asdict(conf))
     try:
         yield run
     except BaseException:
         run.finish(1)
         raise
     run.finish(0)
-
-
-def to_settings(tracking: TrackingConf) -> WandbSettings:
-    """The configuration as ``distill.tracking`` takes it."""
-    return WandbSettings(
-        mode=tracking.mode.value,
-        project=tracking.project,
-        entity=tracking.entity,
-        group=tracking.group,
-        name=tracking.name,
-        tags=tuple(tracking.tags),
-        notes=tracking.notes,
-        job_type=tracking.job_type,
-        dir=tracking.dir,
-        id=tracking.id,
-        resume=tracking.resume,
-    )

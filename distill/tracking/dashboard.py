@@ -24,7 +24,7 @@ from distill.format import percent_cell
 from distill.tracking import panels as night_panels
 from distill.tracking.outbox import Outbox, deliver
 from distill.tracking.panels import SECTIONS, as_markdown
-from distill.tracking.wandb_settings import WandbSettings
+from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 from distill.tracking.wandb_variables import read_variables
 from distill.tracking.workspace import push, push_nights
 
@@ -81,7 +81,9 @@ def _deliver(root: Path, project: str | None, console: Console) -> int:
         console.print(f"W&B: {found.report}", markup=False, soft_wrap=True)
     options = {"project": "face-distill", "entity": "", **found.options}
     settings = WandbSettings(
-        mode="online", project=name or str(options["project"]), entity=entity or str(options["entity"]) or None
+        mode=TrackingMode.online,
+        project=name or str(options["project"]),
+        entity=entity or str(options["entity"]) or None,
     )
     waiting = len(Outbox(root).pending())
     done = deliver(root, settings, DELIVER_S)

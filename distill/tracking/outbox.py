@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -126,7 +126,7 @@ def _deliver_apart(root: Path, settings: WandbSettings, timeout_s: float) -> str
         "-m",
         "distill.tracking.outbox_delivery",
         str(root),
-        json.dumps(asdict(replace(settings, finish_raises=True))),
+        json.dumps(asdict(settings)),
     ]
     here = str(Path(distill.__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))

@@ -41,9 +41,7 @@ class Undeliverable(Exception):
 def main(argv: Sequence[str]) -> int:
     """Deliver; prints why it stopped where it did not come to the end, and returns 1 then."""
     root, said = argv
-    settings = json.loads(said)
-    settings["tags"] = tuple(settings["tags"])
-    failure = deliver_all(Outbox(Path(root)), WandbSettings(**settings))
+    failure = deliver_all(Outbox(Path(root)), WandbSettings(**json.loads(said)))
     print(failure)
     return 1 if failure else 0
 
@@ -104,6 +102,7 @@ def _begin(root: Path, settings: WandbSettings, run: str, night: int | None) -> 
     return start(
         mode,
         settings,
+        finish_raises=True,
         id=f"{run_id(folder)}-{name}",
         name=name,
         dir=Path(settings.dir or folder.parent),

@@ -89,7 +89,7 @@ class WandbRun:
         self._tell(write)
 
     def finish(self, exit_code: int = 0) -> None:
-        """Close the run; uploads get ``finish_timeout_s``, and what is left stays on disk for ``wandb sync``."""
+        """Close the run; uploads get ``FINISH_TIMEOUT_S``, and what is left stays on disk for ``wandb sync``."""
         self._tell(lambda run: run.finish(exit_code=exit_code))
         self._run = None
         self._open_folder.close()

@@ -21,9 +21,15 @@ from distill.tracking.wandb_variables import DISABLED, MODE, OPTIONS
 if TYPE_CHECKING:
     import wandb
 
+INIT_TIMEOUT_S, FINISH_TIMEOUT_S = 20.0, 120.0
 
-def start(mode: Literal["offline", "online"], settings: WandbSettings, **run: Any) -> wandb.Run:
+
+def start(
+    mode: Literal["offline", "online"], settings: WandbSettings, finish_raises: bool = False, **run: Any
+) -> wandb.Run:
     """A W&B run, resumed where its id is known; ``run`` are arguments of ``wandb.init`` that name it.
+
+    ``finish_raises``: uploads that are not done in time are an error; a training run leaves them on disk instead.
 
     Raises whatever W&B does, and ConnectionError where online has no login: call it inside of a ``Shield``.
     """
@@ -44,7 +50,7 @@ def start(mode: Literal["offline", "online"], settings: WandbSettings, **run: An
             entity=settings.entity,
             tags=shown_all(redact(settings.tags)),
             notes=shown_all(redact(settings.notes)),
-            settings=_quiet(settings),
+            settings=_quiet(finish_raises),
             **run,
         )
 
@@ -70,7 +76,7 @@ def _arguments_of_text() -> Iterator[None]:
         sys.argv = given
 
 
-def _quiet(settings: WandbSettings) -> wandb.Settings:
+def _quiet(finish_raises: bool) -> wandb.Settings:
     """No console output or capture, no prompt, no code, command line or git address, nothing that waits long."""
     import wandb
 
@@ -82,9 +88,9 @@ def _quiet(settings: WandbSettings) -> wandb.Settings:
         x_disable_meta=True,
         x_service_wait=15,
         login_timeout=1,
-        init_timeout=settings.init_timeout_s,
-        finish_timeout=settings.finish_timeout_s,
-        finish_timeout_raises=settings.finish_raises,
+        init_timeout=INIT_TIMEOUT_S,
+        finish_timeout=FINISH_TIMEOUT_S,
+        finish_timeout_raises=finish_raises,
         x_graphql_retry_max=1,
         x_graphql_timeout_seconds=5,
     )

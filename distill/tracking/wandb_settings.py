@@ -1,41 +1,51 @@
-"""Where runs appear in Weights & Biases, and how long it may take."""
+"""Where runs appear in Weights & Biases, as options: the class is the schema of ``tracking``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from distill.errors import UserError
 
-MODES = ("offline", "online", "disabled")
 RESUMES = ("allow", "must", "never", "auto")
 
 
-@dataclass(frozen=True)
+class TrackingMode(StrEnum):
+    offline = "offline"
+    online = "online"
+    disabled = "disabled"
+
+
+@dataclass
 class WandbSettings:
     """Where the run appears in W&B. ``online`` uploads while training, and only for a user who is logged in."""
 
-    mode: Literal["offline", "online", "disabled"] = "offline"
+    mode: TrackingMode = TrackingMode.offline
+    """offline writes W&B's files into the run folder, online uploads, disabled does neither."""
     project: str = "face-distill"
+    """W&B project."""
     entity: str | None = None
+    """W&B team or user; null: the default of the login."""
     group: str | None = None
+    """W&B group of the run."""
     name: str | None = None
-    tags: tuple[str, ...] = ()
+    """What W&B calls the run; null: the name of its folder."""
+    tags: list[str] = field(default_factory=list)
+    """W&B tags of the run."""
     notes: str | None = None
+    """W&B notes of the run."""
     job_type: str | None = None
-    dir: str | None = None
-    """Where W&B's own files go; None: the run folder."""
+    """W&B job type of the run."""
+    dir: str | None = field(default=None, metadata={"path": True})
+    """Where W&B's own files go; null: the run folder."""
     id: str | None = None
-    """Of a run that W&B knows already; None: made up for the run folder, and kept in it."""
+    """Of a run that W&B knows already; null: made up for the run folder, and kept in it."""
     resume: str = "allow"
-    """What W&B does where it knows the id, or does not: one of ``RESUMES``."""
-    init_timeout_s: float = 20.0
-    finish_timeout_s: float = 120.0
-    finish_raises: bool = False
-    """Whether uploads that are not done by then are an error; a training run leaves them on disk instead."""
+    """What W&B does where it knows the id, or does not: allow, must, never or auto."""
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise UserError(f"tracking.mode is {self.mode!r}; expected one of {', '.join(MODES)}")
+        if self.mode not in tuple(TrackingMode):
+            raise UserError(f"tracking.mode is {self.mode!r}; expected one of {', '.join(TrackingMode)}")
+        self.mode = TrackingMode(self.mode)  # plain text where it comes from JSON
         if self.resume not in RESUMES:
             raise UserError(f"tracking.resume is {self.resume!r}; expected one of {', '.join(RESUMES)}")

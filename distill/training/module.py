@@ -22,7 +22,8 @@ from distill.errors import UserError
 from distill.losses.centres import Moments
 from distill.losses.objective import LossBreakdown, Objective
 from distill.training.muon import Muon
-from distill.training.optim import LearningRate, OptimizerSettings, build_optimizer
+from distill.training.optim import build_optimizer
+from distill.training.settings import LearningRate, OptimizerSettings
 from distill.types import CROP_PX, FaceNetwork, LossInputs, Output, Preprocessing
 
 Report = Callable[[int, Mapping[str, float]], None]

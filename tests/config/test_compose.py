@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from distill.config.compose import conf_dir, config_hash, config_yaml, load, read_config
-from distill.config.groups import TrackingMode
 from distill.config.scoring_jobs import VerifyConf
 from distill.config.training_jobs import CheckConf
 from distill.errors import UserError
+from distill.tracking.wandb_settings import TrackingMode
 
 VERIFY = ("verify", ("model=a.onnx", "pairs=b.bin"))
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 
 import pytest
 
 from distill.config.compose import load
 from distill.errors import UserError
-from distill.protocol.placing import Published
+from distill.protocol.published import Published
 
-FIRST = Published("YMJ", 1, 0.8878, "a table", False, "other labels")
+FIRST = Published(who="YMJ", place=1, tpr=0.8878, source="a table", comparable=False, reason="other labels")
 WINNERS = {"deepglint_light": 0.8878, "deepglint_large": 0.9419, "iqiyi_light": 0.6323, "iqiyi_large": 0.72981}
 
 
 @pytest.mark.parametrize("name", WINNERS)
 def test_the_shipped_figures_have_a_source_and_a_reason(name: str):
     conf = load("check", ["model=x.onnx", f"protocol={name}"]).protocol
-    board = [Published(**asdict(entry)) for entry in conf.published]
+    board = conf.published
     assert [entry.tpr for entry in board if entry.place == 1] == [WINNERS[name]]
     assert any("baseline" in entry.who for entry in board)
     assert all(entry.source and entry.reason and not entry.comparable for entry in board)
@@ -27,9 +28,10 @@ def test_the_shipped_figures_have_a_source_and_a_reason(name: str):
 
 def test_names():
     assert FIRST.name == "1st: YMJ"
-    places = [Published("x", place, 0.5, "s", True, "").ordinal for place in (2, 3, 4, None)]
+    at = partial(Published, who="x", tpr=0.5, source="s", comparable=True)
+    places = [at(place=place).ordinal for place in (2, 3, 4, None)]
     assert places == ["2nd", "3rd", "4th", ""]
-    assert Published("x", None, 0.5, "s", True, "").name == "x"
+    assert at(place=None).name == "x"
 
 
 @pytest.mark.parametrize(

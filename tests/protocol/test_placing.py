@@ -8,14 +8,15 @@ import pytest
 
 from distill.metrics.allpairs import AllPairs, Point
 from distill.protocol import Protocol, judge
-from distill.protocol.placing import Published, notes, table
+from distill.protocol.placing import notes, table
+from distill.protocol.published import Published
 from reference.tiny_onnx import TinyOnnx
 
 LIMITS = Protocol("p", 10**9, 20_000_000, "float32", 512, 1e-4, "video", "test")
 BOARD = [
-    Published("A", 1, 0.6323, "table 9", False, "other labels"),
-    Published("B", None, 0.5, "table 9", False, "older labels"),
-    Published("C", 2, 0.25, "a page", True, ""),
+    Published(who="A", place=1, tpr=0.6323, source="table 9", comparable=False, reason="other labels"),
+    Published(who="B", place=None, tpr=0.5, source="table 9", comparable=False, reason="older labels"),
+    Published(who="C", place=2, tpr=0.25, source="a page", comparable=True, reason=""),
 ]
 
 

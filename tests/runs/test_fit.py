@@ -15,10 +15,6 @@ import torch
 
 from distill.config.groups import (
     ObjectiveConf,
-    OptimizerConf,
-    OptimizerName,
-    ScheduleConf,
-    ScheduleKind,
     TermConf,
     TrainerConf,
 )
@@ -31,6 +27,7 @@ from distill.runs.assemble import build_objective, length, machine_for, recipe, 
 from distill.runs.fit import Training, TrainingData, fit
 from distill.runs.folder import RunFolder
 from distill.training.machine import Machine
+from distill.training.settings import LearningRate, OptimizerName, OptimizerSettings, ScheduleKind
 from distill.types import LossDims, Output
 from reference.tiny_network import TinyNetwork
 
@@ -88,8 +85,8 @@ def test_scores_during_training_need_a_pair_for_each_of_ten_folds():
 
 def test_recipe_says_all_that_the_configuration_says():
     trainer = conf(
-        optimizer=OptimizerConf(OptimizerName.sgd, 0.2, 1e-4, (0.8, 0.9), 0.7, True, 0.3),
-        schedule=ScheduleConf(ScheduleKind.multistep, 0.3, 0.4, [0.5, 0.6], 0.2),
+        optimizer=OptimizerSettings(OptimizerName.sgd, 0.2, 1e-4, (0.8, 0.9), 0.7, True, 0.3),
+        schedule=LearningRate(ScheduleKind.multistep, 0.3, 0.4, [0.5, 0.6], 0.2),
         small_px=64,
         small_fraction=0.25,
         ema_decay=0.5,
@@ -101,7 +98,7 @@ def test_recipe_says_all_that_the_configuration_says():
     assert (optimizer.betas, optimizer.momentum, optimizer.nesterov) == ((0.8, 0.9), 0.7, True)
     assert optimizer.head_lr_factor == 0.3
     assert (schedule.kind, schedule.warmup_fraction, schedule.final_factor) == ("multistep", 0.3, 0.4)
-    assert (schedule.milestones, schedule.gamma) == ((0.5, 0.6), 0.2)
+    assert (schedule.milestones, schedule.gamma) == ([0.5, 0.6], 0.2)
     assert (found.total_steps, found.ema_decay, found.max_loss_growth) == (80, 0.5, 3.0)
     assert (found.small_px, found.small_fraction) == (64, 0.25)
     assert (found.channels_last, found.compile) == (False, True)
@@ -161,7 +158,12 @@ def train(
     student = network()
     usual: dict[str, Any] = {"checkpoint_every_steps": 2, "validate_every_steps": 4, "max_loss_growth": 1e6}
     trainer = conf(
-        images=72, batch_size=4, accumulate=2, ema_decay=0.5, optimizer=OptimizerConf(lr=1e-2), **{**usual, **options}
+        images=72,
+        batch_size=4,
+        accumulate=2,
+        ema_decay=0.5,
+        optimizer=OptimizerSettings(lr=1e-2),
+        **{**usual, **options},
     )
     faces, run = RecordIOSet(root), length(trainer, 30, seed=3)
     objective = build_objective(ObjectiveConf("mine", {"margin": TermConf(MARGIN)}), sizes_of(student, None, 6))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from distill.config.groups import ProtocolConf, PublishedConf
+from distill.config.groups import ProtocolConf
 from distill.errors import UserError
 from distill.files.atomic import read_json, write_json
+from distill.protocol.published import Published
 from distill.runs.folder import METRICS, open_run
 
 
@@ -43,7 +44,7 @@ def test_a_name_given_again_with_another_configuration_is_refused(tmp_path: Path
 
 def test_what_others_published_does_not_make_another_run(tmp_path: Path):
     def conf(max_flops: int, *published: str) -> ProtocolConf:
-        board = [PublishedConf(who=who, tpr=0.5, source="s") for who in published]
+        board = [Published(who=who, tpr=0.5, source="s", reason="other labels") for who in published]
         limits = {"max_flops": max_flops, "max_file_bytes": 2, "embedding_dim": 3, "far_target": 0.1}
         return ProtocolConf(name="p", kind="image", source="s", dtype="float32", published=board, **limits)
 

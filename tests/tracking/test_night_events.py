@@ -14,7 +14,7 @@ from distill.nightly.results import NightResults, PromoteResult
 from distill.tracking import panels as night_panels
 from distill.tracking.night_events import NightFiles, failure_event, figures, mirror, night_events, pointer_events
 from distill.tracking.outbox import Event, Outbox
-from distill.tracking.wandb_settings import WandbSettings
+from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 
 SECONDS = {"freeze": 1.5, "train": 60.0}
 
@@ -148,12 +148,12 @@ def test_figures_are_finite_named_numbers_that_the_panels_draw(tmp_path: Path) -
 
 
 def test_disabled_leaves_no_outbox(tmp_path: Path) -> None:
-    mirror(tmp_path, [failure_event(1, "train")], WandbSettings(mode="disabled"))
+    mirror(tmp_path, [failure_event(1, "train")], WandbSettings(mode=TrackingMode.disabled))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_takes_no_files_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "outbox").write_text("a file where the folder should be")
-    mirror(tmp_path, [failure_event(1, "train")], WandbSettings(mode="online"))
+    mirror(tmp_path, [failure_event(1, "train")], WandbSettings(mode=TrackingMode.online))
     (record,) = caplog.records
     assert "W&B: is not told of this night" in record.getMessage()

@@ -10,7 +10,7 @@ import pytest
 
 from distill.redact import HIDDEN
 from distill.tracking.outbox import Damaged, Event, Outbox, deliver, read_event
-from distill.tracking.wandb_settings import WandbSettings
+from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 
 
 def alert(number: int, **more: Any) -> Event:
@@ -80,9 +80,9 @@ def test_no_secret_is_in_an_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_disabled_and_empty_start_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/nonexistent")
-    assert deliver(tmp_path, WandbSettings(mode="online"))
+    assert deliver(tmp_path, WandbSettings(mode=TrackingMode.online))
     Outbox(tmp_path).append(alert(1))
-    assert not deliver(tmp_path, WandbSettings(mode="disabled"))
+    assert not deliver(tmp_path, WandbSettings(mode=TrackingMode.disabled))
 
 
 def test_without_a_process_the_events_stay_and_one_line_says_so(
@@ -90,7 +90,7 @@ def test_without_a_process_the_events_stay_and_one_line_says_so(
 ) -> None:
     path = Outbox(tmp_path).append(alert(1))
     monkeypatch.setattr("sys.executable", "/nonexistent")
-    assert not deliver(tmp_path, WandbSettings(mode="online"))
+    assert not deliver(tmp_path, WandbSettings(mode=TrackingMode.online))
     assert path.exists()
     (record,) = caplog.records
     assert record.getMessage().startswith(f"W&B: 1 events wait in {tmp_path / 'outbox'} (no process for it")

@@ -21,10 +21,10 @@ from distill.tracking.night_events import NightFiles, failure_event, night_event
 from distill.tracking.outbox import REFUSED, Event, Outbox, deliver, read_event
 from distill.tracking.outbox_delivery import LOCK, Undeliverable, _files, deliver_all
 from distill.tracking.wandb_session import Shield
-from distill.tracking.wandb_settings import WandbSettings
+from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 from tracking.test_night_events import SECONDS, results
 
-OFFLINE, ONLINE = WandbSettings(mode="offline"), WandbSettings(mode="online")
+OFFLINE, ONLINE = WandbSettings(mode=TrackingMode.offline), WandbSettings(mode=TrackingMode.online)
 KEY = "a" * 40
 
 

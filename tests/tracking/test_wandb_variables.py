@@ -13,11 +13,10 @@ import wandb
 import wandb.env
 
 from distill.cli import main
-from distill.config.groups import TrackingConf
 from distill.errors import UserError
-from distill.runs.folder import to_settings
 from distill.tracking.wandb_run import ID_FILE, WandbRun
 from distill.tracking.wandb_session import Shield
+from distill.tracking.wandb_settings import WandbSettings
 from distill.tracking.wandb_variables import BY_WANDB, DISABLED, MODE, OPTIONS, QUIET, REFUSED, read_variables
 from tracking.test_wandb_run import inspect
 
@@ -50,9 +49,9 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[TrackingConf]:
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[WandbSettings]:
     """The tracking that jobs were started with, in place of running them."""
-    found: list[TrackingConf] = []
+    found: list[WandbSettings] = []
 
     def run(conf: Any) -> int:
         found.append(conf.tracking)
@@ -93,7 +92,7 @@ def test_every_variable_is_one_that_w_and_b_reads():
         ({"WANDB_MODE": ""}, "offline"),
     ],
 )
-def test_modes(variables: dict[str, str], mode: str, seen: list[TrackingConf], monkeypatch, caplog):
+def test_modes(variables: dict[str, str], mode: str, seen: list[WandbSettings], monkeypatch, caplog):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     caplog.set_level("INFO")
@@ -103,7 +102,7 @@ def test_modes(variables: dict[str, str], mode: str, seen: list[TrackingConf], m
     assert set("".join(told(caplog)).removeprefix("W&B: ").split("; ")) - {""} == set(expected)
 
 
-def test_every_option_of_a_run_and_one_line(seen: list[TrackingConf], monkeypatch, caplog, tmp_path: Path):
+def test_every_option_of_a_run_and_one_line(seen: list[WandbSettings], monkeypatch, caplog, tmp_path: Path):
     for name, value in {**OWN, "WANDB_DIR": "~/records", "WANDB_API_KEY": "k" * 40, "WANDB_SILENT": "true"}.items():
         monkeypatch.setenv(name, value)
     caplog.set_level("INFO")
@@ -119,7 +118,7 @@ def test_every_option_of_a_run_and_one_line(seen: list[TrackingConf], monkeypatc
 
 
 @pytest.mark.parametrize("option", ["tracking=none", "tracking.mode=disabled"])
-def test_an_option_of_the_command_wins_and_says_so(option: str, seen: list[TrackingConf], monkeypatch, caplog):
+def test_an_option_of_the_command_wins_and_says_so(option: str, seen: list[WandbSettings], monkeypatch, caplog):
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setenv("WANDB_PROJECT", "other")
     caplog.set_level("INFO")
@@ -131,13 +130,13 @@ def test_an_option_of_the_command_wins_and_says_so(option: str, seen: list[Track
     ]
 
 
-def test_a_variable_wins_over_a_file(seen: list[TrackingConf], monkeypatch):
+def test_a_variable_wins_over_a_file(seen: list[WandbSettings], monkeypatch):
     monkeypatch.setenv("WANDB_RUN_GROUP", "mine")
     assert main(["distill", "experiment=vargfacenet_paper"]) == 0
     assert seen[0].group == "mine"
 
 
-def test_a_service_names_its_own_runs(seen: list[TrackingConf], monkeypatch, caplog):
+def test_a_service_names_its_own_runs(seen: list[WandbSettings], monkeypatch, caplog):
     for name, value in OWN.items():
         monkeypatch.setenv(name, value)
     caplog.set_level("INFO")
@@ -206,12 +205,12 @@ def test_what_w_and_b_records_is_what_the_options_say(tmp_path: Path, monkeypatc
         monkeypatch.setenv(name, "else")
     for name, value in ((MODE, "disabled"), (DISABLED, "true"), ("WANDB_DIR", str(tmp_path / "else"))):
         monkeypatch.setenv(name, value)
-    tracking = TrackingConf(
+    tracking = WandbSettings(
         project="p", name="n", tags=["t"], notes="why", job_type="j", id="id7", group="g", dir=str(tmp_path / "there")
     )
     folder = tmp_path / "run"
     folder.mkdir()
-    run = WandbRun(folder, to_settings(tracking), {})
+    run = WandbRun(folder, tracking, {})
     run.log(0, {"loss": 1.0})
     inner = run._run
     assert inner is not None
@@ -225,7 +224,7 @@ def test_what_w_and_b_records_is_what_the_options_say(tmp_path: Path, monkeypatc
     assert inspect(fragment)["run_id"] == (folder / ID_FILE).read_text().strip() == "id7"
     assert not (tmp_path / "else").exists()
     with pytest.raises(UserError, match=r"tracking\.id is id8 and .*wandb_id\.txt says id7; expected the same"):
-        WandbRun(folder, to_settings(TrackingConf(id="id8")), {})
+        WandbRun(folder, WandbSettings(id="id8"), {})
 
 
 def test_the_dashboard_delivers_where_the_variables_say(tmp_path: Path, monkeypatch, capsys):

@@ -20,7 +20,7 @@ from distill.losses.margin import CosFace
 from distill.losses.objective import Objective, Term
 from distill.students.vargnet import VarGNet
 from distill.training.module import Distiller, GrowthGuard, LiveTeacher, Recipe, StoredTeacher, TeacherOutputs
-from distill.training.optim import LearningRate, OptimizerSettings
+from distill.training.settings import LearningRate, OptimizerName, OptimizerSettings
 from distill.types import LossDims, Output, Preprocessing
 
 TINY = {"widths": [8, 8, 8, 8], "units": [1, 1, 1], "last_channels": 8, "embedding_dim": 6}
@@ -135,7 +135,7 @@ def test_centres_of_a_run_before_bring_their_second_moments(name):
 
 def test_an_optimiser_without_second_moments_leaves_none():
     module = distiller(1)
-    module.recipe = replace(module.recipe, optimizer=OptimizerSettings(name="sgd", lr=1e-2))
+    module.recipe = replace(module.recipe, optimizer=OptimizerSettings(name=OptimizerName.sgd, lr=1e-2))
     module.objective.moments = Moments(torch.ones(4, 6), 1000)
     fit(module, 1, limit_train_batches=1)
     assert module.centre_moments() is None

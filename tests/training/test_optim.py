@@ -12,7 +12,8 @@ from torch import nn
 from distill.errors import UserError
 from distill.students.vargnet import VarGNet
 from distill.training.muon import orthogonalised
-from distill.training.optim import LearningRate, OptimizerSettings, build_optimizer, parameter_groups
+from distill.training.optim import build_optimizer, parameter_groups
+from distill.training.settings import LearningRate, OptimizerName, OptimizerSettings, ScheduleKind
 
 
 def test_cosine_rises_to_one_and_ends_at_the_final_factor():
@@ -26,7 +27,7 @@ def test_cosine_rises_to_one_and_ends_at_the_final_factor():
 
 
 def test_multistep_drops_at_the_milestones():
-    rate = LearningRate("multistep", warmup_fraction=0.0, milestones=(0.5, 0.75), gamma=0.1)
+    rate = LearningRate(ScheduleKind.multistep, warmup_fraction=0.0, milestones=[0.5, 0.75], gamma=0.1)
     assert [round(rate.factor(s, 8), 6) for s in range(8)] == [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]
 
 
@@ -39,11 +40,11 @@ def test_one_step_runs_have_a_rate():
     [
         lambda: LearningRate("linear"),  # pyright: ignore[reportArgumentType]
         lambda: LearningRate(warmup_fraction=1.0),
-        lambda: LearningRate(milestones=(0.5, 1.5)),
+        lambda: LearningRate(milestones=[0.5, 1.5]),
         lambda: OptimizerSettings("adam"),  # pyright: ignore[reportArgumentType]
         lambda: OptimizerSettings(lr=0.0),
-        lambda: OptimizerSettings("muon", head_lr_factor=0.0),
-        lambda: OptimizerSettings("sgd", momentum=0.0, nesterov=True),
+        lambda: OptimizerSettings(OptimizerName.muon, head_lr_factor=0.0),
+        lambda: OptimizerSettings(OptimizerName.sgd, momentum=0.0, nesterov=True),
     ],
 )
 def test_wrong_settings_are_one_line(wrong):
@@ -69,7 +70,7 @@ def test_norms_biases_and_slopes_do_not_decay():
 def test_muon_turns_the_layers_and_leaves_the_rest_to_adamw():
     student, heads = VarGNet([8, 16, 16, 16], [1, 1, 2], last_channels=16, embedding_dim=8), nn.Linear(8, 5)
     whole = nn.ModuleDict({"student": student, "heads": heads})
-    settings = OptimizerSettings("muon", lr=0.5, weight_decay=0.3, head_lr_factor=0.2)
+    settings = OptimizerSettings(OptimizerName.muon, lr=0.5, weight_decay=0.3, head_lr_factor=0.2)
     groups = build_optimizer(whole, settings, student).param_groups
     layers = {id(m.weight): m for m in student.modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     turned = {id(p): group["blocks"] for group in groups if group["blocks"] for p in group["params"]}
@@ -105,7 +106,9 @@ def test_muon_s_products_are_as_coarse_as_the_settings_say(bf16: bool):
     layer, gradient = nn.Linear(20, 6, bias=False), torch.randn(6, 20)
     layer.weight.data.zero_()
     layer.weight.grad = gradient
-    build_optimizer(layer, OptimizerSettings("muon", lr=1.0, momentum=0.5, bf16_products=bf16), layer).step()
+    build_optimizer(
+        layer, OptimizerSettings(OptimizerName.muon, lr=1.0, momentum=0.5, bf16_products=bf16), layer
+    ).step()
     turned = orthogonalised(gradient[None], torch.bfloat16 if bf16 else None)[0]
     torch.testing.assert_close(layer.weight.detach(), -0.2 * 20**0.5 * turned, rtol=1e-4, atol=1e-5)
 

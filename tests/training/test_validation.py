@@ -19,7 +19,7 @@ from distill.losses.margin import CosFace
 from distill.losses.objective import Objective, Term
 from distill.metrics.verification import verify
 from distill.training.module import Distiller, Recipe
-from distill.training.optim import LearningRate, OptimizerSettings
+from distill.training.settings import LearningRate, OptimizerSettings
 from distill.training.validation import EvalEmbedder, VerificationDuringTraining, named_scores, score
 from distill.types import LossDims, Preprocessing
 from reference.recordio import payload, write_set

@@ -24,7 +24,7 @@ from distill.nightly.stages.student import run_folder, version_files
 from distill.nightly.task import Task
 from distill.registry.registry import Registry, Withdrawn
 from distill.registry.version import Version
-from distill.runs.folder import STUDENT_ONNX, to_settings
+from distill.runs.folder import STUDENT_ONNX
 from distill.tracking.night_events import NightFiles, failure_event, mirror, night_events
 
 REPORT = "report.html"
@@ -109,7 +109,7 @@ def report_stage(task: Task, done: Records) -> Done:
     )
     seconds = {stage: record.seconds for stage, record in done.items()}
     events = night_events(task.root, task.night.number, NightResults.of(done), seconds, files)
-    mirror(task.root, events, to_settings(task.conf.tracking))
+    mirror(task.root, events, task.conf.tracking)
     return Done(ReportResult(pruned), [path])
 
 
@@ -127,4 +127,4 @@ def report_of(task: Task, done: Records) -> NightReport:
 
 def told_failure(task: Task, stage: str) -> None:
     """An alert that the night did not come to its end."""
-    mirror(task.root, [failure_event(task.night.number, stage)], to_settings(task.conf.tracking))
+    mirror(task.root, [failure_event(task.night.number, stage)], task.conf.tracking)
