@@ -147,7 +147,10 @@ def _nobody_reads() -> bool:
 
 
 def _usage() -> str:
-    jobs = {**{name: job.does for name, job in JOBS.items()}, DASHBOARD: "list the tracked runs, view them offline, sync them to W&B"}
+    jobs = {
+        **{name: job.does for name, job in JOBS.items()},
+        DASHBOARD: "list the tracked runs, view them offline, sync them to W&B",
+    }
     width = max(map(len, jobs))
     lines = [f"  {name:{width}}  {does}" for name, does in jobs.items()]
     return "\n".join(

@@ -199,7 +199,7 @@ def _absent_teacher(kind: type, cfg: Any) -> Iterator[str]:
     if kind is DistillConf and cfg.teacher.network is not None and not Path(cfg.teacher.weights or "").is_file():
         yield (
             f"nor has teacher {cfg.teacher.name} weights at {cfg.teacher.weights}: `make teacher "
-            f"teacher={cfg.teacher.name} data.root=DIR` teaches it, teacher.weights=FILE names weights that you have, "
+            f"teacher={cfg.teacher.name} data.root=DIR` trains it, teacher.weights=FILE names weights that you have, "
             "and teacher=onnx teacher.weights=FILE.onnx takes any other network"
         )
 

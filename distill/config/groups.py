@@ -206,7 +206,7 @@ class ScheduleConf:
 class TrainerConf:
     name: str = idle()
     images: int | None = None
-    """Length of the run in image-steps; or give ``epochs``. Exactly one of the two is set."""
+    """Length of the run in samples seen (batch size x steps); or give ``epochs``. Exactly one of the two is set."""
     epochs: float | None = None
     batch_size: int = 64
     """Images in one forward pass; an optimiser step sees ``batch_size`` times ``accumulate``."""

@@ -63,11 +63,11 @@ def run(conf: TeachConf) -> int:
     with open_run(Path(conf.run.root), name, conf.run.fresh, conf) as folder:
         remember(folder, known)
         if folder.finished and weights.exists() and network_sha256(weights) == folder.metrics()["weights_sha256"]:
-            print(f"this teacher is taught: {shown(weights)}; run.fresh=true teaches another one")
+            print(f"this teacher is trained: {shown(weights)}; run.fresh=true trains another one")
             return 0
         with tracked(folder, conf.tracking, conf) as wandb:
             score = _teach(conf, folder, faces, pairs, wandb)
-    print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was taught with")
+    print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was trained with")
     print(f"weights   {shown(weights)}")
     print(f"distil    make distill teacher={conf.teacher.name} teacher.weights={shown(weights)}")
     return 0
@@ -146,7 +146,7 @@ def _place(conf: TeachConf) -> Path:
     """Where the weights go; our own format only."""
     if conf.teacher.network is None or conf.teacher.weights is None:
         raise UserError(
-            f"teacher {conf.teacher.name} is a file from elsewhere and cannot be taught: choose r18, r50, r100 or r152"
+            f"teacher {conf.teacher.name} is a file from elsewhere and cannot be trained: choose r18, r50, r100 or r152"
         )
     weights = Path(conf.teacher.weights)
     if weights.suffix != ".safetensors":
@@ -171,7 +171,7 @@ def _card(
     }
     return Card(
         name=conf.teacher.name,
-        source=f"taught here on {conf.data.name} data of {faces.classes:,} people",
+        source=f"trained here on {conf.data.name} data of {faces.classes:,} people",
         licence="yours, within the licence of the training data",
         preprocessing=STUDENT_INPUT,
         sha256=network_sha256(_place(conf)),

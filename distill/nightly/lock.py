@@ -72,7 +72,7 @@ def _take(file: IO[str], path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         who = _noted(file)
-        raise Busy(f"another night is running: {who or 'a process that has not said who it is'} ({path})") from None
+        raise Busy(f"another night is running: {who or 'a process that left no note'} ({path})") from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise

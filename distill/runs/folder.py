@@ -104,7 +104,7 @@ def _hold(lock: IO[str], path: Path) -> None:
     except BlockingIOError:
         lock.seek(0)
         raise UserError(
-            f"the run {path} is being worked on by process {lock.read().strip() or 'unknown'}; "
+            f"the run {path} is locked by process {lock.read().strip() or 'unknown'}; "
             "wait for it, or give run.fresh=true"
         ) from None
     lock.truncate(0)

@@ -170,7 +170,7 @@ def test_damaged_checkpoint(teach: Options, refused: Refused, tmp_path: Path):
         last.write_bytes(damaged)
         line = refused(*teach(*EXPLODES))
         assert line.startswith(f"{last} is damaged or no checkpoint")
-        assert "delete it to start anew" in line
+        assert "delete it to start from scratch" in line
         assert last.read_bytes() == damaged
     torch.save({"a": 1}, last)
     assert "is no checkpoint of a run" in refused(*teach(*EXPLODES))
@@ -198,7 +198,7 @@ def test_a_run_in_use_and_an_interrupted_one(teach: Options, refused: Refused, t
     run = tmp_path / "runs" / "taught"
     job = started(*arguments, until=run / "checkpoints" / "last.ckpt")
     line = refused(*arguments)
-    assert line.startswith(f"the run {run} is being worked on by process {job.pid}; wait for it")
+    assert line.startswith(f"the run {run} is locked by process {job.pid}; wait for it")
     job.send_signal(signal.SIGINT)
     _, told = job.communicate(timeout=120)
     assert job.returncode == 130, told

@@ -34,8 +34,8 @@ def _rows(line: NightLine, results: Mapping[str, Mapping[str, Any]]) -> Iterator
     yield "images", line.data_text[0]
     yield "people", line.data_text[1]
     yield "found", line.findings_text
-    begun = f"goes on from {train['from']}" if train["from"] else "begins anew"
-    yield "student", f"{begun}, {train['image_steps']:,} image-steps, {duration(train['seconds'])}"
+    begun = f"warm start from {train['from']}" if train["from"] else "from scratch"
+    yield "student", f"{begun}, {train['image_steps']:,} samples seen, {duration(train['seconds'])}"
     champion = results["verify"]["champion"] or {}
     for name, score in results["verify"]["sets"].items():
         served = f", champion {_auc(champion[name])}" if name in champion else ""

@@ -39,12 +39,12 @@ class NightReport:
         """(name, value, remark) of what one looks for first."""
         promote, train, line = self.results["promote"], self.results["train"], self.line
         served = promote["version"] or promote["before"] or "nothing"
-        begun = f"from {train['from']}" if train["from"] else "from nothing"
+        begun = f"warm start from {train['from']}" if train["from"] else "from scratch"
         return [
             ("In service", served, f"before: {promote['before'] or 'nothing'}" if promote["version"] else "as before"),
             ("Images", f"{line.images:,}", f"{line.new_images:,} new"),
             ("People", f"{line.people:,}", f"{line.new_people:,} new"),
-            ("Training", f"{train['image_steps']:,}", f"image-steps, {begun}"),
+            ("Training", f"{train['image_steps']:,}", f"samples seen, {begun}"),
             ("Time", line.duration_text, "for all stages"),
         ]
 

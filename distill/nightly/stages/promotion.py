@@ -47,7 +47,7 @@ def promote_stage(task: Task, champion: Version | None, done: Records) -> Done:
     if before != done["verify"].result["champion_version"]:
         raise UserError(
             f"{task.root}: the champion is {before} and was {done['verify'].result['champion_version']} when the "
-            "student was compared with it; expected nobody else to change it meanwhile: start again"
+            "student was compared with it; expected no concurrent change: start again"
         )
     registry = registry_of(task)
     version = registry.add(version_files(task.night), _facts(task, done))
