@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import distill
+from distill.config.aliases import as_stored
 from distill.config.build import check_targets
 from distill.config.groups import DataConf
 from distill.config.idle import idle_options, without
@@ -137,7 +138,7 @@ def load(job: str, overrides: Sequence[str] = ()) -> Any:
 
 def readable(job: str, overrides: Sequence[str], sweep: bool = False) -> list[str]:
     """The same overrides as Hydra has to be given them; in a ``sweep``, commas part the values of text too."""
-    return letter_for_letter(JOBS[job].conf, overrides, sweep, conf_dir())
+    return letter_for_letter(JOBS[job].conf, as_stored(JOBS[job].conf, overrides), sweep, conf_dir())
 
 
 def with_own_faces(job: str, overrides: Sequence[str]) -> list[str]:
