@@ -244,5 +244,5 @@ def _refusal(path: Path, tries: Sequence[_Try], width: int | None) -> str:
     batches = ", ".join(map(str, dict.fromkeys(batch for _, batch, _ in failed)))
     reason = min(failed, key=lambda failure: failure[1] != 1)[2] if failed else "its declaration fits no crop"
     if any(one.mixed for one in tries):
-        reason = "what it says of an image changes with the other images of a batch, and it takes none alone"
+        reason = "its output for an image changes with the other images of a batch, and it takes none alone"
     return f"{path} gives no {wanted} in any way that was tried ({layouts}; {batches} images at a time): {reason}"

@@ -114,7 +114,7 @@ def _existing(name: str, network: FaceNetwork | None, weights: Path | None) -> P
         where = f"its file {weights} does not exist" if weights else "it has no file"
         raise UserError(f"teacher {name} is an ONNX file of yours and {where}: name one with teacher.weights=FILE.onnx")
     raise UserError(
-        f"teacher {name} has no weights at {weights}: teach it with `make teacher teacher={name} data=recordio "
+        f"teacher {name} has no weights at {weights}: train it with `make teacher teacher={name} data=recordio "
         "data.root=DIR`, or name a file with teacher.weights=FILE"
     )
 

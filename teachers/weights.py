@@ -62,7 +62,7 @@ def _read_safetensors(path: Path) -> Weights:
         with utf8_path(path) as text, safe_open(text, framework="pt") as file:
             return Weights(path, {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a whole safetensors file; download or copy it again") from error
+        raise UserError(f"{path} is not a complete safetensors file; download or copy it again") from error
 
 
 def _read_checkpoint(path: Path) -> Weights:

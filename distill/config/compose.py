@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import distill
+from distill.config.aliases import as_stored
 from distill.config.build import check_targets
 from distill.config.groups import DataConf
 from distill.config.idle import idle_options, without
@@ -98,7 +99,7 @@ def load(job: str, overrides: Sequence[str] = ()) -> Any:
 
 def readable(job: str, overrides: Sequence[str], sweep: bool = False) -> list[str]:
     """The same overrides as Hydra has to be given them; in a ``sweep``, commas part the values of text too."""
-    return letter_for_letter(JOBS[job].conf, overrides, sweep, conf_dir())
+    return letter_for_letter(JOBS[job].conf, as_stored(JOBS[job].conf, overrides), sweep, conf_dir())
 
 
 def with_own_faces(job: str, overrides: Sequence[str]) -> list[str]:
@@ -160,7 +161,7 @@ def _absent_teacher(kind: type, cfg: Any) -> Iterator[str]:
     if kind is DistillConf and cfg.teacher.network is not None and not Path(cfg.teacher.weights or "").is_file():
         yield (
             f"nor has teacher {cfg.teacher.name} weights at {cfg.teacher.weights}: `make teacher "
-            f"teacher={cfg.teacher.name} data.root=DIR` teaches it, teacher.weights=FILE names weights that you have, "
+            f"teacher={cfg.teacher.name} data.root=DIR` trains it, teacher.weights=FILE names weights that you have, "
             "and teacher=onnx teacher.weights=FILE.onnx takes any other network"
         )
 

@@ -187,7 +187,7 @@ class TrainerConf:
     name: str = idle()
     """What run folders and pages call the trainer."""
     images: int | None = None
-    """Length of the run in image-steps; or give ``epochs``. Exactly one of the two is set."""
+    """Length of the run in samples seen (batch size x steps); or give ``epochs``. Exactly one of the two is set."""
     epochs: float | None = None
     """Length of the run in passes over the set; with ``images=null``."""
     batch_size: int = 64

@@ -84,9 +84,9 @@ class NightlyConf:
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
     trainer: TrainerConf = field(default_factory=TrainerConf)
-    """Of a student that begins anew, as that of the first night does."""
+    """Of a student trained from scratch, as in the first night."""
     continued: TrainerConf = field(default_factory=TrainerConf)
-    """Of a student that goes on from the champion."""
+    """Of a student with a warm start from the champion."""
     vetting: VettingConf = field(default_factory=VettingConf)
     judge: JudgeConf = field(default_factory=JudgeConf)
     keep: Policy = field(default_factory=Policy)
@@ -133,7 +133,7 @@ class RollbackConf:
 
 @dataclass
 class NightsConf:
-    """``make nights``: what every night came to, in the terminal and as one page."""
+    """``make nights``: history of nightly runs, in the terminal and as one page."""
 
     root: str = path("nightly")
     """The folder of the service."""

@@ -51,11 +51,11 @@ def require_whole(name: str, encoded: bytes) -> None:
         if b"acTL" in kinds:
             raise DamagedImage("is an animated PNG; expected a single picture")
         if b"IEND" not in kinds:
-            raise DamagedImage("not a whole PNG (it has no end)")
+            raise DamagedImage("incomplete PNG (it has no end)")
     elif name == "WebP":
         (size,) = struct.unpack_from("<I", encoded, 4)
         if size + 8 > len(encoded):
-            raise DamagedImage(f"not a whole WebP ({len(encoded)} of {size + 8} bytes)")
+            raise DamagedImage(f"incomplete WebP ({len(encoded)} of {size + 8} bytes)")
         if encoded[12:16] == b"VP8X" and encoded[20] & 2:
             raise DamagedImage("is an animated WebP; expected a single picture")
 
@@ -69,12 +69,12 @@ def _png_chunks(encoded: bytes) -> Iterator[tuple[bytes, bytes]]:
             break
         critical = not kind[0] & 0x20
         if critical and zlib.crc32(encoded[at + 4 : end - 4]) != struct.unpack_from(">I", encoded, end - 4)[0]:
-            raise DamagedImage(f"not a whole PNG (the checksum of {kind.decode('latin-1')!r} does not fit)")
+            raise DamagedImage(f"incomplete PNG (the checksum of {kind.decode('latin-1')!r} does not fit)")
         yield kind, encoded[at + 8 : end - 4]
         if kind == b"IEND":
             return
         at = end
-    raise DamagedImage(f"not a whole PNG (it ends within a chunk, at byte {len(encoded)})")
+    raise DamagedImage(f"incomplete PNG (it ends within a chunk, at byte {len(encoded)})")
 
 
 def _webp_size(encoded: bytes) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def _webp_size(encoded: bytes) -> tuple[int, int]:
     elif kind == b"VP8 ":
         width, height = (value & 0x3FFF for value in struct.unpack_from("<HH", encoded, 26))
     else:
-        raise DamagedImage("not a whole WebP (it begins with no picture)")
+        raise DamagedImage("incomplete WebP (it begins with no picture)")
     return height, width
 
 

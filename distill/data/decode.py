@@ -60,7 +60,7 @@ def _pixels(found: Container, encoded: bytes) -> np.ndarray:
     except cv2.error:
         image = None
     if image is None or sorted(image.shape[:2]) != sorted((found.height, found.width)):
-        raise DamagedImage(f"not a whole {found.name}")
+        raise DamagedImage(f"incomplete {found.name}")
     if image.dtype == np.uint16:
         image = np.right_shift(image, 8).astype(np.uint8)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

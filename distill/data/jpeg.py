@@ -62,7 +62,7 @@ def read_header(data: bytes) -> Header:
             frame = frame or _frame(segment.marker, inside)
         elif segment.marker == _SOS and frame is not None:
             return Header(*frame, exif)
-    raise DamagedImage("not a whole JPEG (it has no picture)")
+    raise DamagedImage("incomplete JPEG (it has no picture)")
 
 
 def read_jpeg(data: bytes, header: Header) -> np.ndarray:
@@ -87,7 +87,7 @@ def _mended(data: bytes, components: int) -> np.ndarray:
     try:
         return _pixels(clean, components)
     except ValueError as error:
-        told = f"not a whole JPEG ({error})"
+        told = f"incomplete JPEG ({error})"
     if not ended or _SUPERFLUOUS not in told:
         raise DamagedImage(told)
     try:
@@ -132,7 +132,7 @@ def _without_rest(data: bytes, components: int) -> tuple[bytes, bool]:
                 scans.append(head)
             parts += [head, coded.rstrip(b"\xff") if segment.stop == len(data) else coded]
     if not ended and (data.endswith(b"\0\0") or not _complete(scans, frame, components)):  # zeros were never written
-        raise DamagedImage("not a whole JPEG (it ends before its last scan)")
+        raise DamagedImage("incomplete JPEG (it ends before its last scan)")
     return b"".join([*parts, _EOI]), ended
 
 
@@ -153,7 +153,7 @@ def _complete(scans: list[bytes], frame: int, components: int) -> bool:
 def _frame(marker: int, inside: bytes) -> tuple[int, int, int]:
     """Height, width and components."""
     if len(inside) < 6:
-        raise DamagedImage("not a whole JPEG (its frame is cut off)")
+        raise DamagedImage("incomplete JPEG (its frame is cut off)")
     bits, height, width, components = struct.unpack_from(">BHHB", inside)
     if bits != 8 or marker not in _DECODED:
         kind = "" if marker in _DECODED else "lossless or hierarchical "

@@ -99,7 +99,7 @@ class RecordIOSet:
         if len(wrong):
             said = f"{self._root / NAME}: says {self.classes} classes, but " if counted_elsewhere else ""
             raise UserError(
-                f"{said}{self.name(wrong[0])} has label {stored[wrong[0]]:g}; expected a whole number "
+                f"{said}{self.name(wrong[0])} has label {stored[wrong[0]]:g}; expected an integer "
                 f"from 0 to {self.classes - 1}"
             )
         return stored.astype(np.int64)

@@ -153,7 +153,7 @@ class RecordFile:
                 head = self.payload(at) if len(parts) > 1 else self._map[parts[0][0] : parts[0][0] + _HEAD_BYTES]
             except DamagedImage as damage:
                 raise UserError(
-                    f"{self.path}: {damage}; expected whole records one after another: copy it again"
+                    f"{self.path}: {damage}; expected complete records one after another: copy it again"
                 ) from damage
             offsets.append(at)
             ids.append(struct.unpack_from("<Q", head.ljust(_HEAD_BYTES), 8)[0])
@@ -224,7 +224,7 @@ class RecordFile:
 
     def _other_index(self, keys: np.ndarray, offsets: np.ndarray, wrong: np.ndarray) -> UserError:
         return UserError(
-            f"{self.path}: its .idx has key {keys[wrong[0]]} at offset {offsets[wrong[0]]}, where no whole record "
+            f"{self.path}: its .idx has key {keys[wrong[0]]} at offset {offsets[wrong[0]]}, where no complete record "
             f"begins, and {len(wrong)} of {len(keys)} are so: the .idx is of another file; copy the two that belong "
             "together"
         )

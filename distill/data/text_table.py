@@ -28,9 +28,9 @@ class Line(NamedTuple):
         try:
             value = int(self.words[column])
         except ValueError:
-            raise self.wrong(f"has {self.words[column]!r}; expected a whole number") from None
+            raise self.wrong(f"has {self.words[column]!r}; expected an integer") from None
         if value.bit_length() > 63:
-            raise self.wrong(f"has {value}; expected a whole number of at most 63 bits")
+            raise self.wrong(f"has {value}; expected an integer of at most 63 bits")
         return value
 
     def real(self, column: int) -> float:

@@ -51,7 +51,7 @@ def read_tags(data: bytes) -> dict[int, Tag]:
                 found[number] = Tag(struct.unpack_from(f"{order}{items}{_FORMATS[kind]}", data, place), place)
         return found
     except (struct.error, OverflowError):
-        raise DamagedImage("not a whole TIFF (its directory is cut off)") from None
+        raise DamagedImage("incomplete TIFF (its directory is cut off)") from None
 
 
 def orientation(exif: bytes) -> int:
@@ -81,14 +81,14 @@ def whole_tiff(data: bytes) -> bytes:
     expanded = _expanders(tags)
     for piece, expected in _pieces(data, tags, bits, separate):
         if not expanded(piece, expected):
-            raise DamagedImage("not a whole TIFF (its compressed data end early or are damaged)")
+            raise DamagedImage("incomplete TIFF (its compressed data end early or are damaged)")
     return _undarkened(data, tags)
 
 
 def _one(tags: Mapping[int, Tag], number: int, default: int | None = None) -> int:
     values = tags[number].values if number in tags else ()
     if not values and default is None:
-        raise DamagedImage(f"not a whole TIFF (it has no tag {number})")
+        raise DamagedImage(f"incomplete TIFF (it has no tag {number})")
     return values[0] if values else int(default or 0)
 
 
@@ -111,10 +111,10 @@ def _pieces(data: bytes, tags: Mapping[int, Tag], bits: int, separate: bool) -> 
         number = -(-height // tall)
         sizes = (row * min(tall, height - top) for _ in range(planes) for top in range(0, height, tall))
     if not len(offsets) == len(counts) >= number * planes:
-        raise DamagedImage("not a whole TIFF (it does not say where all of its pixels are)")
+        raise DamagedImage("incomplete TIFF (it does not say where all of its pixels are)")
     for offset, count, size in zip(offsets, counts, sizes, strict=False):
         if not 0 < offset <= offset + count <= len(data) or not count:
-            raise DamagedImage(f"not a whole TIFF (its pixels reach to byte {offset + count} of {len(data)})")
+            raise DamagedImage(f"incomplete TIFF (its pixels reach to byte {offset + count} of {len(data)})")
         yield data[offset : offset + count], size
 
 

@@ -208,7 +208,7 @@ def unpickle(path: Path) -> object:
     except _BROKEN as error:
         told = foreign(path, "a verification set (.bin)", PICKLE)
         raise UserError(
-            told or f"{path}: is no whole verification set ({_one_line(error)}); {_advice(content)}"
+            told or f"{path}: is no complete verification set ({_one_line(error)}); {_advice(content)}"
         ) from error
     except (MemoryError, OverflowError) as error:
         raise UserError(f"{path}: claims sizes that do not fit ({_one_line(error)}): damaged or hostile") from error

@@ -69,7 +69,7 @@ class MirrorViews(StoredViews):
             if getattr(self.augment, name):
                 raise UserError(
                     f"data.augment.{name} is {getattr(self.augment, name)}; signals of images and their mirror images "
-                    f"replay a mirror alone: give data.augment.{name}=0, or make signals of whole views (views=4)"
+                    f"replay a mirror alone: give data.augment.{name}=0, or make signals of complete views (views=4)"
                 )
 
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:

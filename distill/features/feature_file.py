@@ -118,4 +118,4 @@ def _wrong_size(size: int, rows: int, cols: int) -> str:
     if size > whole:
         return f"has {size - whole:,} bytes after the last of its {rows:,} rows"
     held = (size - HEADER_BYTES) // (_ITEM_BYTES * cols)
-    return f"is truncated: it holds {held:,} whole rows of {rows:,} ({size:,} of {whole:,} bytes)"
+    return f"is truncated: it holds {held:,} complete rows of {rows:,} ({size:,} of {whole:,} bytes)"

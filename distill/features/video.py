@@ -54,7 +54,7 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
         if not capture.isOpened():
             if (kind := kind_of(path)) not in (None, VIDEO):
                 raise DamagedImage(f"is {kind.words}; expected a video file")
-            raise DamagedImage("cannot be decoded by OpenCV; expected a whole video file")
+            raise DamagedImage("cannot be decoded by OpenCV; expected a complete video file")
         announced, met = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0
         while (frame := _next_frame(capture)) is not None:
             met += 1
@@ -64,7 +64,7 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
     if met == 0:
         raise DamagedImage("is an empty video; expected at least one frame that OpenCV decodes")
     if met < announced:
-        _log.warning("%s: has %d frames that can be decoded and announces %d: is it whole?", path, met, announced)
+        _log.warning("%s: has %d frames that can be decoded and announces %d: is it complete?", path, met, announced)
 
 
 def _open(path: Path) -> cv2.VideoCapture:

@@ -124,7 +124,7 @@ class FeatureWriter:
             if journal.get(key, wanted) != wanted:
                 raise UserError(
                     f"{there} has features with {key} {journal[key]}, and this command {wanted}; expected the same: "
-                    "give another out, or fresh=true to write them anew"
+                    "give another out, or fresh=true to write them again"
                 )
         done: Any = journal.get(WRITTEN)
         known = isinstance(done, int) and 0 <= done <= self.rows and self._made_of.keys() <= journal.keys()
@@ -136,14 +136,14 @@ class FeatureWriter:
             return done
         raise UserError(
             f"{there} exists, and {self._journal} does not say what it is made of; expected a new name: give another "
-            "out, or fresh=true to write it anew"
+            "out, or fresh=true to write it again"
         )
 
     def _require_same_images(self, there: Path, journal: Mapping[str, Any], done: int) -> None:
         if self._images is not None and journal.get(IMAGES) != self._images(done):
             raise UserError(
                 f"{there} has features of images with other contents than those that are there now, among the first "
-                f"{done:,} rows; expected the same: put these back, give another out, or fresh=true to write them anew"
+                f"{done:,} rows; expected the same: put these back, give another out, or fresh=true to write them again"
             )
 
     def _read_journal(self) -> Mapping[str, Any]:

@@ -36,11 +36,11 @@ def run(conf: TeachConf) -> int:
     with open_run(Path(conf.run.root), name, conf.run.fresh, conf) as folder:
         remember(folder, known)
         if folder.finished and weights.exists() and network_sha256(weights) == folder.metrics()["weights_sha256"]:
-            print(f"this teacher is taught: {shown(weights)}; run.fresh=true teaches another one")
+            print(f"this teacher is trained: {shown(weights)}; run.fresh=true trains another one")
             return 0
         with tracked(folder, conf.tracking, conf) as wandb:
             score = teach(conf, folder, faces, pairs, wandb)
-    print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was taught with")
+    print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was trained with")
     print(f"weights   {shown(weights)}")
     print(f"distil    make distill teacher={conf.teacher.name} teacher.weights={shown(weights)}")
     return 0

@@ -137,7 +137,7 @@ def _copy(name: str, person: str, drop: str, twin: str, owner: str) -> LeftOut:
     """A copy; numbers of two RecordIO drops, or a number and a name, do not contradict each other."""
     if person == owner or namespace(person) != namespace(owner):
         return LeftOut(name, "duplicate", f"the same bytes as {drop}/{twin}", (drop, twin))
-    told = f"the same picture as {drop}/{twin}, which is said to be {owner}; here it is said to be {person}"
+    told = f"the same picture as {drop}/{twin}, which is labelled {owner}; here it is labelled {person}"
     return LeftOut(name, "contradiction", told, (drop, twin))
 
 

@@ -149,7 +149,7 @@ def _outcome(records: dict[str, Record]) -> Outcome:
 
 
 def _failed(task: Task, failed: Failed) -> Outcome:
-    """Note why a stage did not end and tell it in one line; the next start goes on there."""
+    """Note why a stage did not end and tell it in one line; run it again to resume."""
     cause = failed.__cause__
     assert isinstance(cause, Exception)
     mistake = isinstance(cause, UserError | OSError) and not _passing(cause)
@@ -163,7 +163,7 @@ def _failed(task: Task, failed: Failed) -> Outcome:
     note = task.night.folder / FOLDER / FAILED
     told = line if isinstance(cause, UserError) else f"{type(cause).__name__}: {line}"
     print(
-        f"failed: night {task.night.number}, stage {failed.stage}: {told} ({note}); the next start goes on there",
+        f"failed: night {task.night.number}, stage {failed.stage}: {told} ({note}); run it again to resume",
         file=sys.stderr,
     )
     return Outcome.FAILED

@@ -157,7 +157,7 @@ def _picture_findings(
 
 def _doubtful(doubt: Doubt, said: str, other: str) -> str:
     return (
-        f"used without its label: said to be {said}, but its mean cosine with that person's pictures is "
+        f"used without its label: labelled {said}, but its mean cosine with that person's pictures is "
         f"{doubt.own_similarity:.2f}, and {doubt.other_similarity:.2f} with those of {other}"
     )
 

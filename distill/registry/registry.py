@@ -108,7 +108,7 @@ class Registry:
             if instead_of not in (ANY, champion):
                 raise UserError(
                     f"{self.root}: the champion is {champion} and was {instead_of} when {name} was compared with it; "
-                    "expected nobody else to change it meanwhile: start again"
+                    "expected no concurrent change: start again"
                 )
             if (event := self.withdrawn().get(name)) is not None:
                 raise Withdrawn(
@@ -160,7 +160,7 @@ class Registry:
         except OSError as error:
             raise UserError(
                 f"cannot write {error.filename or self.root}: {error.strerror}; expected a writable registry with "
-                "space left. Versions and champion are whole, and the next call writes what is missing"
+                "space left. Versions and champion are intact, and the next call writes what is missing"
             ) from error
 
     def _next_number(self) -> int:

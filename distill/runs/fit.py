@@ -177,7 +177,8 @@ def _check_fits(saved: dict[str, Any], module: Distiller, checkpoint: Path) -> N
 
 
 def _unusable(checkpoint: Path, what: str) -> str:
-    return f"{checkpoint} {what}; expected the last checkpoint of this run: delete it to start anew, or give run.name"
+    advice = "delete it to start from scratch, or give run.name"
+    return f"{checkpoint} {what}; expected the last checkpoint of this run: {advice}"
 
 
 @contextmanager

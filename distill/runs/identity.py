@@ -91,8 +91,8 @@ def centres_file(conf: StudentConf) -> Path | None:
     path = Path(conf.centres)
     if conf.init is None:
         raise UserError(
-            f"student.centres is {path}, and student.init is null; expected both: centres say nothing to a student "
-            "that begins anew"
+            f"student.centres is {path}, and student.init is null; expected both: centres are of no use to a student "
+            "that is trained from scratch"
         )
     path = path / CENTRES if path.is_dir() else path
     if not path.is_file():

@@ -34,7 +34,7 @@ def write_pages(
     write_report(
         folder.file("report.html"),
         RunReport(
-            title=f"{conf.student.name} taught by {conf.teacher.name}" if teacher else conf.student.name,
+            title=f"{conf.student.name} distilled from {conf.teacher.name}" if teacher else conf.student.name,
             run=folder.path.name,
             finished=metrics["finished"],
             passed=metrics["verdict"] == "pass",

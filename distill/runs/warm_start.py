@@ -58,7 +58,7 @@ def take_centres(objective: Objective, conf: StudentConf, student: FaceNetwork, 
         objective.moments = learned.moments.grown(len(new)).rows(rows)
     _log.info("centres   %s: %d people known, %d new", path, len(people.numbers) - len(new), len(new))
     for name in sorted(state.keys() - learned.state.keys()):
-        _log.info("centres   %s holds no %s: it begins anew", path, name)
+        _log.info("centres   %s holds no %s: it starts from scratch", path, name)
 
 
 def _means(student: FaceNetwork, faces: FaceSet, new: np.ndarray) -> Tensor:
@@ -98,7 +98,7 @@ def fill(student: FaceNetwork, weights: Weights) -> None:
     if not isinstance(student, WithQuality) or _quality(student.state_dict()) == _quality(weights.tensors):
         load_into(student, weights)
         return
-    _log.info("student   %s holds no such quality: it begins anew", weights.path)
+    _log.info("student   %s holds no such quality: it starts from scratch", weights.path)
     load_into(student.recogniser, weights)
 
 

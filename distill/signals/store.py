@@ -19,7 +19,7 @@ from distill.errors import UserError
 from distill.signals.checksummed import Damaged, open_sealed, sealed, verify_sealed
 from distill.signals.manifest import Manifest, read_manifest
 
-_REPAIR = "run `make signals` again with the options that made the store: it writes what is damaged or missing anew"
+_REPAIR = "run `make signals` again with the options that made the store: it rewrites what is damaged or missing"
 
 
 class SignalStore(Protocol):

@@ -56,7 +56,7 @@ def mirror(root: Path, events: Iterable[Event], settings: WandbSettings, timeout
         for event in events:
             outbox.append(event)
     except (UserError, OSError) as error:
-        _log.warning("W&B: is not told of this night (%s)", error)
+        _log.warning("W&B: gets no events of this night (%s)", error)
         return
     deliver(root, settings, timeout_s)
 

@@ -53,7 +53,7 @@ def can_compile() -> bool:
 def resolve(
     precision: str, channels_last: bool | None, compiled: bool | None, workers: int | None, total_images: int
 ) -> Machine:
-    """Turn ``auto`` and None into values. ``total_images`` is the length of the run in image-steps."""
+    """Turn ``auto`` and None into values. ``total_images`` is the length of the run in samples seen."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision not in ("auto", "fp32", "bf16", "fp16"):
         raise UserError(f"trainer.precision is {precision!r}; expected auto, fp32, bf16 or fp16")

@@ -110,8 +110,8 @@ TEN = "1 2 3 4 5 6 7 8 9 10"
     ("name", "number", "line", "told"),
     [
         (FACES, 3, "3.jpg 101", "has 2 fields; expected 3: 'name template medium'"),
-        (FACES, 4, "4.jpg x 5", "has 'x'; expected a whole number"),
-        (FACES, 4, f"4.jpg 1 {1 << 63}", f"has {1 << 63}; expected a whole number of at most 63 bits"),
+        (FACES, 4, "4.jpg x 5", "has 'x'; expected an integer"),
+        (FACES, 4, f"4.jpg 1 {1 << 63}", f"has {1 << 63}; expected an integer of at most 63 bits"),
         (POINTS, 2, f"2.jpg {TEN}", "has 11 fields; expected 12: 'name x1 y1 ... x5 y5 score'"),
         (POINTS, 2, f"2.jpg {TEN} nan", "has 'nan'; expected a number"),
         (POINTS, 2, f"2.jpg {TEN.replace('7', 'seven')} 0.9", "has 'seven'; expected a number"),
@@ -120,11 +120,11 @@ TEN = "1 2 3 4 5 6 7 8 9 10"
         (PAIRS, 5, "101 11 2", "has the label 2; expected 0 or 1"),
         (PAIRS, 5, "101 12345 0", "names template 12345; expected one that has an image"),
         (PAIRS, 5, "101 11", "has 2 fields; expected 3: 'template template 0' or '... 1'"),
-        (PAIRS, 5, "101 11 0.5", "has '0.5'; expected a whole number"),
+        (PAIRS, 5, "101 11 0.5", "has '0.5'; expected an integer"),
         (G1, 1, "TEMPLATE,SUBJECT_ID,FILENAME,SIGHTING_ID,FACE_X", NO_COLUMN),
         (G1, 3, "101,2,img/2.jpg,7,12.5", "gives template 101 to subject 2; expected 1, as above"),
         (G1, 3, "77,2,img/2.jpg,7,12.5", "names template 77; expected one that has an image"),
-        (G1, 3, "101,one,img/2.jpg,7,12.5", "has 'one'; expected a whole number"),
+        (G1, 3, "101,one,img/2.jpg,7,12.5", "has 'one'; expected an integer"),
         (G1, 3, "101,1", "has 2 fields; expected 5, as in the first line"),
     ],
 )  # fmt: skip
@@ -200,5 +200,5 @@ def test_a_broken_image_is_named(root: Path):
     faces = read_faces(find_ijb(root))
     path = root / "loose_crop" / "1.jpg"
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(DamagedImage, match="not a whole JPEG"):
+    with pytest.raises(DamagedImage, match="incomplete JPEG"):
         faces.crop(0)

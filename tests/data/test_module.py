@@ -146,15 +146,13 @@ def test_too_many_damaged_images_stop_the_run_in_one_line(
 ) -> None:
     spoil(many, list(range(100, 120)))
     module = FacesModule(RecordIOSet(many), VIEWS, Plan(50, 60, 60, 0), workers, max_damaged=3)
-    expected = (
-        r"train\.rec key \d+ at offset \d+: not a whole JPEG .*: damaged, number 4 of this run; data\.max_damaged"
-    )
+    expected = r"train\.rec key \d+ at offset \d+: incomplete JPEG .*: damaged, number 4 of this run; data\.max_damaged"
     with caplog.at_level(logging.WARNING), pytest.raises(UserError, match=expected) as caught:
         fit(module, tmp_path / "c.ckpt", 1)
     assert "\n" not in str(caught.value)
     skipped = [r.getMessage() for r in caplog.records if "skipped" in r.getMessage()]
     assert len(skipped) == 3
-    assert all(re.search(r"key \d+ at offset \d+: not a whole JPEG", line) for line in skipped)
+    assert all(re.search(r"key \d+ at offset \d+: incomplete JPEG", line) for line in skipped)
 
 
 @pytest.mark.filterwarnings("ignore")

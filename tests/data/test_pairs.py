@@ -163,7 +163,7 @@ def test_every_bad_set_is_refused_in_one_line(tmp_path: Path, four: list[bytes],
         (four, "holds no pair of lists"),
         ({"images": four}, "holds no pair of lists"),
         ((four[0], [True]), "holds no pair of lists"),
-        (([*four[:3], four[3][:-50]], [True, False]), "image 2 of pair 1 of 2: not a whole JPEG"),
+        (([*four[:3], four[3][:-50]], [True, False]), "image 2 of pair 1 of 2: incomplete JPEG"),
         (([four[0], b"", *four[2:]], [True, False]), "image 2 of pair 0 of 2: is empty; expected JPEG, PNG"),
         (([*four[:2], jpeg(0, 128), four[3]], [True, False]), "image 1 of pair 1 of 2: is 128x128"),
         (([*four[:2], "text", four[3]], [True, False]), "image 1 of pair 1 of 2: is neither bytes nor"),
@@ -174,7 +174,7 @@ def test_every_bad_set_is_refused_in_one_line(tmp_path: Path, four: list[bytes],
         ((four, [[True, False]]), "no list of booleans"),
         ((four, [0.5, 1]), "no list of booleans"),
         ((np.zeros((4, 5), np.uint8), [True, False]), "holds no pair of lists"),
-        (pickle.dumps((four, [True, False]))[:-20], "is no whole verification set"),
+        (pickle.dumps((four, [True, False]))[:-20], "is no complete verification set"),
     ]
     for content, reason in cases:
         path = write(tmp_path, content)
@@ -221,7 +221,7 @@ def test_a_pair_with_a_damaged_image_is_left_out_where_damage_is_counted(
     assert pairs.same.tolist() == [True, True]
     assert pairs.left_out == (1,)
     (what,) = damage.met.values()
-    assert what.startswith(f"{path}: image 2 of pair 1 of 3: not a whole JPEG")
+    assert what.startswith(f"{path}: image 2 of pair 1 of 3: incomplete JPEG")
     with pytest.raises(UserError, match="image 2 of pair 1 of 3"):
         read_pairs(path)
     with pytest.raises(UserError, match="damaged, number 1 of this run; max_damaged allows 0"):

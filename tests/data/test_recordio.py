@@ -90,7 +90,7 @@ def test_ten_broken_records_of_three_hundred_are_a_wrong_file(many: Path) -> Non
     for line in (many / "train.idx").read_text().splitlines()[100:110]:
         content[int(line.split()[1])] ^= 255
     (many / "train.rec").write_bytes(content)
-    with pytest.raises(UserError, match=r"key 100 at offset \d+, where no whole record.* 10 of 300 .* another file"):
+    with pytest.raises(UserError, match=r"key 100 at offset \d+, where no complete record.* 10 of 300 .* another file"):
         RecordIOSet(many)
 
 

@@ -28,7 +28,7 @@ def test_a_whole_number_is_one(tmp_path: Path, word: str):
     path = tmp_path / "a.csv"
     path.write_text(f"A\n{word or '-'}\n")
     (line,) = columns_of(path, ["A"])
-    with pytest.raises(UserError, match=f"^{path}, line 2: has .* expected a whole number$"):
+    with pytest.raises(UserError, match=f"^{path}, line 2: has .* expected an integer$"):
         line.whole(0)
 
 

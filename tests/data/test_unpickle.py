@@ -159,13 +159,13 @@ RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
     [
         (b"", "is empty"),
         (b"\xff\xd8\xff not a pickle", "but a JPEG picture"),
-        (b"\x80\x63.", "is no whole verification set"),
-        (pickle.dumps([b"x" * 1000] * 3)[:-400], "is no whole verification set"),
-        (b"\x80\x04\x95", "is no whole verification set"),
-        (b"\x80\x02J\x01", "is no whole verification set"),
+        (b"\x80\x63.", "is no complete verification set"),
+        (pickle.dumps([b"x" * 1000] * 3)[:-400], "is no complete verification set"),
+        (b"\x80\x04\x95", "is no complete verification set"),
+        (b"\x80\x02J\x01", "is no complete verification set"),
         (b"\x80\x02" + RECONSTRUCT + b"}K\x01K\x02sb.", "sets the state of a function"),
         (b"\x80\x02" + RECONSTRUCT + b"N}X\x05\x00\x00\x00_callK\x02s\x86b.", "sets the state of a function"),
-        (b"\x80\x02" + RECONSTRUCT + b")\x81.", "is no whole verification set"),
+        (b"\x80\x02" + RECONSTRUCT + b")\x81.", "is no complete verification set"),
         (b"\x80\x02" + RECONSTRUCT + b")R(K\x01K\x05\x85K\x00\x89C\x05abcdetb.", "without a dtype"),
         (
             b"\x80\x02cnumpy\ndtype\nX\x02\x00\x00\x00c8\x85R.",
@@ -174,10 +174,10 @@ RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
         (b"\x80\x02cnumpy\nndarray\nK\x05\x85R.", "calls numpy.ndarray itself"),
         (b"\x80\x02c__builtin__\nbytes\nJ\xff\xff\xff\x7f\x85R.", "bytes made from something else"),
         (b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00rot13\x86R.", "expected latin1"),
-        (b"\x80\x05\x96" + struct.pack("<Q", 2**62) + b"abc.", "sizes that do not fit|no whole"),
-        (b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"abc.", "sizes that do not fit|no whole"),
-        (b"\x80\x05\x97.", "is no whole verification set"),
-        (b"\x80\x02\x82\x01.", "is no whole verification set"),
+        (b"\x80\x05\x96" + struct.pack("<Q", 2**62) + b"abc.", "sizes that do not fit|no complete"),
+        (b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"abc.", "sizes that do not fit|no complete"),
+        (b"\x80\x05\x97.", "is no complete verification set"),
+        (b"\x80\x02\x82\x01.", "is no complete verification set"),
     ],
 )
 def test_broken_and_hostile_files_end_in_one_line(tmp_path: Path, content: bytes, reason: str) -> None:

@@ -42,7 +42,7 @@ def test_with_a_mirror_store_the_student_alone_may_see_other_colours(picture: Pi
 
 @pytest.mark.parametrize("moving", [{"shift_px": 2}, {"shift_px": 0, "scale": 0.1}])
 def test_what_moves_pixels_is_refused_by_a_mirror_store(moving: dict):
-    with pytest.raises(UserError, match=r"data\.augment\.(shift_px|scale) is .*make signals of whole views"):
+    with pytest.raises(UserError, match=r"data\.augment\.(shift_px|scale) is .*make signals of complete views"):
         MirrorViews(Augmentation(**moving), 1)
 
 

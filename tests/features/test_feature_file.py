@@ -65,7 +65,7 @@ def test_what_int32_cannot_say_is_refused(rows: int, cols: int):
 def test_truncated_and_too_long(path: Path):
     whole = path.read_bytes()
     path.write_bytes(whole[:-3])
-    assert refusal(path).startswith("is truncated: it holds 2 whole rows of 3 (37 of 40 bytes)")
+    assert refusal(path).startswith("is truncated: it holds 2 complete rows of 3 (37 of 40 bytes)")
     path.write_bytes(whole + b"xy")
     assert refusal(path).startswith("has 2 bytes after the last of its 3 rows")
     path.write_bytes(whole[:9])

@@ -176,7 +176,7 @@ def test_rows_are_written_in_order_and_continued(images, network: OnnxNetwork, t
     content = broken.read_bytes()
     broken.write_bytes(content[:-200])
     with FeatureWriter(tmp_path / "b.bin", (11, 6), {}) as writer:
-        with pytest.raises(UserError, match=rf"list\.txt, line 10: {broken}: not a whole JPEG"):
+        with pytest.raises(UserError, match=rf"list\.txt, line 10: {broken}: incomplete JPEG"):
             FaceRows(faces, network, IMAGE, 2).write(writer, told.append)
         assert writer.done == 8
     broken.write_bytes(content)

@@ -85,7 +85,7 @@ def test_truncated_rec(keep: int, told: Refused, copy: Path):
 def test_idx_of_another_file(told: Refused, copy: Path):
     (copy / "train.idx").write_text("".join(f"{key}\t{100 * key}\n" for key in range(30)))
     line = told()
-    assert "key 1 at offset 100, where no whole record begins" in line
+    assert "key 1 at offset 100, where no complete record begins" in line
     assert "the .idx is of another file" in line
 
 
@@ -171,7 +171,7 @@ def test_more_damaged_images_than_allowed_stop_the_run(
     more = (f"data.root={data}", "data.max_damaged=2", "trainer.images=64", f"trainer.workers={workers}")
     line = refused(*teach(*more))
     assert line.startswith(f"{data / 'train.rec'} key ")
-    assert "not a whole JPEG" in line
+    assert "incomplete JPEG" in line
     assert "number 3 of this run; data.max_damaged allows 2" in line
 
 

@@ -170,7 +170,7 @@ def test_damaged_checkpoint(teach: Options, refused: Refused, tmp_path: Path):
         last.write_bytes(damaged)
         line = refused(*teach(*EXPLODES))
         assert line.startswith((f"{last} is damaged or no checkpoint", f"{last} is not a whole checkpoint, but"))
-        assert "delete it to start anew" in line
+        assert "delete it to start from scratch" in line
         assert last.read_bytes() == damaged
     torch.save({"a": 1}, last)
     assert "is no checkpoint of a run" in refused(*teach(*EXPLODES))

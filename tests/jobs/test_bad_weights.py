@@ -43,7 +43,7 @@ def told(teach: Options, options: Options, refused: Refused, tmp_path: Path) -> 
 
 def test_missing_weights(told: Refused, tmp_path: Path):
     line = told(tmp_path / "nowhere.safetensors")
-    assert f"teacher r50 has no weights at {tmp_path / 'nowhere.safetensors'}: teach it with `make teacher" in line
+    assert f"teacher r50 has no weights at {tmp_path / 'nowhere.safetensors'}: train it with `make teacher" in line
 
 
 def test_missing_and_surplus_keys(told: Refused, weights: Path, tmp_path: Path):
@@ -76,7 +76,7 @@ def test_cut_short(suffix: str, told: Refused, weights: Path, tmp_path: Path):
     cut.write_bytes(whole.read_bytes()[:-2000])
     line = told(cut)
     assert line.startswith(f"{cut} is not a")
-    assert "PyTorch checkpoint" in line or "whole safetensors file" in line
+    assert "PyTorch checkpoint" in line or "complete safetensors file" in line
 
 
 def test_a_torchscript_program_is_named_without_a_word_of_torch(told: Refused, tmp_path: Path):
@@ -158,5 +158,5 @@ def test_student_init(options: Options, refused: Refused, weights: Path, tmp_pat
     (tmp_path / "run").mkdir()
     assert "holds no student.safetensors: that run has not finished" in told(tmp_path / "run")
     (tmp_path / "run" / "student.safetensors").write_bytes(weights.read_bytes()[:1000])
-    assert "student.safetensors is not a whole safetensors file" in told(tmp_path / "run")
+    assert "student.safetensors is not a complete safetensors file" in told(tmp_path / "run")
     assert "does not fit this network" in told(weights)

@@ -187,7 +187,7 @@ def test_an_empty_list(told: Refused, images: Path):
 def test_images_that_cannot_be_decoded(told: Refused, images: Path):
     spoiled = images / "faces" / "5.jpg"
     spoiled.write_bytes(spoiled.read_bytes()[:1000])
-    assert told("max_damaged=0").startswith(f", line 5: {spoiled}: not a whole JPEG")
+    assert told("max_damaged=0").startswith(f", line 5: {spoiled}: incomplete JPEG")
     write_jpeg(spoiled, np.zeros((96, 112, 3), np.uint8))
     told_again = told("max_damaged=0")
     assert told_again.startswith(

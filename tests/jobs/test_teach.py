@@ -103,7 +103,7 @@ def test_it_loads_again_through_its_card_and_says_what_was_measured(taught: Path
 def test_the_same_command_says_that_it_is_taught(taught: Path, root: Path, capsys: pytest.CaptureFixture[str]):
     before = taught.stat().st_mtime_ns
     assert main(teach(root, taught.parent)) == 0
-    assert f"this teacher is taught: {taught}" in capsys.readouterr().out
+    assert f"this teacher is trained: {taught}" in capsys.readouterr().out
     assert taught.stat().st_mtime_ns == before
 
 
@@ -134,7 +134,7 @@ def test_distilled_live_with_maps_and_its_own_classifier(taught: Path, options: 
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["teacher_tried"] is False
     assert "The teacher was not tried" in (folder / "report.html").read_text()
-    assert "taught here on recordio data of 6 people" in (folder / "card.md").read_text()
+    assert "trained here on recordio data of 6 people" in (folder / "card.md").read_text()
 
 
 @pytest.mark.slow
@@ -154,7 +154,7 @@ def test_distilled_on_other_people_it_gets_centres_that_are_means(
 def test_black_boxes_are_not_taught(root: Path, teacher: Path, tmp_path: Path, capsys):
     options = [f"teacher.weights={teacher}", f"data.root={root}", f"run.root={tmp_path}"]
     assert main(["teach", "teacher=onnx", *options]) == 2
-    assert "cannot be taught: choose r18, r50, r100 or r152" in capsys.readouterr().err
+    assert "cannot be trained: choose r18, r50, r100 or r152" in capsys.readouterr().err
 
 
 def test_weights_are_written_as_safetensors_alone(root: Path, tmp_path: Path, capsys):

@@ -227,12 +227,12 @@ def test_a_pair_that_cannot_be_read_is_named_and_left_out(pairs: Path, tmp_path:
     assert main([*run, f"pairs={torn}"]) == 0
     written = found(tmp_path / "verify.json")
     assert (written["damaged_images"], written["pairs_left_out"], written["pairs"]) == (1, 1, 23)
-    assert written["damaged"][0].startswith(f"{torn}: image 2 of pair 3 of 24: not a whole JPEG")
+    assert written["damaged"][0].startswith(f"{torn}: image 2 of pair 3 of 24: incomplete JPEG")
     assert "1 damaged image left out, 1 pairs with them" in capsys.readouterr().out
     assert main([*run, f"pairs=[{torn},{pairs}]"]) == 0
     written = found(tmp_path / "verify.json")
     assert written["damaged_images"] == 1
     assert [one["pairs_left_out"] for one in written["sets"]] == [1, 0]
     told = refused(*run, f"pairs={torn}", "max_damaged=0")
-    assert told.startswith(f"{torn}: image 2 of pair 3 of 24: not a whole JPEG")
+    assert told.startswith(f"{torn}: image 2 of pair 3 of 24: incomplete JPEG")
     assert "number 1 of this run; max_damaged allows 0" in told

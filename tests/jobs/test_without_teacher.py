@@ -30,7 +30,7 @@ def test_the_student_learns_from_labels_alone(alone: list[str], tmp_path: Path, 
     assert "No teacher: trained on labels alone." in (folder / "card.md").read_text()
     report = (folder / "report.html").read_text()
     assert "The teacher was not tried" not in report
-    assert "taught by" not in report
+    assert "distilled from" not in report
     printed = capsys.readouterr().out
     assert "gap" not in printed
     assert main([*alone, "objective=margin"]) == 0

@@ -61,7 +61,7 @@ def test_wrong_labels_and_split_people_lose_labels_and_nothing_else(eight, drops
     assert verdicts.unlabelled == {"2": ["p1/1.jpg", "twin of p5/0.jpg", "twin of p5/1.jpg"]}
     doubtful, split = verdicts.findings
     assert (doubtful.kind, doubtful.drop, doubtful.file) == ("doubtful_label", "2", "p1/1.jpg")
-    assert "said to be p1" in doubtful.text
+    assert "labelled p1" in doubtful.text
     assert "with those of p2" in doubtful.text
     assert (split.kind, split.drop, split.file) == ("split_person", "2", "twin of p5")
     assert split.text.startswith("2 pictures used without label: twin of p5 is new and looks like p5")

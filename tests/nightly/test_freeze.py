@@ -98,7 +98,7 @@ def test_damaged_pictures_and_copies_are_left_out_with_a_reason(first, drops: Pa
         "carl/text.png": "damaged",
         "carl/twice2.jpg": "duplicate",
     }
-    assert "said to be bob; here it is said to be carl" in left_out["carl/bob.jpg"].text
+    assert "labelled bob; here it is labelled carl" in left_out["carl/bob.jpg"].text
     assert left_out["carl/twice2.jpg"].twin == ("2026-11-25", "carl/twice1.jpg")
     assert "224x224" in left_out["carl/large.jpg"].text
 

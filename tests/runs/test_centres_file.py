@@ -60,7 +60,7 @@ def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     write_learned(path, learned(), "night-3")
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
-    assert "is not a whole safetensors file" in told()
+    assert "is not a complete safetensors file" in told()
     path.write_bytes(whole)
     tensors = load_file(path)
     tensors["centres"] = tensors["centres"][:4]

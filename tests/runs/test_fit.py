@@ -268,6 +268,6 @@ def test_a_run_that_stopped_after_its_last_step_still_knows_what_it_reported(roo
 def test_a_torn_checkpoint_is_one_line(root: Path, tmp_path: Path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"PK\x03\x04 torn")
-    with pytest.raises(UserError, match=r"last\.ckpt is .*damaged.*delete it to start anew") as caught:
+    with pytest.raises(UserError, match=r"last\.ckpt is .*damaged.*delete it to start from scratch") as caught:
         train(root, tmp_path)
     assert "\n" not in str(caught.value)

@@ -101,7 +101,7 @@ def test_missing_weights_say_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_teacher("r152", TinyNetwork(), Path("weights/r152/none.safetensors"))
     assert str(caught.value) == (
-        "teacher r152 has no weights at weights/r152/none.safetensors: teach it with `make teacher teacher=r152 "
+        "teacher r152 has no weights at weights/r152/none.safetensors: train it with `make teacher teacher=r152 "
         "data=recordio data.root=DIR`, or name a file with teacher.weights=FILE"
     )
     with pytest.raises(UserError, match=r"name one with teacher\.weights=FILE\.onnx"):

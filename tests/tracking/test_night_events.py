@@ -156,4 +156,4 @@ def test_a_place_that_takes_no_files_is_one_warning(tmp_path: Path, caplog: pyte
     (tmp_path / "outbox").write_text("a file where the folder should be")
     mirror(tmp_path, [failure_event(1, "train")], WandbSettings(mode=TrackingMode.online))
     (record,) = caplog.records
-    assert "W&B: is not told of this night" in record.getMessage()
+    assert "W&B: gets no events of this night" in record.getMessage()

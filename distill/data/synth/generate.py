@@ -90,7 +90,7 @@ def _pictured(sittings: list[Sitting], processes: int) -> Iterator[Iterator[list
             yield ahead(pool, _sit, sittings, depth=8 * processes)
         except BrokenProcessPool:
             raise UserError(
-                "a process that draws faces was killed, perhaps for want of memory; the same command begins anew"
+                "a process that draws faces was killed, perhaps for want of memory; run the same command again"
             ) from None
         except KeyboardInterrupt:
             for helper in set(active_children()) - others:

@@ -33,8 +33,8 @@ def _rows(line: NightLine, train: TrainResult, verify: VerifyResult) -> Iterator
     yield "images", line.data_text[0]
     yield "people", line.data_text[1]
     yield "found", line.findings_text
-    begun = f"goes on from {train.from_version}" if train.from_version else "begins anew"
-    yield "student", f"{begun}, {train.image_steps:,} image-steps, {duration(train.seconds)}"
+    begun = f"warm start from {train.from_version}" if train.from_version else "from scratch"
+    yield "student", f"{begun}, {train.image_steps:,} samples seen, {duration(train.seconds)}"
     champion = verify.champion or {}
     for name, score in verify.sets.items():
         served = f", champion {_auc(champion[name])}" if name in champion else ""

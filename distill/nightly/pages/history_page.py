@@ -1,4 +1,4 @@
-"""The page of ``make nights``: what every night came to, in one HTML file that opens offline."""
+"""The page of ``make nights``: history of nightly runs, in one HTML file that opens offline."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def print_history(page: NightsPage) -> None:
     if len(recent) < len(page.nights):
         print(f"the last {len(recent)} of {len(page.nights)} nights; the page has all")
     key = page.keys[0] if page.keys else None
-    columns = ("night", "came to", "version", "score, %", "gap", "images", "new", "time")
+    columns = ("night", "outcome", "version", "score, %", "gap", "images", "new", "time")
     print_figures(columns, [_row(night, key) for night in recent])
     if key is not None:
         print(f"score       {key[1]} on {key[0]}; gap: in points, to the champion of that night")

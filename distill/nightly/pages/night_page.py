@@ -42,12 +42,12 @@ class NightReport:
         assert promote is not None
         assert train is not None
         served = promote.version or promote.before or "nothing"
-        begun = f"from {train.from_version}" if train.from_version else "from nothing"
+        begun = f"warm start from {train.from_version}" if train.from_version else "from scratch"
         return [
             ("In service", served, f"before: {promote.before or 'nothing'}" if promote.version else "as before"),
             ("Images", f"{line.images:,}", f"{line.new_images:,} new"),
             ("People", f"{line.people:,}", f"{line.new_people:,} new"),
-            ("Training", f"{train.image_steps:,}", f"image-steps, {begun}"),
+            ("Training", f"{train.image_steps:,}", f"samples seen, {begun}"),
             ("Time", line.duration_text, "for all stages"),
         ]
 

@@ -56,7 +56,7 @@ def promote_stage(task: Task, champion: Version | None, done: Records) -> Done:
     if before != (compared := VerifyResult.of(done).champion_version):
         raise UserError(
             f"{task.root}: the champion is {before} and was {compared} when the student was "
-            "compared with it; expected nobody else to change it meanwhile: start again"
+            "compared with it; expected no concurrent change: start again"
         )
     registry = registry_of(task)
     version = registry.add(version_files(task.night), _facts(task, done))
