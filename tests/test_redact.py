@@ -26,7 +26,7 @@ from distill.redact import (
 from distill.tracking.outbox import Event, Outbox
 from distill.tracking.wandb_run import WandbRun
 from distill.tracking.wandb_session import Shield
-from distill.tracking.wandb_settings import WandbSettings
+from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 from distill.tracking.wandb_variables import read_variables
 
 KEY = "PLANTED-0123456789"
@@ -113,7 +113,7 @@ def _outbox(place: Path, text: str) -> str:
 
 
 def _wandb(place: Path, text: str) -> str:
-    run = WandbRun(place, WandbSettings(mode="disabled"), {"a": {"b": [text]}, "api_key": text})
+    run = WandbRun(place, WandbSettings(mode=TrackingMode.disabled), {"a": {"b": [text]}, "api_key": text})
     return json.dumps(run._config)
 
 

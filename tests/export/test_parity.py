@@ -74,7 +74,11 @@ def test_a_fixed_batch_is_found_out(network: nn.Module, copy_of: Path) -> None:
         value.type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(model, copy_of)
     with pytest.raises(UserError, match="fails on a batch of 2"):
-        parity(network, copy_of, random_images(2), (1, 2))
+        parity(network, copy_of, random_images(7))
+
+
+def test_one_image_some_and_an_odd_number_of_them_are_compared(network: nn.Module, exported: Exported) -> None:
+    assert parity(network, exported.path, random_images(7)).batches == (1, 2, 7)
 
 
 def test_another_width_is_found_out(exported: Exported) -> None:

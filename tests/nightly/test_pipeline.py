@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from distill.errors import UserError
 from distill.nightly.pipeline import Done, Failed, Records, Stage, perform
-from distill.nightly.records import STAGES, read_record, read_records, record_path
+from distill.nightly.records import STAGES, read_record, read_records, record_path, write_record
 from distill.nightly.results import FreezeResult
 
 
@@ -67,6 +68,15 @@ def test_another_input_means_this_stage_and_all_later_ones(service: Service, sta
     service.run()
     assert service.worked == list(STAGES[STAGES.index(stage) :])
     assert "again: another given" in service.said[0]
+
+
+@pytest.mark.parametrize("stage", STAGES[:-1])
+def test_another_record_of_a_stage_means_all_later_ones(service: Service, stage: str):
+    """Its inputs and files may be the same, as where another process did it meanwhile: what came of it is not."""
+    record = service.run()[stage]
+    write_record(service.folder, replace(record, result={**record.result, "another": 1}))
+    service.run()
+    assert service.worked == list(STAGES[STAGES.index(stage) + 1 :])
 
 
 @pytest.mark.parametrize("stage", STAGES)

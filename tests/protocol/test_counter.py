@@ -259,3 +259,8 @@ def test_a_shape_that_depends_on_values_is_a_problem(save):
     ]
     stored = {"zero": np.array([0]), "one": np.array([1]), "w": floats(4, 1), "unit": floats(1, 1)}
     assert "dynamic or cannot be inferred" in (count(save(nodes, stored)).problems or ("",))[0]
+
+
+def test_a_dense_layer_with_its_left_side_transposed_multiplies_along_the_first_axis(save):
+    node = helper.make_node("Gemm", ["w", "x"], ["y"], transA=1, transB=1)
+    assert count(save([node], {"w": floats(12, 5)}, ["n", 12])).macs == 60

@@ -125,3 +125,13 @@ def test_a_file_that_is_not_onnx_is_an_error_not_a_verdict(tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"no")
     with pytest.raises(UserError, match=r"m\.onnx"):
         judge(tmp_path / "m.onnx", LIGHT)
+
+
+def test_of_two_outputs_none_is_the_embedding(embedder):
+    path = embedder()
+    model = onnx.load(path)
+    model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["batch", 8]))
+    onnx.save(model, path)
+    verdict = judge(path, LIGHT)
+    assert verdict.embedding_dim is None
+    assert not verdict.passed
