@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -13,6 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
+from distill.atomic import write_text
 from distill.file_kinds import EMPTY, TEXTS
 from distill.foreign import refuse_foreign
 from distill.network_file import network_sha256
@@ -93,15 +93,7 @@ def write_card(card: Card, path: Path) -> None:
     """Write ``card.yaml`` whole or not at all."""
     content = dataclasses.asdict(card)
     content["preprocessing"] = {k: list(v) if isinstance(v, tuple) else v for k, v in content["preprocessing"].items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def parse_preprocessing(raw: object, where: str) -> Preprocessing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 import re
 import warnings
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from distill.atomic import write_atomic
 from distill.file_kinds import CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, ONNX, PICKLE, SAFETENSORS
 from distill.foreign import foreign, kind_of
 from distill.shown import shown_all
@@ -172,21 +172,9 @@ def save_weights(
     if classifier is not None:
         assert CLASSIFIER not in tensors
         tensors[CLASSIFIER] = classifier.detach().float().cpu().contiguous()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(save(tensors, shown_all(metadata or {})))
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {path}: {_first_line(error)}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomic(path, save(tensors, shown_all(metadata or {})))
 
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - NAMED_KEYS} more" if len(names) > NAMED_KEYS else ""
     return ", ".join(names[:NAMED_KEYS]) + more if names else "none"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
