@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import simplejpeg
 
 from distill.cli import main
 from distill.data.pairs import write_pairs
+from reference.changed_inputs import place  # noqa: F401
+from reference.patterns import picture
 from reference.recordio import payload, write_set
 from reference.tiny_onnx import TinyOnnx
 
@@ -24,14 +24,6 @@ SMALL_TEACHER = (
     "teacher.network.embedding_dim=16",
 )
 """A teacher with weights of 2 MB in place of 170."""
-
-
-def picture(person: int, number: int) -> bytes:
-    """A pattern of seven by seven patches that is the person's own, under noise that is the picture's; as JPEG."""
-    patches = np.random.default_rng(person).integers(40, 216, (7, 7, 3))
-    noise = np.random.default_rng([person, number]).integers(-30, 31, (112, 112, 3))
-    pixels = np.clip(np.kron(patches, np.ones((16, 16, 1), int)) + noise, 0, 255).astype(np.uint8)
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), 90, "RGB", "444")
 
 
 @pytest.fixture(scope="session")
