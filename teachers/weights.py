@@ -49,7 +49,7 @@ def read_weights(path: Path) -> Weights:
     kind = kind_of(path)
     if kind is None and not path.is_file():
         raise UserError(f"weights file {path} does not exist")
-    if kind == ONNX or (path.is_file() and path.suffix == ".onnx"):
+    if kind == ONNX or (kind is None and path.suffix == ".onnx"):
         raise UserError(f"{path} is an ONNX file, not weights for a network; use teacher=onnx teacher.weights={path}")
     if told := foreign(path, _EXPECTED, SAFETENSORS, CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, PICKLE):
         raise UserError(told)
@@ -178,7 +178,3 @@ def save_weights(
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - NAMED_KEYS} more" if len(names) > NAMED_KEYS else ""
     return ", ".join(names[:NAMED_KEYS]) + more if names else "none"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -18,6 +18,7 @@ from distill.data.people import as_on_disk, is_picture, person_name
 from distill.errors import UserError
 from distill.files.foreign import refuse_foreign
 from distill.files.kinds import EMPTY, TEXTS
+from distill.files.utf8_path import is_utf8
 from distill.shown import shown
 from distill.types import UNLABELLED
 
@@ -176,7 +177,7 @@ class _Look:
     def problem(self, entry: str) -> str | None:
         """What is wrong with an entry."""
         if "\0" in entry or entry.startswith("/") or ".." in entry.split("/"):
-            return f"{entry!r} leaves the root; expected a path below {self.root}, without '..'"
+            return f"'{shown(entry)}' leaves the root; expected a path below {self.root}, without '..'"
         path = as_on_disk(self.root, entry)
         try:
             return self._leads_out(path) or (self._of_folder(path) if path.is_dir() else self._of_file(path))
@@ -193,7 +194,7 @@ class _Look:
 
     def _of_file(self, path: Path) -> str | None:
         if not path.is_file():
-            hint = "" if _is_text(str(path)) else " (the line is not UTF-8; does the list have another encoding?)"
+            hint = "" if is_utf8(str(path)) else " (the line is not UTF-8; does the list have another encoding?)"
             return f"{shown(path)}: no such file; expected {_A[self.kind]}{hint}"
         if self.kind == "video" and path.suffix.lower() not in VIDEO_SUFFIXES:
             return (
@@ -209,11 +210,6 @@ class _Look:
         if not frames:
             return f"{path}: is an empty video; expected at least one frame *.jpg"
         return next((told for frame in frames if frame is not None and (told := self._leads_out(frame))), None)
-
-
-def _is_text(name: str) -> bool:
-    """Whether a name is UTF-8 on the disk."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def is_frame(name: str) -> bool:

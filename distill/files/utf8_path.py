@@ -13,10 +13,10 @@ def utf8_path(path: Path) -> Iterator[str]:
     """The path as UTF-8 text, for as long as the block lasts. Files beside it are found there too, if its own name is
     UTF-8; a file that is yet to be written needs such a name."""
     text = os.path.abspath(path)
-    if _is_utf8(text):
+    if is_utf8(text):
         yield str(path)
         return
-    folder_alone = _is_utf8(path.name)
+    folder_alone = is_utf8(path.name)
     number = os.open(path.parent if folder_alone else path, os.O_RDONLY)
     try:
         opened = f"/proc/{os.getpid()}/fd/{number}"  # which processes that this one starts see too
@@ -25,5 +25,6 @@ def utf8_path(path: Path) -> Iterator[str]:
         os.close(number)
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether a name is UTF-8 on the disk: Python has other bytes as surrogates."""
     return not any(0xD800 <= ord(one) <= 0xDFFF for one in text)

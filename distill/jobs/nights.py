@@ -58,4 +58,4 @@ def _line(found: NightSummary, out: Path) -> NightLine:
 
 def _address(report: Path, out: Path) -> str:
     """From the page's folder to the report, as an address."""
-    return quote(os.path.relpath(report.resolve(), out.resolve().parent))
+    return quote(os.fsencode(os.path.relpath(report.resolve(), out.resolve().parent)))

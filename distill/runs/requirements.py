@@ -29,6 +29,6 @@ def require_engine(engine: Engine, columns: int) -> None:
     try:
         torch.empty(1, device=engine.device)
         shape_for(engine, columns, torch.get_num_threads())
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # unknown, not compiled in, without storage
         why = str(error).partition("\n")[0]
         raise UserError(f"device is {engine.device}, which cannot be used ({why}); expected cpu, or cuda") from error

@@ -192,6 +192,11 @@ READERS: dict[str, tuple[str, Callable[[Path], object], set[str]]] = {
         lambda path: load_into(TinyNetwork(), read_weights(path)),
         {"checkpoint", "old checkpoint", "lightning", "safetensors"},
     ),
+    "weights called ONNX": (
+        "net.onnx",
+        lambda path: load_into(TinyNetwork(), read_weights(path)),
+        {"checkpoint", "old checkpoint", "lightning", "safetensors"},
+    ),
     "weights by another name": (
         "net.safetensors",
         lambda path: load_into(TinyNetwork(), read_weights(path)),

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -198,6 +199,8 @@ def test_a_service(run: Run, work: Path):
     assert "an\\x1b[31mna\\n" not in printed
     assert "nothing to do" in run("nightly", *small, *quick, **places)
     run("nights", root=OUT, out=f"{OUT}/\udcfc.html")
+    run("nights", root=OUT, out="beside.html")
+    assert f'href="{quote(os.fsencode(OUT))}/nights/0001/report.html"' in (work / "beside.html").read_text()
     run("registry", root=OUT)
     assert main(["rollback", f'root="{OUT}"']) in (0, 2)
 

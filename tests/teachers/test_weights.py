@@ -14,6 +14,7 @@ from torch import Tensor
 from distill.errors import UserError
 from distill.files.hashing import sha256
 from reference.tiny_network import TinyNetwork
+from reference.tiny_onnx import TinyOnnx
 from teachers.iresnet import IResNet
 from teachers.weights import CLASSIFIER, Weights, load_into, read_weights, save_weights
 
@@ -130,7 +131,7 @@ def test_truncated_files_are_named_as_such(tmp_path: Path, name: str, share: flo
 def test_missing_file_and_onnx_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.pth does not exist"):
         read_weights(tmp_path / "none.pth")
-    (tmp_path / "net.onnx").touch()
+    TinyOnnx().write(tmp_path / "net.onnx")
     with pytest.raises(UserError, match=r"teacher=onnx teacher\.weights="):
         read_weights(tmp_path / "net.onnx")
 

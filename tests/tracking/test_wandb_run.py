@@ -51,12 +51,8 @@ print("done")
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """No account, no settings of the user, a W&B process of the test's own."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
+def _alone(no_account: None, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No account, and a W&B process of the test's own."""
     caplog.set_level("INFO", logger="distill.tracking.wandb_run")
     yield
     with Shield():
