@@ -10,7 +10,7 @@ import pytest
 from distill.cli import main
 from distill.registry.registry import Registry
 from distill.tracking.outbox import Outbox, read_event
-from registry.service import MODEL, read_as_consumer, serve, snapshot
+from reference.served_registry import MODEL, read_as_consumer, serve, snapshot
 from registry.test_signing import write_keys
 
 

@@ -11,7 +11,7 @@ import pytest
 from distill.registry.history import Event, Kind, append_events, event_from_json, read_events
 from distill.registry.registry import Registry
 from reference.disk_steps import DiskSteps, Step
-from registry.service import snapshot
+from reference.served_registry import snapshot
 
 EVENTS = [
     Event(Kind.add, "v0001", "2026-11-25T03:00:00+00:00"),

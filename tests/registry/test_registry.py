@@ -14,7 +14,7 @@ from distill.errors import UserError
 from distill.registry import registry as module
 from distill.registry.policy import Policy
 from distill.registry.registry import Registry, Withdrawn
-from registry.service import MODEL, add, model_bytes, read_as_consumer, serve, snapshot
+from reference.served_registry import MODEL, add, model_bytes, read_as_consumer, serve, snapshot
 
 
 def names(root: Path) -> list[str]:

@@ -12,7 +12,7 @@ from distill.registry.registry import Registry
 from distill.registry.shelf import VERSIONS, Shelf
 from distill.registry.version import SIGNATURE
 from reference.disk_steps import DiskSteps, Step
-from registry.service import add
+from reference.served_registry import add
 
 
 def test_both_folders_of_what_was_taken_away_are_synchronised_behind_it(root: Path, monkeypatch: pytest.MonkeyPatch):

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from distill.errors import UserError
 from distill.registry.registry import Registry
 from distill.registry.signing import Signing, read_signing
-from registry.service import MODEL, model_file
+from reference.served_registry import MODEL, model_file
 
 PLAIN = NoEncryption()
 

@@ -12,7 +12,7 @@ import pytest
 from distill.errors import UserError
 from distill.registry.registry import Registry
 from distill.registry.version import identity, plain_name, read_version, version_name, version_number
-from registry.service import MODEL, MODEL_BYTES
+from reference.served_registry import MODEL, MODEL_BYTES
 
 
 def test_what_was_added_is_verified(root: Path):

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from registry.service import ACTS, require_whole, snapshot
-from registry.steps import watch
+from reference.served_registry import ACTS, require_whole, snapshot
+from scenarios.registry.steps import watch
 
 
 class Entry(NamedTuple):

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from distill.registry.registry import Policy, Registry
-from registry.service import ACTS, add, require_counted
-from registry.steps import dying, watch
+from reference.served_registry import ACTS, add, require_counted
+from scenarios.registry.steps import dying, watch
 
 KILLS = 20
 

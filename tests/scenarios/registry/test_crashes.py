@@ -14,8 +14,10 @@ import pytest
 from distill.errors import UserError
 from distill.registry.registry import Registry
 from files.test_atomic import full_disk
-from registry.service import ACTS, MODEL, PROGRAMS, add, model_file, read_as_consumer, require_whole, snapshot
-from registry.steps import filling, watch
+from reference.served_registry import ACTS, MODEL, add, model_file, read_as_consumer, require_whole, snapshot
+from scenarios.registry.steps import filling, watch
+
+DYING = Path(__file__).with_name("dying.py")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def undisturbed(before: Path) -> dict[str, dict[str, object]]:
 @pytest.fixture(scope="module")
 def killed(before: Path, environment: dict[str, str]) -> dict[str, int]:
     """How many steps each act has; ``ACT-STEP/registry`` is what a process left that was killed before the step."""
-    command = [sys.executable, str(PROGRAMS / "dying.py"), "steps", str(before)]
+    command = [sys.executable, str(DYING), "steps", str(before)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -121,7 +123,7 @@ def test_a_history_that_does_not_fit(root: Path):
 
 def test_killed_at_any_moment(root: Path, environment: dict[str, str]):
     """Again and again at moments that nobody chose, in the same registry, which is looked at after each."""
-    command = [sys.executable, str(PROGRAMS / "dying.py"), "moments", str(root)]
+    command = [sys.executable, str(DYING), "moments", str(root)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 10, "hardly anything was done before the process was killed"

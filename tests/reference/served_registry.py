@@ -14,7 +14,6 @@ from distill.errors import UserError
 from distill.registry.policy import Policy
 from distill.registry.registry import Registry
 
-PROGRAMS = Path(__file__).parent
 MODEL = "student.onnx"
 MODEL_BYTES = 30_000
 

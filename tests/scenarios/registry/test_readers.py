@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from distill.registry.registry import Policy, Registry
-from registry.service import add, model_bytes
+from reference.served_registry import add, model_bytes
 
 PROMOTIONS = 250
 

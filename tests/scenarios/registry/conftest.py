@@ -1,0 +1,3 @@
+"""Fixtures of these tests."""
+
+from reference.registry_place import environment, memory, place, root, served  # noqa: F401
