@@ -25,6 +25,8 @@ OTHER_BY_NONE: dict[str, Any] = {
     "bool | None": True,
     "dict[str, Any] | None": {"a": 1},
 }
+OTHER_TEXT = {"allow": "must"}
+"""Where not every text is understood."""
 
 
 def leaves(conf: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
@@ -53,7 +55,9 @@ def another(value: Any, annotation: str) -> Any:
         return type(value)(v / 2 for v in value) if value and isinstance(value[0], float) else ["other"]
     if value is None:
         return OTHER_BY_NONE.get(annotation, "other")
-    return value + ("x" if isinstance(value, str) else 1)
+    if isinstance(value, float):
+        return value / 2 or 1.0
+    return OTHER_TEXT.get(value, value + "x") if isinstance(value, str) else value + 1
 
 
 def _terms(value: dict[str, Any]) -> bool:

@@ -156,7 +156,7 @@ def test_a_teacher_is_taught_by_these_inputs_alone(place: Path, monkeypatch: pyt
         folder.finish({"weights_sha256": network_sha256(place / "taught/weights.safetensors")})
         return SimpleNamespace(rows=list)
 
-    monkeypatch.setattr(teach, "_teach", lesson)
+    monkeypatch.setattr(teach, "teach", lesson)
     monkeypatch.setattr(teach, "print_verification", lambda *_: None)
     weights = [f"teacher.weights={place / 'taught/weights.safetensors'}", f"init={place / 'init.safetensors'}"]
     options = [*data_of(place), f"run.root={place / 'runs'}", "trainer=smoke", "tracking=none"]

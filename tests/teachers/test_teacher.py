@@ -20,7 +20,7 @@ from reference.tiny_onnx import TinyOnnx
 from teachers.card import Card, write_card
 from teachers.iresnet import IResNet
 from teachers.onnx_network import METADATA_KEY, preprocessing_to_json
-from teachers.teacher import FINGERPRINT_KEY, Teacher, load_teacher
+from teachers.teacher import FINGERPRINT_KEY, Frozen, Teacher, load_teacher
 from teachers.weights import save_weights
 
 BGR = Preprocessing("bgr", (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
@@ -197,3 +197,45 @@ def test_a_real_fit_leaves_the_teacher_alone(tmp_path: Path) -> None:
     assert {key.split(".")[0] for key in content["state_dict"]} == {"dense", "norm"}
     held = {id(p) for group in trainer.optimizers[0].param_groups for p in group["params"]}
     assert held == {id(p) for p in (*module.dense.parameters(), *module.norm.parameters())}
+
+
+# frozen networks
+
+
+def parent() -> nn.ModuleDict:
+    return nn.ModuleDict({"student": nn.Linear(2, 2), "teacher": Frozen(TinyNetwork())})
+
+
+def test_invisible_to_its_parent() -> None:
+    holder = parent()
+    assert {n for n, _ in holder.named_parameters()} == {"student.weight", "student.bias"}
+    assert list(holder.buffers()) == []
+    assert set(holder.state_dict()) == {"student.weight", "student.bias"}
+    assert not any(isinstance(m, nn.Conv2d | nn.BatchNorm2d) for m in holder.modules())
+
+
+def test_train_cannot_wake_it() -> None:
+    frozen = Frozen(TinyNetwork().train())
+    nn.ModuleList([frozen]).train()
+    frozen.train()
+    assert not any(m.training for m in frozen.network.modules())
+    before = copy.deepcopy(frozen.network.state_dict())
+    frozen(torch.randn(4, 3, 14, 14))
+    assert all(torch.equal(v, before[k]) for k, v in frozen.network.state_dict().items())
+
+
+def test_gives_no_gradients() -> None:
+    frozen = Frozen(TinyNetwork())
+    x = torch.randn(2, 3, 14, 14, requires_grad=True)
+    assert not frozen(x).requires_grad
+    assert not frozen.forward_maps(x).maps["stage4"].requires_grad
+    assert not any(p.requires_grad for p in frozen.network.parameters())
+
+
+def test_to_reaches_it_through_the_parent() -> None:
+    network = TinyNetwork()
+    holder = nn.ModuleList([Frozen(network)])
+    holder.double()
+    assert {p.dtype for p in network.parameters()} == {torch.float64}
+    holder.to("meta")
+    assert {p.device.type for p in network.parameters()} == {"meta"}

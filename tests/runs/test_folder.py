@@ -78,7 +78,7 @@ def test_latest_moves_to_the_run_that_finished_last(tmp_path: Path):
 def test_two_processes_do_not_share_a_run(tmp_path: Path):
     script = (
         "import sys\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[2])\n"
-        "from test_run_folder import Conf, open_run\n"
+        "from test_folder import Conf, open_run\n"
         "with open_run(Path(sys.argv[1]), 'a', False, Conf()):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
     holder = subprocess.Popen(
