@@ -88,7 +88,7 @@ def test_each_job_is_a_file_and_a_short_one():
 
 @cache
 def imported(path: Path) -> frozenset[str]:
-    """Names of modules that a file imports, anywhere in it, or loads by name; ``from a.b import c`` has ``a.b.c`` too."""
+    """Modules that a file imports, anywhere in it, or loads by their names; of ``from a.b import c`` also ``a.b.c``."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -100,6 +100,7 @@ def imported(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+@cache
 def file_of(module: str) -> Path | None:
     """The file of a module of the product or the tests."""
     place = Path(*module.split("."))
