@@ -27,10 +27,12 @@ def test_what_another_process_holds_is_refused_with_its_note_until_it_is_killed(
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(Held, match="is locked by the other one") as caught:
-            open_locked(path)
+        try:
+            with pytest.raises(Held, match="is locked by the other one") as caught:
+                open_locked(path)
+        finally:
+            other.kill()
         assert caught.value.note == "the other one"
-        other.kill()
         other.wait()
     with open_locked(path) as file:
         assert read_note(file) == "the other one"

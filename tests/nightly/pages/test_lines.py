@@ -50,9 +50,9 @@ def test_a_night_of_which_nothing_is_known():
 
 
 def test_only_whole_sets_are_compared_and_each_figure_once():
-    (found,) = line(
-        judge={"reasons": [SLICE, reason("guard", "holds", champion=0.1, challenger=0.2), MAIN]}
-    ).comparisons
+    guard = reason("guard", "holds", champion=0.1, challenger=0.2)
+    part = reason("guard", "holds", part="dark", champion=0.1, challenger=0.2, metric="accuracy")
+    (found,) = line(judge={"reasons": [SLICE, part, guard, MAIN]}).comparisons
     assert found == Comparison("lfw", "auc", 0.95, 0.90, (0.01, 0.09)), "the main reason stands for its figure"
     assert found.gap_text == "+5.00 (+1.00 to +9.00)"
     assert found.around == pytest.approx((0.91, 0.99))
