@@ -57,7 +57,8 @@ def test_a_rejection_says_what_spoke_against(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_first_night_has_nothing_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    verify = {"sets": {"lfw": {"auc": 0.99}}, "champion": None}
-    out = table(tmp_path, capsys, verify=verify, promote={"outcome": "promoted", "version": "v0001"})
+    first = {"sets": {"lfw": {"auc": 0.99}}, "champion": None}
+    changed = {"verify": first, "promote": {"outcome": "promoted", "version": "v0001"}}
+    out = table(tmp_path, capsys, **changed)
     assert "AUC on lfw 99.00 % time" in out
     assert "PROMOTED: v0001 is in service, nothing was before" in out

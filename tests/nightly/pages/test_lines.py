@@ -64,7 +64,8 @@ def test_without_a_judgement_the_folds_are_compared():
     (found,) = line(without=("judge",)).comparisons
     assert (found.key, found.challenger, found.champion) == (("lfw", "accuracy_mean"), 0.94, 0.93)
     assert found.around is None
-    (first,) = line(without=("judge",), verify={"sets": {"lfw": {"accuracy_mean": 0.94}}, "champion": None}).comparisons
+    alone = {"verify": {"sets": {"lfw": {"accuracy_mean": 0.94}}, "champion": None}}
+    (first,) = line(without=("judge",), **alone).comparisons
     assert (first.champion, first.gap_text) == (None, "")
 
 
