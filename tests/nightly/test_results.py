@@ -69,6 +69,7 @@ def test_a_half_done_night_has_what_is_done():
 def test_an_early_reason_has_its_finding_from_whether_it_passed():
     early = {"kind": "main", "metric": "auc", "text": "worse", "passed": False, "interval": [0.1, 0.2]}
     assert Reason.from_json(early) == Reason("main", "auc", "fails", "worse", interval=(0.1, 0.2))
+    assert Reason.from_json({**early, "passed": True}).finding == "holds"
 
 
 def test_a_record_of_a_newer_version_is_refused():
