@@ -244,7 +244,10 @@ def test_external_shapes_are_read_and_missing_data_is_a_problem(save, tmp_path):
     path = save([node, dense], {"target": np.array([-1, 12]), "w": floats(12, 5)}, ["n", 3, 2, 2])
     whole = count(NetworkFile(path)).flops
     onnx.save(onnx.load(str(path)), str(path), save_as_external_data=True, location="data.bin", size_threshold=0)
-    assert count(NetworkFile(path)).flops == whole == 115
+    file = NetworkFile(path)
+    graph = file.model.SerializeToString()
+    assert count(file).flops == count(file).flops == whole == 115
+    assert file.model.SerializeToString() == graph, "what was read for counting stays out of the file's own graph"
     (tmp_path / "data.bin").unlink()
     assert count(NetworkFile(path)).problems == ("external data 'data.bin' is missing beside the model",)
 
