@@ -16,7 +16,7 @@ from distill.errors import UserError
 from distill.files.atomic import write_atomic
 from distill.files.foreign import refuse_foreign
 from distill.files.kinds import EMPTY, TEXTS
-from distill.files.network_file import network_sha256
+from distill.files.network_file import NetworkFile
 from distill.files.plain import fits, spell
 from distill.types import Preprocessing
 
@@ -80,13 +80,13 @@ def card_beside(weights: Path) -> Path | None:
     return next((weights.with_name(n) for n in names if weights.with_name(n).is_file()), None)
 
 
-def check_hash(card: Card, weights: Path) -> None:
+def check_hash(card: Card, weights: NetworkFile) -> None:
     """UserError where the file is not the one that the card describes."""
     if card.sha256 is None:
         return
-    if (found := network_sha256(weights)) != card.sha256.lower():
+    if (found := weights.sha256) != card.sha256.lower():
         raise UserError(
-            f"{weights} has another hash than its card says: sha256 {found[:12]}..., the card of {card.name!r} "
+            f"{weights.path} has another hash than its card says: sha256 {found[:12]}..., the card of {card.name!r} "
             f"says {card.sha256[:12]}...; take the file that the card describes, or correct the card"
         )
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from distill.errors import UserError
-from distill.files.network_file import network_sha256
+from distill.files.network_file import NetworkFile
 from distill.types import FaceNetwork, Output, Preprocessing
 from teachers.card import card_beside, check_hash, parse_preprocessing, read_card
 from teachers.onnx_probe import FREE_BATCH, find_way
@@ -58,12 +58,13 @@ def preprocessing_from_json(text: str, where: str) -> Preprocessing:
 
 
 def find_preprocessing(
-    path: Path, metadata: dict[str, str], takes_pixels: bool = False
+    file: NetworkFile, metadata: dict[str, str], takes_pixels: bool = False
 ) -> tuple[Preprocessing, Source]:
     """From the file's metadata, else from a card beside it, else RGB (x - 127.5) / 128, as it is for uint8 inputs.
 
     A folder's ``card.yaml`` counts only if its hash or its name is that of the file.
     """
+    path = file.path
     if METADATA_KEY in metadata:
         return preprocessing_from_json(metadata[METADATA_KEY], f"{path}: metadata {METADATA_KEY!r}"), "metadata"
     default = PIXELS if takes_pixels else Preprocessing()
@@ -73,8 +74,8 @@ def find_preprocessing(
     card = read_card(beside)
     own = beside.name != "card.yaml" or card.name in (path.name, path.stem)
     if own:
-        check_hash(card, path)
-    return (card.preprocessing, "card") if own or card.sha256 == network_sha256(path) else (default, "default")
+        check_hash(card, file)
+    return (card.preprocessing, "card") if own or card.sha256 == file.sha256 else (default, "default")
 
 
 class OnnxNetwork(FaceNetwork):
@@ -89,13 +90,13 @@ class OnnxNetwork(FaceNetwork):
 
     def __init__(
         self,
-        path: Path | str,
+        source: NetworkFile | Path | str,
         preprocessing: Preprocessing | None = None,
         threads: int | None = None,
         width: int | None = None,
     ):
         super().__init__()
-        self.path = Path(path)
+        self.file = NetworkFile.of(source)
         self.threads = threads or torch.get_num_threads()
         session = open_session(self.path)
         self.takes_pixels = session.type == UINT8
@@ -103,7 +104,7 @@ class OnnxNetwork(FaceNetwork):
         self.preprocessing_source: Source = "given"
         if preprocessing is None:
             preprocessing, self.preprocessing_source = find_preprocessing(
-                self.path, session.metadata, self.takes_pixels
+                self.file, session.metadata, self.takes_pixels
             )
         self.preprocessing = preprocessing
         if self.takes_pixels:
@@ -113,6 +114,10 @@ class OnnxNetwork(FaceNetwork):
             log.warning("%s: found by trying: %s", self.path, "; ".join(self._way.notes))
         self.batch, self.output_name, self.embedding_dim = self._way.batch, self._way.output, self._way.width
         self.map_channels = {}
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
 
     def embed(self, images: Tensor) -> Tensor:
         """RGB uint8 crops [b 3 112 112] to float32 embeddings [b d] on the same device."""

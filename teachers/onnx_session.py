@@ -92,7 +92,10 @@ def open_session(path: Path) -> Session:
 
 
 def open_undeclared(path: Path) -> Session | None:
-    """The same without what the file says of its shapes; None where it cannot be opened so."""
+    """The same without what the file says of its shapes; None where it cannot be opened so.
+
+    It parses the file for itself, with its weights, which ``NetworkFile`` drops.
+    """
     try:
         model = onnx.load(path, load_external_data=False)
         stored = {tensor.name for tensor in model.graph.initializer}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from distill.errors import UserError
 from distill.files.foreign import refuse_foreign
+from distill.files.network_file import NetworkFile
 from distill.types import FaceNetwork, Output, Preprocessing
 from teachers.card import Card, card_beside, check_hash, read_card, shipped_card
 from teachers.onnx_network import OnnxNetwork
@@ -27,6 +28,7 @@ class Teacher(nn.Module):
     """An ``Embedder`` in eval mode for good, with no parameters and nothing in a state dict to show.
 
     ``classifier`` are class centres [n d] or None. ``precision`` is that of the arithmetic; outputs are float32.
+    ``file`` is where its weights come from, None for a network in memory.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class Teacher(nn.Module):
         preprocessing: Preprocessing,
         precision: Precision = "fp32",
         classifier: Tensor | None = None,
+        file: NetworkFile | None = None,
     ) -> None:
         super().__init__()
         if precision not in ("fp32", "bf16"):
             raise UserError(f"teacher.precision is {precision!r}; expected 'fp32' or 'bf16'")
         self.name = name
+        self.file = file
         self.card = card
         self.preprocessing = preprocessing
         self.precision: Precision = precision
@@ -72,7 +76,7 @@ class Teacher(nn.Module):
 def load_teacher(
     name: str,
     network: FaceNetwork | None,
-    weights: Path | None,
+    weights: NetworkFile | Path | None,
     card: Path | None = None,
     preprocessing: Preprocessing | None = None,
     precision: Precision = "fp32",
@@ -84,20 +88,21 @@ def load_teacher(
     comes from ``preprocessing``, else a card that was named, else an ONNX file's metadata, else the card. The
     file's classifier is used only where ``data_fingerprint`` says that its classes are those of the data at hand.
     """
-    weights = _existing(name, network, weights)
-    own = _own_card(weights, card)
+    file = _existing(name, network, None if weights is None else NetworkFile.of(weights))
+    weights = file.path
+    own = _own_card(file, card)
     known = own or _shipped(name, weights)
     classifier = None
     if network is None:
         named = own.preprocessing if own is not None and card is not None else None
-        network = OnnxNetwork(weights, preprocessing or named)
+        network = OnnxNetwork(file, preprocessing or named)
         if network.preprocessing_source == "metadata" or (own is None and network.takes_pixels):
             preprocessing = network.preprocessing
     else:
         content = read_weights(weights)
         classifier = _usable(content.tensors.pop(CLASSIFIER, None), content.metadata, data_fingerprint)
         load_into(network, content)
-    teacher = Teacher(name, network, known, preprocessing or known.preprocessing, precision, classifier)
+    teacher = Teacher(name, network, known, preprocessing or known.preprocessing, precision, classifier, file)
     if known.embedding_dim not in (None, teacher.embedding_dim):
         raise UserError(
             f"{weights} gives embeddings of width {teacher.embedding_dim}; its card says {known.embedding_dim}"
@@ -105,9 +110,10 @@ def load_teacher(
     return teacher
 
 
-def _existing(name: str, network: FaceNetwork | None, weights: Path | None) -> Path:
-    if weights is not None and weights.is_file():
-        return weights
+def _existing(name: str, network: FaceNetwork | None, file: NetworkFile | None) -> NetworkFile:
+    if file is not None and file.path.is_file():
+        return file
+    weights = None if file is None else file.path
     if weights is not None:
         refuse_foreign(weights, "the file of a teacher")
     if network is None:
@@ -119,8 +125,8 @@ def _existing(name: str, network: FaceNetwork | None, weights: Path | None) -> P
     )
 
 
-def _own_card(weights: Path, card: Path | None) -> Card | None:
-    path = card or card_beside(weights)
+def _own_card(weights: NetworkFile, card: Path | None) -> Card | None:
+    path = card or card_beside(weights.path)
     if path is None:
         return None
     found = read_card(path)

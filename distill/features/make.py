@@ -16,7 +16,6 @@ from distill.features.rule import LENGTHS, NETWORK, RowRule
 from distill.features.video import files_of
 from distill.features.writer import FeatureWriter
 from distill.files.contents import RowContents
-from distill.files.network_file import network_sha256
 from distill.progress import waiting
 from distill.shown import shown
 from teachers.onnx_network import OnnxNetwork, describe
@@ -89,13 +88,13 @@ def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
         "list_sha256": rows.faces.lines.sha256,
         "decoding_rule": RULE,
         "root": str(rows.faces.root.resolve()),
-        "model_sha256": network_sha256(network.path),
+        "model_sha256": network.file.sha256,
         "preprocessing": _expects(network),
         "kind": rows.rule.kind,
         "flip": rows.rule.flip,
         "fusion": rows.rule.fusion,
         "consensus": rows.rule.consensus,
-        "frame_quality_sha256": None if quality is None else network_sha256(quality.path),
+        "frame_quality_sha256": None if quality is None else quality.file.sha256,
         "frame_quality_preprocessing": None if quality is None else _expects(quality),
         "batch_size": rows.batch_size,
         **{package: version(package) for package in SOFTWARE},

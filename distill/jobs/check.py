@@ -7,6 +7,7 @@ from pathlib import Path
 
 from distill.config.training_jobs import CheckConf
 from distill.errors import UserError
+from distill.files.network_file import NetworkFile
 from distill.protocol.verdict import judge
 from distill.report.terminal import print_check
 from distill.runs.check import _expects, _write, limits
@@ -17,17 +18,17 @@ _log = logging.getLogger(__name__)
 
 def run(conf: CheckConf) -> int:
     """Print the table, write ``check.json``; 0 for pass, 1 for fail."""
-    model = Path(conf.model)
+    model = NetworkFile(Path(conf.model))
     verdict = judge(model, limits(conf.protocol))
     expects = _expects(model)
     print_check(verdict.rows(), verdict.passed, verdict.reasons)
     print(f"preprocessing: {expects}")
     _try(model)
-    _write(verdict, expects, Path(conf.out) if conf.out else model.parent)
+    _write(verdict, expects, Path(conf.out) if conf.out else model.path.parent)
     return 0 if verdict.passed else 1
 
 
-def _try(model: Path) -> None:
+def _try(model: NetworkFile) -> None:
     """Say where the file runs otherwise than it declares, or not at all; the limits are judged by its graph alone."""
     try:
         OnnxNetwork(model)

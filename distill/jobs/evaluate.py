@@ -36,7 +36,7 @@ def run(conf: EvaluateConf) -> int:
     makers = Makers(network, frame_quality(conf.frame_quality, rule))
     faces, people = open_labelled(conf.data, rule)
     require_writable(out / FILE)
-    verdict = check(model, protocol, out)
+    verdict = check(network.file, protocol, out)
     damage = Damage(conf.max_damaged)
     empty = write_features(makers, faces, rule, conf.batch_size, out / FEATURES, conf.fresh, damage)
     scores = score_features(conf, settings, out, people)

@@ -9,6 +9,7 @@ from distill.config.compose import read_config
 from distill.config.training_jobs import DistillConf, ExportJobConf
 from distill.errors import UserError
 from distill.files.atomic import write_json
+from distill.files.network_file import NetworkFile
 from distill.files.writable import require_writable
 from distill.report.terminal import print_check
 from distill.runs.assemble import verification_pairs
@@ -35,6 +36,6 @@ def run(conf: ExportJobConf) -> int:
     write_json(out / PARITY, asdict(found))
     differs = f"{found.max_relative:.2g} (relative), {found.max_cosine:.2g} (cosine)"
     print(f"{shown(path)}: differs from PyTorch by {differs}")
-    verdict = check(path, conf.protocol, out)
+    verdict = check(NetworkFile(path), conf.protocol, out)
     print_check(verdict.rows(), verdict.passed, verdict.reasons)
     return 0 if verdict.passed else 1

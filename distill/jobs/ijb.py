@@ -13,7 +13,6 @@ from distill.data.ijb import find_ijb, read_faces, require_scores
 from distill.features.template_sums import Bound, Pooling, pool_images
 from distill.features.template_tasks import lost_templates, read_identifying, read_verifying
 from distill.files.atomic import write_json
-from distill.files.network_file import network_sha256
 from distill.files.writable import require_writable
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.templates import template_features
@@ -40,7 +39,7 @@ def run(conf: IjbConf) -> int:
     result = require_writable(out / f"{folder.name}_{conf.task.value}.json")
     how = Pooling(conf.flip, conf.detector_score, conf.batch_size)
     source = describe(network.preprocessing, network.preprocessing_source)
-    known, damage = network_sha256(model), Damage(conf.max_damaged)
+    known, damage = network.file.sha256, Damage(conf.max_damaged)
     key = _key(known, source, str(how), faces.fingerprint())
     sums = pool_images(network, faces, how, Bound(out / f"{folder.name}_templates.npz", key), damage)
     lost = lost_templates(faces, templates, damage)

@@ -8,7 +8,6 @@ from distill.config.scoring_jobs import VerifyConf
 from distill.data.damage import Damage
 from distill.data.pairs import pair_files, read_pairs
 from distill.files.atomic import write_json
-from distill.files.network_file import network_sha256
 from distill.files.writable import require_writable
 from distill.report.terminal import print_figures, print_verification
 from distill.runs.model_file import model_file
@@ -25,7 +24,7 @@ def run(conf: VerifyConf) -> int:
     model, paths = model_file(conf.model), pair_files(conf.pairs)
     network = OnnxNetwork(model)
     source = describe(network.preprocessing, network.preprocessing_source)
-    about = {"model": str(model), "model_sha256": network_sha256(model), "preprocessing": source}
+    about = {"model": str(model), "model_sha256": network.file.sha256, "preprocessing": source}
     out = require_writable((Path(conf.out) if conf.out else model.parent) / FILE)
     damage = Damage(conf.max_damaged)
     if len(paths) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from distill.config.scoring_jobs import JudgeConf
 from distill.data.pairs import Pairs, read_pairs
 from distill.errors import UserError
+from distill.files.network_file import NetworkFile
 from distill.judge.benchmark import Benchmark, read_benchmark
 from distill.judge.comparison import Case, main_shortage
 from distill.judge.decide import Facts, judge, main_set_of
@@ -20,27 +22,35 @@ from distill.metrics.folds import FOLDS
 from distill.metrics.roc import Floats
 from distill.metrics.verification import distances
 from distill.progress import waiting
-from distill.runs.model_file import distinct_names, model_file
+from distill.runs.model_file import distinct_names
 from teachers.onnx_network import OnnxNetwork
 
 
+@dataclass(frozen=True)
+class Rivals:
+    """The files of the models that are compared; None where there is no such model."""
+
+    challenger: NetworkFile
+    champion: NetworkFile | None
+    anchor: NetworkFile | None
+
+
 def judge_models(
-    challenger: Path,
-    champion: Path | None,
+    models: Rivals,
     sets: Sequence[Path],
     settings: JudgeConf,
     facts: Facts,
     batch_size: int = 64,
 ) -> Judgement:
-    """Score both ONNX files on every set (.bin) and judge; all files are read before the first embedding.
+    """Score all ONNX files on every set (.bin) and judge; all files are read before the first embedding.
 
     A challenger that cannot be scored is rejected, with the reason; a champion or an anchor that cannot is a
     ``UserError``: there is nothing to compare with, and somebody has to look.
     """
     benchmarks = require_judgeable(sets, settings)
-    anchor = None if settings.anchor is None else model_file(settings.anchor)
-    known = {who: OnnxNetwork(path) for who, path in (("champion", champion), ("anchor", anchor)) if path is not None}
-    new, cases = OnnxNetwork(challenger), []
+    compared = {"champion": models.champion, "anchor": models.anchor}
+    known = {who: OnnxNetwork(file) for who, file in compared.items() if file is not None}
+    new, cases = OnnxNetwork(models.challenger), []
     for path, benchmark in zip(sets, benchmarks, strict=True):
         pairs = read_pairs(path)
         scores = {who: _known(network, who, benchmark.name, pairs, batch_size) for who, network in known.items()}

@@ -15,6 +15,7 @@ import torch
 from distill.config.training_jobs import SignalsConf
 from distill.data.pairs import Pairs
 from distill.errors import UserError
+from distill.files.network_file import NetworkFile
 from distill.files.tensor_cache import CACHE, cached
 from distill.nightly.frozen import FrozenDrop, FrozenSet
 from distill.nightly.results import SignalsResult
@@ -45,8 +46,9 @@ class DropSignals:
     The teacher's weights are needed for new drops alone: without them, stores that match by the teacher's name serve.
     """
 
-    def __init__(self, conf: SignalsConf, root: Path) -> None:
-        self._conf, self._root = conf, root
+    def __init__(self, conf: SignalsConf, root: Path, file: NetworkFile | None = None) -> None:
+        """``file`` is that of the teacher's weights, where the job has opened it."""
+        self._conf, self._root, self._file = conf, root, file
         self._views = stored_views(conf, augmentation(conf.data))
 
     @cached_property
@@ -59,7 +61,8 @@ class DropSignals:
         conf = self._conf.teacher
         if conf.weights is None or not Path(conf.weights).is_file():
             return None
-        teacher = open_teacher(conf, "")  # the classes of its own classifier, if it has one, are never those of drops
+        # The classes of its own classifier, if it has one, are never those of drops.
+        teacher = open_teacher(conf, "", self._file)
         assert teacher is not None
         return Storing(self._conf, teacher, self._views)
 

@@ -19,7 +19,7 @@ from distill.nightly.pipeline import Failed, perform
 from distill.nightly.records import FAILED, FOLDER, Record, note_failure, read_records
 from distill.nightly.results import FreezeResult, PromoteResult
 from distill.nightly.service_folder import NIGHTS, SIGNALS, Night, last_finished, open_registry, unfinished
-from distill.nightly.task import Task, decides
+from distill.nightly.task import NightNetworks, Task, decides
 from distill.redact import redact_text
 
 MOST_NIGHTS = 2
@@ -32,9 +32,10 @@ def _nights(conf: NightlyConf) -> Outcome:
     root = Path(conf.root)
     _clear_partial(root)
     _require_whole_champion(conf)
-    outcome, decided_by = _left_to_report(conf), decides(conf)
+    networks = NightNetworks(conf)
+    outcome, decided_by = _left_to_report(conf, networks), decides(conf, networks)
     for _ in range(MOST_NIGHTS):
-        if (task := _task(conf, decided_by)) is None:
+        if (task := _task(conf, decided_by, networks)) is None:
             break
         outcome = _work(task)
     if outcome is Outcome.NOTHING:
@@ -58,19 +59,19 @@ def _require_whole_champion(conf: NightlyConf) -> None:
         ) from error
 
 
-def _task(conf: NightlyConf, decided_by: str) -> Task | None:
+def _task(conf: NightlyConf, decided_by: str, networks: NightNetworks) -> Task | None:
     """The night that was begun and came to no verdict, else a new one where anything has changed; None: neither."""
     root = Path(conf.root)
     last, begun = last_finished(root), unfinished(root)
     before = None if last is None else read_manifest(last.folder)
     now = freeze(Path(conf.drops), before, _Reading(conf.drops), _say)
     if begun is not None:
-        return Task(conf, begun, _kept(begun, now), decided_by)
+        return Task(conf, begun, _kept(begun, now), decided_by, networks)
     frozen = None if last is None else last.record("freeze")
     same = frozen is not None and _already(frozen, now, decided_by)
     if same or not len(now):
         return None
-    return Task(conf, Night(root, 1) if last is None else last.after(), now, decided_by)
+    return Task(conf, Night(root, 1) if last is None else last.after(), now, decided_by, networks)
 
 
 class _Reading:
@@ -128,13 +129,13 @@ def _work(task: Task) -> Outcome:
     return _outcome(records)
 
 
-def _left_to_report(conf: NightlyConf) -> Outcome:
+def _left_to_report(conf: NightlyConf, networks: NightNetworks) -> Outcome:
     """A night that came to a verdict and was killed before its report: the report, and the verdict once more."""
     night = last_finished(Path(conf.root))
     if night is None or night.record("report") is not None:
         return Outcome.NOTHING
     print(f"night {night.number}: its report is missing")
-    task = Task(conf, night, read_manifest(night.folder), "")
+    task = Task(conf, night, read_manifest(night.folder), "", networks)
     stages = import_module("distill.nightly.stages.plan")
     try:
         records = perform(night.folder, stages.stages(task)[-1:], _say, read_records(night.folder))

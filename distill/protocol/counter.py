@@ -24,13 +24,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Literal
 
 from onnx import ModelProto, NodeProto, helper
 
-from distill.protocol.graph import STANDARD_DOMAINS, Graph, Uncountable, graphs_of, label, read_model, with_shapes
-from distill.protocol.weights import external_files, load_small_integers
+from distill.files.network_file import NetworkFile
+from distill.protocol.graph import STANDARD_DOMAINS, Graph, Uncountable, graphs_of, label, with_shapes
+from distill.protocol.weights import external_files, with_small_integers
 
 Rule = Literal["counter", "extension", "free"]
 
@@ -81,19 +81,19 @@ class Cost:
     problems: tuple[str, ...]
 
 
-def count(path: Path) -> Cost:
+def count(file: NetworkFile) -> Cost:
     """Counter-FLOPs and MACs of an ONNX file; ``UserError`` if it is not ONNX, ``problems`` if it cannot be counted."""
-    return measure(read_model(path), path)[0]
+    return measure(file)[0]
 
 
-def measure(model: ModelProto, path: Path) -> tuple[Cost, Graph | None]:
-    """The cost of a parsed file, and its graph with static shapes (None where these could not be had)."""
+def measure(file: NetworkFile) -> tuple[Cost, Graph | None]:
+    """The cost of an ONNX file, and its graph with static shapes (None where these could not be had)."""
+    model, path = file.model, file.path
     if problems := [*external_files(model, path)[1], *uncountable_operators(model)]:
         return _uncounted(problems), None
     graph = None
     try:
-        load_small_integers(model, path)
-        graph = with_shapes(model, path)
+        graph = with_shapes(with_small_integers(model, path), path)
         return cost(graph), graph
     except Uncountable as error:
         return _uncounted([str(error)]), graph

@@ -10,52 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import DecodeError, Message
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, shape_inference
 
-from distill.errors import UserError
-from distill.files.foreign import foreign
-from distill.files.kinds import EMPTY, ONNX
 from distill.files.utf8_path import utf8_path
 
 Shape = tuple[int, ...]
 STANDARD_DOMAINS = ("", "ai.onnx")
-LARGEST_SHAPE_BYTES = 1024  # what shape inference may want the values of: shapes, axes, scales
 LONGEST_MESSAGE = 240  # characters of a third-party message that still make one readable line
 
 
 class Uncountable(Exception):
     """One line that says why a file cannot be counted."""
-
-
-def read_model(path: Path) -> ModelProto:
-    """Parse an ONNX file without the values of its weights; ``UserError`` if it is not one, is empty or cut off."""
-    if told := foreign(path, "an ONNX file", ONNX, EMPTY):
-        raise UserError(told)
-    try:
-        model = ModelProto.FromString(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); expected an ONNX file") from error
-    except DecodeError as error:
-        raise UserError(f"{path}: not an ONNX file, or cut off; export or copy it again") from error
-    if not model.graph.node or not model.opset_import:
-        raise UserError(f"{path}: holds no ONNX graph with nodes and an opset, or is cut off; export or copy it again")
-    if any(isinstance(text, bytes) for text in _texts(model)):  # protobuf hands out text that is not UTF-8 as bytes
-        raise UserError(f"{path}: damaged, a name in it is not text; export or copy it again")
-    for tensor in model.graph.initializer:  # their sizes are enough, and a large network would be copied twice
-        if len(tensor.raw_data) > LARGEST_SHAPE_BYTES:
-            tensor.ClearField("raw_data")
-    return model
-
-
-def _texts(message: Message) -> Iterator[str | bytes]:
-    for field, value in message.ListFields():
-        if field.type == FieldDescriptor.TYPE_STRING:
-            yield from [value] if isinstance(value, str | bytes) else value
-        elif field.type == FieldDescriptor.TYPE_MESSAGE:
-            for inner in [value] if isinstance(value, Message) else value:
-                yield from _texts(inner)
 
 
 def one_line(error: Exception) -> str:

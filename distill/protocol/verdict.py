@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from onnx import ValueInfoProto
 
+from distill.files.network_file import NetworkFile
 from distill.protocol.counter import Cost, measure
-from distill.protocol.graph import Graph, Shape, dtype_name, read_model, static_shape, true_inputs
+from distill.protocol.graph import Graph, Shape, dtype_name, static_shape, true_inputs
 from distill.protocol.limits import Protocol
 from distill.protocol.weights import Weights, external_files, weights
 from distill.types import CROP_PX
@@ -95,14 +95,14 @@ class Verdict:
         ]
 
 
-def judge(path: Path, protocol: Protocol) -> Verdict:
+def judge(file: NetworkFile, protocol: Protocol) -> Verdict:
     """Measure an ONNX file and compare it with the protocol; ``UserError`` if it is not an ONNX file at all."""
-    model = read_model(path)
+    model, path = file.model, file.path
     external, missing = external_files(model, path)
     stored = weights(model)
     files = {file.relative_to(path.parent.resolve()).as_posix(): file.stat().st_size for file in external}
     files = {path.name: path.stat().st_size, **files}
-    measured, graph = measure(model, path)
+    measured, graph = measure(file)
     return Verdict(
         protocol=protocol,
         cost=measured,

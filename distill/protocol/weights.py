@@ -71,13 +71,18 @@ def external_files(model: ModelProto, path: Path) -> tuple[list[Path], list[str]
     return list(found), list(problems)
 
 
-def load_small_integers(model: ModelProto, path: Path) -> None:
-    """Read external integer tensors (shapes, axes) into the model: shape inference needs their values."""
-    for tensor in external_tensors(model):
+def with_small_integers(model: ModelProto, path: Path) -> ModelProto:
+    """The model with its external integer tensors (shapes, axes) read into it: shape inference needs their values."""
+    if next(external_tensors(model), None) is None:
+        return model
+    filled = ModelProto()
+    filled.CopyFrom(model)
+    for tensor in external_tensors(filled):
         if tensor.data_type in (TensorProto.INT64, TensorProto.INT32):
             load_external_data_for_tensor(tensor, str(path.parent))
             tensor.data_location = TensorProto.DEFAULT
             del tensor.external_data[:]
+    return filled
 
 
 def _is_weight(tensor: Stored, cast: bool) -> bool:

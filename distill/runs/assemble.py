@@ -23,6 +23,7 @@ from distill.data.pairs import Pairs, read_pairs, sets_in
 from distill.data.replay import replayed
 from distill.data.synth.recipe import identity_of
 from distill.errors import UserError
+from distill.files.network_file import NetworkFile
 from distill.losses.objective import Objective, Schedule, Term
 from distill.metrics.folds import FOLDS
 from distill.training.machine import Machine, has_fast_bf16, resolve
@@ -242,11 +243,14 @@ def _inside(conf: DataConf, place: str) -> Path:
 _log = logging.getLogger(__name__)
 
 
-def open_teacher(conf: TeacherConf, fingerprint: str) -> Teacher | None:
-    """The teacher with its weights, card and preprocessing, ready to look at images; None for ``teacher=none``."""
+def open_teacher(conf: TeacherConf, fingerprint: str, file: NetworkFile | None = None) -> Teacher | None:
+    """The teacher with its weights, card and preprocessing, ready to look at images; None for ``teacher=none``.
+
+    ``file`` is that of its weights, where the job has opened it.
+    """
     if conf.network is None and conf.weights is None:
         return None
-    weights = None if conf.weights is None else Path(conf.weights)
+    weights = file if file is not None or conf.weights is None else NetworkFile(Path(conf.weights))
     network = None if conf.network is None else build(conf.network, "teacher.network")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = conf.precision.value

@@ -9,7 +9,8 @@ from onnx import TensorProto
 
 from distill.config.groups import ProtocolConf
 from distill.files.atomic import write_json
-from distill.protocol.graph import read_model, true_inputs
+from distill.files.network_file import NetworkFile
+from distill.protocol.graph import true_inputs
 from distill.protocol.limits import Protocol
 from distill.protocol.verdict import Verdict, judge
 from teachers.onnx_network import describe, find_preprocessing
@@ -17,7 +18,7 @@ from teachers.onnx_network import describe, find_preprocessing
 FILE = "check.json"
 
 
-def check(model: Path, protocol: ProtocolConf, out: Path) -> Verdict:
+def check(model: NetworkFile, protocol: ProtocolConf, out: Path) -> Verdict:
     """Judge ``model`` and write ``check.json`` into the folder ``out``."""
     verdict = judge(model, limits(protocol))
     _write(verdict, _expects(model), out)
@@ -29,11 +30,10 @@ def limits(conf: ProtocolConf) -> Protocol:
     return Protocol(**{field.name: getattr(conf, field.name) for field in dataclasses.fields(Protocol)})
 
 
-def _expects(model: Path) -> str:
-    graph = read_model(model)
-    metadata = {entry.key: entry.value for entry in graph.metadata_props}
-    takes_pixels = any(value.type.tensor_type.elem_type == TensorProto.UINT8 for value in true_inputs(graph.graph))
-    return describe(*find_preprocessing(model, metadata, takes_pixels))
+def _expects(model: NetworkFile) -> str:
+    inputs = true_inputs(model.model.graph)
+    takes_pixels = any(value.type.tensor_type.elem_type == TensorProto.UINT8 for value in inputs)
+    return describe(*find_preprocessing(model, model.metadata, takes_pixels))
 
 
 def _write(verdict: Verdict, expects: str, out: Path) -> None:

@@ -21,7 +21,6 @@ from distill.features.face_list import DISTRACTOR, FaceList, read_labels
 from distill.features.make import open_list
 from distill.features.rule import RowRule
 from distill.files.atomic import write_json
-from distill.files.network_file import network_sha256
 from distill.metrics.allpairs import FPRS, AllPairs, Engine, Settings, score_all_pairs
 from distill.metrics.bootstrap import Bootstrap
 from distill.protocol.placing import notes, table
@@ -78,7 +77,7 @@ def made_from(conf: EvaluateConf, network: OnnxNetwork, faces: FaceList, rule: R
     """What the figures were made from, in words."""
     return {
         "model": str(network.path),
-        "model sha256": network_sha256(network.path),
+        "model sha256": network.file.sha256,
         "preprocessing": describe(network.preprocessing, network.preprocessing_source),
         "list": str(faces.lines.path),
         "list sha256": faces.lines.sha256,

@@ -15,6 +15,7 @@ from distill.config.groups import ExportConf, ProtocolConf, StudentConf
 from distill.data.pairs import Pairs
 from distill.export.onnx_file import describe, export_onnx
 from distill.export.parity import BATCHES, Parity, parity, random_images
+from distill.files.network_file import NetworkFile
 from distill.protocol.verdict import judge
 from distill.runs.assemble import STUDENT_INPUT
 from distill.runs.check import limits
@@ -67,7 +68,7 @@ def rehearse(network: FaceNetwork, conf: ExportConf, protocol: ProtocolConf) -> 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rehearsal.onnx"
         export_onnx(network, path, described(network, network.embedding_dim, "rehearsal"), conf.opset)
-        return judge(path, limits(protocol)).reasons
+        return judge(NetworkFile(path), limits(protocol)).reasons
 
 
 def described(network: nn.Module, width: int, run: str) -> dict[str, str]:

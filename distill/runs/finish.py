@@ -16,6 +16,7 @@ from distill.config.training_jobs import DistillConf
 from distill.data.pairs import Pairs
 from distill.export.onnx_file import state_sha256
 from distill.export.parity import Parity
+from distill.files.network_file import NetworkFile
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import Verification, verify, verify_distances
 from distill.progress import waiting
@@ -67,6 +68,7 @@ class Delivery:
 class Proofs:
     """What is proven of the exported file: it computes what the network computes, and it fits the protocol or not."""
 
+    file: NetworkFile
     weights_sha256: str
     parity: Parity
     verdict: Verdict
@@ -79,14 +81,15 @@ def deliver(delivery: Delivery, network: FaceNetwork) -> int:
     images = parity_images(delivery.pairs[0], conf.export.parity_images)
     parity = export_student(network, path, folder.path.name, conf.export, images)
     export_frame_quality(network, folder.path, folder.path.name, conf.export, images)
-    conclude(delivery, Proofs(state_sha256(network), parity, check(path, conf.protocol, folder.path)))
+    file = NetworkFile(path)
+    conclude(delivery, Proofs(file, state_sha256(network), parity, check(file, conf.protocol, folder.path)))
     return show(folder)
 
 
 def conclude(delivery: Delivery, proofs: Proofs) -> list[np.ndarray]:
     """Score the exported student, write both pages, track, and finish the run; its embeddings [2p d] of each set."""
     folder, conf = delivery.folder, delivery.conf
-    student_file = OnnxNetwork(folder.file(STUDENT_ONNX))
+    student_file = OnnxNetwork(proofs.file)
     embeddings = [_embeddings(student_file, pairs, "student") for pairs in delivery.pairs]
     student = [_verified(e, pairs) for e, pairs in zip(embeddings, delivery.pairs, strict=True)]
     metrics = _metrics(delivery, proofs, student, _teacher_scores(delivery))

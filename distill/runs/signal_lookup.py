@@ -14,7 +14,6 @@ from distill.config.groups import Precision, TeacherConf
 from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet
 from distill.errors import UserError
-from distill.files.network_file import network_sha256
 from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
 from distill.signals.store import views_of
 from teachers.teacher import Teacher
@@ -55,9 +54,9 @@ class Wanted:
 def described_teacher(conf: TeacherConf, teacher: Teacher | None) -> dict[str, Any]:
     """What tells one teacher from another."""
     known: dict[str, Any] = {"name": conf.name, "network": conf.network}
-    if teacher is not None and conf.weights is not None:
+    if teacher is not None and teacher.file is not None:
         known |= {
-            "sha256": network_sha256(Path(conf.weights)),
+            "sha256": teacher.file.sha256,
             "preprocessing": json.loads(json.dumps(asdict(teacher.preprocessing))),
             "embedding_dim": teacher.embedding_dim,
         }

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from distill.config.build import build
 from distill.config.compose import config_hash
-from distill.config.groups import TeacherConf
+from distill.config.groups import StudentConf, TeacherConf
 from distill.config.training_jobs import DistillConf
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews
+from distill.files.network_file import NetworkFile
 from distill.files.tensor_cache import CACHE
 from distill.runs.assemble import (
     augmentation,
@@ -55,6 +57,12 @@ class RunInputs:
     pairs: Sequence[Pairs]
     supervision: Supervision | None
     rows: np.ndarray | None
+    student: StudentConf
+
+    @cached_property
+    def begins_with(self) -> Mapping[str, str]:
+        """What identifies the files that the student begins with; read at the first question."""
+        return begins_with(self.student)
 
     @property
     def images(self) -> int:
@@ -99,7 +107,7 @@ def train(
             shown.faces.fingerprint(),
             opened.pairs[0].fingerprint(),
             run_length.images,
-            begins_with(conf.student),
+            opened.begins_with,
         ),
         machine={**asdict(machine), "steps": run_length.steps, "image_steps": run_length.images},
         training_s=round(training_s, 1),
@@ -135,7 +143,7 @@ def identity(conf: DistillConf, opened: RunInputs) -> RunIdentity:
         "data": opened.shown.faces.fingerprint(),
         "data.pairs": pairs_identity(opened.pairs),
         "teacher": hashlib.sha256(learned_from.encode()).hexdigest(),
-        **begins_with(conf.student),
+        **opened.begins_with,
     }
     return RunIdentity(config_hash(conf, *NOT_COMPARED, "signals"), inputs)
 
@@ -150,15 +158,16 @@ def open_student(conf: DistillConf) -> FaceNetwork:
     return student
 
 
-def open_inputs(conf: DistillConf, cache: Path | None = None) -> RunInputs:
+def open_inputs(conf: DistillConf, cache: Path | None = None, teacher: NetworkFile | None = None) -> RunInputs:
     """All that a student learns from and is scored on, of a run of its own and of a night alike.
 
-    ``cache`` is the folder of what is computed once of these inputs; None: ``.cache`` beside the runs.
+    ``cache`` is the folder of what is computed once of these inputs; None: ``.cache`` beside the runs. ``teacher`` is
+    the file that ``teacher.weights`` names, where the job has opened it.
     """
     require_teacher(conf.teacher, conf.signals)  # data may take minutes to be made
     labelled = labelled_faces(conf.data)
     faces, pairs = with_transfer(labelled, conf.data), verification_pairs(conf.data)
     rows = shown_rows(conf.replay, labelled, faces, conf.seed)
     shown = TrainingView(labelled, faces, augmentation(conf.data), conf.seed)
-    supervision = supervise(conf.teacher, conf.signals, shown, cache or Path(conf.run.root) / CACHE)
-    return RunInputs(shown, pairs, supervision, rows)
+    supervision = supervise(conf.teacher, conf.signals, shown, cache or Path(conf.run.root) / CACHE, teacher)
+    return RunInputs(shown, pairs, supervision, rows, conf.student)

@@ -19,6 +19,7 @@ from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews, Views
 from distill.errors import UserError
+from distill.files.network_file import NetworkFile
 from distill.files.tensor_cache import cached
 from distill.losses.objective import Objective
 from distill.metrics.embedding import embed_flip_sum
@@ -157,12 +158,17 @@ def require_teacher(conf: TeacherConf, signals: str) -> None:
         open_teacher(conf, "")  # says what is missing
 
 
-def supervise(conf: TeacherConf, signals: str, shown: TrainingView, cache: Path) -> Supervision | None:
-    """Open the teacher, or a store of its signals, or both; None for ``teacher=none``."""
+def supervise(
+    conf: TeacherConf, signals: str, shown: TrainingView, cache: Path, file: NetworkFile | None = None
+) -> Supervision | None:
+    """Open the teacher, or a store of its signals, or both; None for ``teacher=none``.
+
+    ``file`` is that of the teacher's weights, where the job has opened it.
+    """
     if conf.network is None and conf.weights is None:
         return None
     here = conf.weights is not None and Path(conf.weights).is_file()
-    teacher = open_teacher(conf, shown.labelled.fingerprint()) if here or signals == LIVE else None
+    teacher = open_teacher(conf, shown.labelled.fingerprint(), file) if here or signals == LIVE else None
     known = described_teacher(conf, teacher)
     wanted = Wanted(known, described_data(shown.faces), shown.augment, shown.seed, asked_precision(conf))
     folder, why = find_folder(signals, wanted)

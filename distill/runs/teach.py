@@ -15,7 +15,7 @@ from distill.data.faceset import Described, FaceSet
 from distill.data.pairs import Pairs
 from distill.data.views import NewViews
 from distill.errors import UserError
-from distill.files.network_file import network_sha256
+from distill.files.network_file import NetworkFile
 from distill.files.writable import require_writable
 from distill.losses.centres import described_centres
 from distill.losses.objective import Objective
@@ -54,12 +54,12 @@ def teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[Pa
     found = [score(EvalEmbedder(taught, STUDENT_INPUT, machine.precision == "bf16"), p) for p in pairs]
     centres = objective.centres.detach()
     metadata = {FINGERPRINT_KEY: faces.fingerprint(), "run": folder.path.name}
-    weights = weights_file(conf)
-    save_weights(taught, weights, metadata, classifier=centres if len(centres) else None)
+    weights = NetworkFile(weights_file(conf))
+    save_weights(taught, weights.path, metadata, classifier=centres if len(centres) else None)
     lasted = {"image_steps": run_length.images, "seconds": round(module.trained_s)}
-    write_card(_card(conf, taught, faces, pairs[0], found[0], lasted), weights.with_name("card.yaml"))
+    write_card(_card(conf, weights, taught, faces, pairs[0], found[0], lasted), weights.path.with_name("card.yaml"))
     wandb.summary({"accuracy/teacher": found[0].accuracy_mean})
-    _finish(folder, conf, pairs, found, recorder.last)
+    _finish(folder, conf, weights, pairs, found, recorder.last)
     return found[0]
 
 
@@ -101,7 +101,13 @@ def _grow(network: FaceNetwork, path: Path) -> Tensor | None:
 
 
 def _card(
-    conf: TeachConf, network: FaceNetwork, faces: FaceSet, pairs: Pairs, found: Verification, lasted: dict[str, int]
+    conf: TeachConf,
+    weights: NetworkFile,
+    network: FaceNetwork,
+    faces: FaceSet,
+    pairs: Pairs,
+    found: Verification,
+    lasted: dict[str, int],
 ) -> Card:
     """What is true of the weights that were just written; ``lasted`` says how long that took."""
     training = {
@@ -120,7 +126,7 @@ def _card(
         source=f"taught here on {conf.data.name} data of {faces.classes:,} people",
         licence="yours, within the licence of the training data",
         preprocessing=STUDENT_INPUT,
-        sha256=network_sha256(weights_file(conf)),
+        sha256=weights.sha256,
         embedding_dim=network.embedding_dim,
         cost=_cost(network, shipped_card(conf.teacher.name)),
         score=Score(pairs.name, found.accuracy_mean),
@@ -138,7 +144,12 @@ def _cost(network: FaceNetwork, shipped: Card | None) -> Cost | None:
 
 
 def _finish(
-    folder: RunFolder, conf: TeachConf, pairs: Sequence[Pairs], found: Sequence[Verification], losses: dict[str, float]
+    folder: RunFolder,
+    conf: TeachConf,
+    weights: NetworkFile,
+    pairs: Sequence[Pairs],
+    found: Sequence[Verification],
+    losses: dict[str, float],
 ) -> None:
     sets = {p.name: v.to_json() for p, v in zip(pairs, found, strict=True)}
     folder.finish(
@@ -149,7 +160,7 @@ def _finish(
             "sets": {"teacher": sets},
             "losses": losses,
             "weights": conf.teacher.weights,
-            "weights_sha256": network_sha256(weights_file(conf)),
+            "weights_sha256": weights.sha256,
         }
     )
     folder.point_latest()

@@ -34,8 +34,8 @@ from distill.features.video import read_crop, read_video
 from distill.files.atomic import read_json
 from distill.files.foreign import foreign, kind_of
 from distill.files.kinds import FEATURES, SAFETENSORS
+from distill.files.network_file import NetworkFile
 from distill.judge.benchmark import read_sidecar
-from distill.protocol.graph import read_model
 from distill.runs.centres_file import read_learned
 from distill.signals.manifest import read_manifest
 from reference.tiny_network import TinyNetwork
@@ -184,7 +184,7 @@ def ijb_folder(path: Path) -> IjbFolder:
 
 READERS: dict[str, tuple[str, Callable[[Path], object], set[str]]] = {
     "onnx": ("net.onnx", OnnxNetwork, {"onnx"}),
-    "check": ("net.onnx", read_model, {"onnx", "empty"}),
+    "check": ("net.onnx", lambda path: NetworkFile(path).model, {"onnx", "empty"}),
     "teacher": ("net.onnx", lambda path: load_teacher("onnx", None, path), {"onnx"}),
     "pairs": ("lfw.bin", read_pairs, {"pairs", "text", "empty"}),
     "weights": (

@@ -16,7 +16,8 @@ from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, helper, nu
 from safetensors.torch import save_file
 
 from distill.errors import UserError
-from distill.files.network_file import network_sha256
+from distill.files.network_file import LARGEST_SHAPE_BYTES, NetworkFile, network_sha256
+from reference.file_reads import counting
 from reference.tiny_onnx import TinyOnnx
 from teachers.onnx_network import OnnxNetwork
 
@@ -202,3 +203,54 @@ def test_what_only_mentions_a_location_is_no_graph(tmp_path: Path):
     helper.set_model_props(model, {"location": "here"})
     onnx.save(model, named)
     assert network_sha256(named) == hashlib.sha256(named.read_bytes()).hexdigest()
+
+
+def test_hash_graph_and_metadata_come_of_one_read(tmp_path: Path):
+    path = TinyOnnx(metadata={"run": "first"}).write(tmp_path / "tiny.onnx")
+    first, file = network_sha256(path), NetworkFile(path)
+    with counting() as reads:
+        assert file.metadata == {"run": "first"}
+        TinyOnnx(width=9, metadata={"run": "swapped"}).write(path)
+        assert (file.sha256, file.metadata) == (first, {"run": "first"})
+        assert [tuple(t.dims) for t in file.model.graph.initializer] == [(6, 3, 7, 7)]
+    assert reads[path] == 1
+    assert NetworkFile(path).sha256 != first
+
+
+def test_nothing_is_read_before_the_first_question(tmp_path: Path):
+    file = NetworkFile(tmp_path / "tiny.onnx")
+    TinyOnnx().write(file.path)
+    assert file.sha256 == hashlib.sha256(file.path.read_bytes()).hexdigest()
+
+
+def test_large_weights_are_not_held(tmp_path: Path):
+    path = TinyOnnx().write(tmp_path / "tiny.onnx")
+    (weights,) = NetworkFile(path).model.graph.initializer
+    assert path.stat().st_size > np.prod(weights.dims) * 4 > LARGEST_SHAPE_BYTES
+    assert not weights.raw_data
+    assert NetworkFile(path).model.ByteSize() < LARGEST_SHAPE_BYTES
+
+
+def test_the_data_outside_of_a_graph_are_read_for_its_hash_alone(tmp_path: Path):
+    file = NetworkFile(outside(tmp_path))
+    expected = network_sha256(file.path)
+    with counting() as reads:
+        before = file.model.SerializeToString()
+        assert not reads[tmp_path / "weights.data"]
+        assert (file.sha256, file.sha256) == (expected, expected)
+    assert reads[file.path] == reads[tmp_path / "weights.data"] == 1
+    assert file.model.SerializeToString() == before, "locations are replaced in a copy"
+
+
+def test_a_file_that_is_no_network_has_an_identity_and_no_graph(tmp_path: Path):
+    file = NetworkFile(tmp_path / "a.bin")
+    file.path.write_bytes(b"\xff\xfe\xfd" * 99)
+    assert file.sha256 == hashlib.sha256(file.path.read_bytes()).hexdigest()
+    with pytest.raises(UserError, match=r"a\.bin"):
+        _ = file.model
+
+
+def test_a_path_stands_for_its_file(tmp_path: Path):
+    file = NetworkFile(tmp_path / "a.onnx")
+    assert NetworkFile.of(file) is file
+    assert NetworkFile.of(str(file.path)) == NetworkFile.of(file.path) == file

@@ -8,13 +8,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from distill.errors import UserError
-from distill.protocol.graph import Uncountable, dtype_name, one_line, read_model, true_inputs, with_shapes
+from distill.files.network_file import NetworkFile
+from distill.protocol.graph import Uncountable, dtype_name, one_line, true_inputs, with_shapes
 
 
 def test_dynamic_and_fixed_batch_give_the_same_shapes(embedder):
     for shape in (["batch", 3, 112, 112], [None, 3, 112, 112], [1, 3, 112, 112], [8, 3, 112, 112]):
         path = embedder(input_shape=shape)
-        shapes = with_shapes(read_model(path), path).shapes
+        shapes = with_shapes(NetworkFile(path).model, path).shapes
         assert shapes["map"] == (1, 8, 56, 56)
         assert shapes["y"] == (1, 512)
 
@@ -35,19 +36,19 @@ def test_reshape_computed_from_the_input_shape_is_followed(save):
         helper.make_node("Reshape", ["x", "target"], ["y"]),
     ]
     path = save(nodes)
-    assert with_shapes(read_model(path), path).shapes["y"] == (1, 3 * 112 * 112)
+    assert with_shapes(NetworkFile(path).model, path).shapes["y"] == (1, 3 * 112 * 112)
 
 
 @pytest.mark.parametrize("shape", [["b", 3, "h", "w"], ["b", 3, 112, None], ["b", "c", 112, 112]])
 def test_dynamic_spatial_size_is_named(embedder, shape):
     path = embedder(input_shape=shape)
     with pytest.raises(Uncountable, match="input 'x' has a dynamic spatial size"):
-        with_shapes(read_model(path), path)
+        with_shapes(NetworkFile(path).model, path)
 
 
 def test_input_without_a_shape_is_dynamic(embedder):
     path = embedder()
-    model = read_model(path)
+    model = NetworkFile(path).model
     model.graph.input[0].type.tensor_type.ClearField("shape")
     with pytest.raises(Uncountable, match="dynamic"):
         with_shapes(model, path)
@@ -56,15 +57,15 @@ def test_input_without_a_shape_is_dynamic(embedder):
 def test_contradicting_shapes_and_invalid_graphs(save):
     path = save([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": np.zeros((5, 8), np.float32)}, opset=20)
     with pytest.raises(Uncountable, match="shapes cannot be inferred"):
-        with_shapes(read_model(path), path)
+        with_shapes(NetworkFile(path).model, path)
     path = save([helper.make_node("Relu", ["nowhere"], ["y"])])
     with pytest.raises(Uncountable, match="not a valid ONNX graph"):
-        with_shapes(read_model(path), path)
+        with_shapes(NetworkFile(path).model, path)
 
 
 def test_a_negative_size_is_damage(save):
     path = save([helper.make_node("Conv", ["x", "w"], ["y"])], {"w": np.zeros((8, 3, 1, 1), np.float32)})
-    model = read_model(path)
+    model = NetworkFile(path).model
     model.graph.initializer[0].dims[0] = -8
     with pytest.raises(Uncountable, match="impossible shape"):
         with_shapes(model, path)
@@ -79,19 +80,19 @@ def test_files_that_are_not_onnx(tmp_path: Path, embedder):
     }.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=name) as caught:
-            read_model(tmp_path / name)
+            _ = NetworkFile(tmp_path / name).model
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="cannot be read"):
-        read_model(tmp_path / "missing.onnx")
+        _ = NetworkFile(tmp_path / "missing.onnx").model
     with pytest.raises(UserError, match="is not an ONNX file, but a folder"):
-        read_model(tmp_path)
+        _ = NetworkFile(tmp_path).model
 
 
 def test_a_name_that_is_not_text_is_damage(tmp_path: Path, embedder):
     damaged = embedder().read_bytes().replace(b"kernel", b"ker\xffel")
     (tmp_path / "damaged.onnx").write_bytes(damaged)
     with pytest.raises(UserError, match="is not text"):
-        read_model(tmp_path / "damaged.onnx")
+        _ = NetworkFile(tmp_path / "damaged.onnx").model
 
 
 def test_a_file_cut_anywhere_is_an_error(tmp_path: Path, embedder):
@@ -99,11 +100,11 @@ def test_a_file_cut_anywhere_is_an_error(tmp_path: Path, embedder):
     for length in range(0, len(whole) - 8, 97):  # the opset comes last, so no shorter file is complete
         (tmp_path / "cut.onnx").write_bytes(whole[:length])
         with pytest.raises(UserError):
-            read_model(tmp_path / "cut.onnx")
+            _ = NetworkFile(tmp_path / "cut.onnx").model
 
 
 def test_initialisers_among_the_inputs_are_not_fed(embedder):
-    model = read_model(embedder())
+    model = NetworkFile(embedder()).model
     model.graph.input.append(helper.make_tensor_value_info("kernel", TensorProto.FLOAT, [8, 3, 3, 3]))
     assert [value.name for value in true_inputs(model.graph)] == ["x"]
 

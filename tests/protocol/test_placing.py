@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from distill.files.network_file import NetworkFile
 from distill.metrics.allpairs import AllPairs, Point
 from distill.protocol import Protocol, judge
 from distill.protocol.placing import notes, table
@@ -26,7 +27,7 @@ def scored(*points: Point) -> AllPairs:
 
 @pytest.fixture
 def rows(tmp_path: Path):
-    verdict = judge(TinyOnnx(width=512).write(tmp_path / "a.onnx"), LIMITS)
+    verdict = judge(NetworkFile(TinyOnnx(width=512).write(tmp_path / "a.onnx")), LIMITS)
     points = [Point(1e-1, 0.9, 0.2, 6, 4, None, "all"), Point(1e-4, 0.876543, 0.4, 0, 3, (0.8, 0.91), "all")]
     return table(verdict, scored(*points), BOARD)
 
@@ -58,7 +59,7 @@ def test_every_star_is_explained_and_every_source_named():
 
 def test_a_rate_that_has_too_few_pairs(tmp_path: Path):
     scores = scored(Point(1e-4, missing="61 impostor pairs"), Point(1e-5, missing="61 impostor pairs"))
-    verdict = judge(TinyOnnx(width=512).write(tmp_path / "a.onnx"), LIMITS)
+    verdict = judge(NetworkFile(TinyOnnx(width=512).write(tmp_path / "a.onnx")), LIMITS)
     rates = [row for row in table(verdict, scores, []) if row[0].startswith("TPR")]
     assert rates == [("TPR at FPR 0.0001", "too few pairs", "")], "and the protocol's alone says so"
     assert notes(LIMITS, scores, [])[0] == "TPR@FPR=0.0001 cannot be measured here: 61 impostor pairs"

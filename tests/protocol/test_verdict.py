@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from distill.errors import UserError
+from distill.files.network_file import NetworkFile
 from distill.protocol import Protocol, judge
 
 LIGHT = Protocol("light", 10**9, 20_000_000, "float32", 512, 1e-8, "image", "test")
@@ -17,7 +18,7 @@ KEYS = {"verdict", "reasons", "flops", "macs", "parameters", "bytes", "dtype", "
 
 def test_a_small_network_passes(embedder):
     path = embedder()
-    verdict = judge(path, LIGHT)
+    verdict = judge(NetworkFile(path), LIGHT)
     found = verdict.to_json()
     assert verdict.passed
     assert found["verdict"] == "pass"
@@ -31,22 +32,22 @@ def test_a_small_network_passes(embedder):
 
 def test_limits_are_at_most_and_under(embedder):
     path = embedder()
-    flops, size = judge(path, LIGHT).cost.flops, path.stat().st_size
+    flops, size = judge(NetworkFile(path), LIGHT).cost.flops, path.stat().st_size
     assert flops is not None
-    assert judge(path, replace(LIGHT, max_flops=flops, max_file_bytes=size + 1)).passed
-    assert "counter-FLOPs; at most" in judge(path, replace(LIGHT, max_flops=flops - 1)).reasons[0]
-    assert "bytes that ship; fewer than" in judge(path, replace(LIGHT, max_file_bytes=size)).reasons[0]
-    assert judge(path, replace(LIGHT, max_file_bytes=None)).passed
+    assert judge(NetworkFile(path), replace(LIGHT, max_flops=flops, max_file_bytes=size + 1)).passed
+    assert "counter-FLOPs; at most" in judge(NetworkFile(path), replace(LIGHT, max_flops=flops - 1)).reasons[0]
+    assert "bytes that ship; fewer than" in judge(NetworkFile(path), replace(LIGHT, max_file_bytes=size)).reasons[0]
+    assert judge(NetworkFile(path), replace(LIGHT, max_file_bytes=None)).passed
 
 
 def test_external_data_ships_too(embedder, tmp_path):
     path = embedder()
     onnx.save(onnx.load(str(path)), str(path), save_as_external_data=True, location="data.bin", size_threshold=0)
     total = path.stat().st_size + (tmp_path / "data.bin").stat().st_size
-    assert judge(path, LIGHT).bytes == total
-    assert not judge(path, replace(LIGHT, max_file_bytes=total)).passed
+    assert judge(NetworkFile(path), LIGHT).bytes == total
+    assert not judge(NetworkFile(path), replace(LIGHT, max_file_bytes=total)).passed
     (tmp_path / "data.bin").unlink()
-    verdict = judge(path, LIGHT)
+    verdict = judge(NetworkFile(path), LIGHT)
     assert verdict.bytes is None
     assert verdict.reasons == ("external data 'data.bin' is missing beside the model",)
 
@@ -68,13 +69,13 @@ def test_external_data_ships_too(embedder, tmp_path):
     ],
 )
 def test_every_other_limit_has_its_reason(embedder, options, reasons):
-    verdict = judge(embedder(**options), LIGHT)
+    verdict = judge(NetworkFile(embedder(**options)), LIGHT)
     assert list(verdict.reasons) == reasons
     assert verdict.to_json()["verdict"] == "fail"
 
 
 def test_what_cannot_be_counted_fails_with_null(save):
-    verdict = judge(save([helper.make_node("Fancy", ["x"], ["y"], domain="my.ops")]), LIGHT)
+    verdict = judge(NetworkFile(save([helper.make_node("Fancy", ["x"], ["y"], domain="my.ops")])), LIGHT)
     found = verdict.to_json()
     assert not verdict.passed
     assert "my.ops::Fancy" in verdict.reasons[0]
@@ -85,7 +86,8 @@ def test_what_cannot_be_counted_fails_with_null(save):
 
 def test_a_batch_that_is_built_into_the_graph_fails(save):
     nodes = [helper.make_node("Reshape", ["x", "target"], ["y"])]
-    verdict = judge(save(nodes, {"target": np.array([4, -1]), "w": np.ones(1, np.float32)}, [4, 3, 112, 112]), LIGHT)
+    stored = {"target": np.array([4, -1]), "w": np.ones(1, np.float32)}
+    verdict = judge(NetworkFile(save(nodes, stored, [4, 3, 112, 112])), LIGHT)
     assert any("output 'y' is 4x9408 for one image" in reason for reason in verdict.reasons)
 
 
@@ -96,24 +98,24 @@ def test_several_outputs_or_inputs_fail(save):
     model.graph.output[1].name = "x"
     model.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [1]))
     onnx.save(model, str(path))
-    reasons = " | ".join(judge(path, LIGHT).reasons)
+    reasons = " | ".join(judge(NetworkFile(path), LIGHT).reasons)
     assert "2 inputs (x, z); expected one" in reasons
     assert "2 outputs (y, x); expected one" in reasons
 
 
 def test_a_file_without_weights_fails(save):
-    verdict = judge(save([helper.make_node("Flatten", ["x"], ["y"])]), LIGHT)
+    verdict = judge(NetworkFile(save([helper.make_node("Flatten", ["x"], ["y"])])), LIGHT)
     assert "weights are missing; expected all in float32" in verdict.reasons
 
 
 def test_reference_teacher_fails_for_its_width_alone(faces_root):
-    verdict = judge(faces_root / "reference_teacher.onnx", LIGHT)
+    verdict = judge(NetworkFile(faces_root / "reference_teacher.onnx"), LIGHT)
     assert verdict.reasons == ("output 'output' is 1x128 for one image; expected 1x512",)
     assert verdict.weights.parameters == 990_016
 
 
 def test_rows_show_every_quantity_with_its_limit(embedder):
-    rows = {name: (value, limit) for name, value, limit in judge(embedder(), LIGHT).rows()}
+    rows = {name: (value, limit) for name, value, limit in judge(NetworkFile(embedder()), LIGHT).rows()}
     assert rows["counter-FLOPs"][1] == "at most 1,000,000,000"
     assert "MB" in rows["bytes that ship"][0]
     assert "MiB" in rows["bytes that ship"][0]
@@ -124,7 +126,7 @@ def test_rows_show_every_quantity_with_its_limit(embedder):
 def test_a_file_that_is_not_onnx_is_an_error_not_a_verdict(tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"no")
     with pytest.raises(UserError, match=r"m\.onnx"):
-        judge(tmp_path / "m.onnx", LIGHT)
+        judge(NetworkFile(tmp_path / "m.onnx"), LIGHT)
 
 
 def test_of_two_outputs_none_is_the_embedding(embedder):
@@ -132,6 +134,6 @@ def test_of_two_outputs_none_is_the_embedding(embedder):
     model = onnx.load(path)
     model.graph.output.append(helper.make_tensor_value_info("flat", TensorProto.FLOAT, ["batch", 8]))
     onnx.save(model, path)
-    verdict = judge(path, LIGHT)
+    verdict = judge(NetworkFile(path), LIGHT)
     assert verdict.embedding_dim is None
     assert not verdict.passed

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from distill.protocol.graph import read_model
+from distill.files.network_file import NetworkFile
 from distill.protocol.weights import external_files, weights
 
 
@@ -17,8 +17,8 @@ def with_external_data(path, location="weights.bin"):
 
 
 def test_parameters_are_the_stored_floats(embedder):
-    assert weights(read_model(embedder())).parameters == 8 * 27 + 8 * 512 + 512
-    assert weights(read_model(embedder())).dtype == "float32"
+    assert weights(NetworkFile(embedder()).model).parameters == 8 * 27 + 8 * 512 + 512
+    assert weights(NetworkFile(embedder()).model).dtype == "float32"
 
 
 def test_shapes_and_indices_are_no_weights(save):
@@ -27,7 +27,7 @@ def test_shapes_and_indices_are_no_weights(save):
         helper.make_node("ReduceMean", ["x", "axes"], ["pooled"], keepdims=0),
         helper.make_node("Reshape", ["pooled", "target"], ["y"]),
     ]
-    found = weights(read_model(save(nodes, {"target": np.array([-1, 3])})))
+    found = weights(NetworkFile(save(nodes, {"target": np.array([-1, 3])})).model)
     assert found.parameters == 0
     assert found.dtype is None
 
@@ -40,16 +40,16 @@ def test_weights_in_constant_nodes_and_unused_ones_ship(save):
         helper.make_node("Mul", ["x", "scale"], ["scaled"]),
         helper.make_node("Clip", ["scaled", "", "limit"], ["y"]),
     ]
-    assert weights(read_model(save(nodes, {"unused": np.zeros(10, np.float32)}))).parameters == 3 + 1 + 10
+    assert weights(NetworkFile(save(nodes, {"unused": np.zeros(10, np.float32)})).model).parameters == 3 + 1 + 10
 
 
 @pytest.mark.parametrize(("dtype", "name"), [(np.float16, "float16"), (np.float64, "float64")])
 def test_other_float_types_are_named(embedder, dtype, name):
-    assert weights(read_model(embedder(dtype=dtype))).dtype == name
+    assert weights(NetworkFile(embedder(dtype=dtype)).model).dtype == name
 
 
 def test_bfloat16_is_named(embedder):
-    model = read_model(embedder())
+    model = NetworkFile(embedder()).model
     model.graph.initializer[0].data_type = TensorProto.BFLOAT16
     assert weights(model).dtype == "bfloat16, float32"
 
@@ -60,7 +60,7 @@ def test_quantised_weights_are_weights(save):
         helper.make_node("Transpose", ["w"], ["t"], perm=[0, 1, 3, 2]),
         helper.make_node("Conv", ["x", "t"], ["y"]),
     ]
-    found = weights(read_model(save(nodes, {"q": np.ones((8, 3, 3, 3), np.int8), "scale": np.float32(0.1)})))
+    found = weights(NetworkFile(save(nodes, {"q": np.ones((8, 3, 3, 3), np.int8), "scale": np.float32(0.1)})).model)
     assert found.dtype == "float32, int8"
     assert found.elements_by_dtype == {"float32": 1, "int8": 8 * 27}
 
@@ -75,35 +75,37 @@ def test_integers_that_become_floats_are_weights(save, dtype, name):
         helper.make_node("Conv", ["x", "w"], ["y"]),
     ]
     stored = {"q": np.ones((8, 27), dtype), "target": np.array([8, 3, 3, 3])}
-    assert weights(read_model(save(nodes, stored))).elements_by_dtype[name] >= 8 * 27
+    assert weights(NetworkFile(save(nodes, stored)).model).elements_by_dtype[name] >= 8 * 27
 
 
 def test_weights_in_subgraphs_are_found(save):
     value = helper.make_tensor("v", TensorProto.FLOAT16, [2], [1.0, 2.0])
     branch = helper.make_graph([helper.make_node("Constant", [], ["out"], value=value)], "b", [], [])
     node = helper.make_node("If", ["flag"], ["y"], then_branch=branch, else_branch=branch)
-    found = weights(read_model(save([node], {"flag": np.array(True)})))
+    found = weights(NetworkFile(save([node], {"flag": np.array(True)})).model)
     assert found.elements_by_dtype == {"float16": 4}
 
 
 def test_external_files_are_found_once(embedder, tmp_path):
     path = with_external_data(embedder())
-    assert external_files(read_model(path), path) == ([tmp_path.resolve() / "weights.bin"], [])
+    assert external_files(NetworkFile(path).model, path) == ([tmp_path.resolve() / "weights.bin"], [])
 
 
 def test_missing_and_cut_off_external_files(embedder, tmp_path):
     path = with_external_data(embedder())
     data = tmp_path / "weights.bin"
     data.write_bytes(data.read_bytes()[:-1])
-    assert "is cut off" in external_files(read_model(path), path)[1][0]
+    assert "is cut off" in external_files(NetworkFile(path).model, path)[1][0]
     data.unlink()
-    assert external_files(read_model(path), path)[1] == ["external data 'weights.bin' is missing beside the model"]
+    assert external_files(NetworkFile(path).model, path)[1] == [
+        "external data 'weights.bin' is missing beside the model"
+    ]
 
 
 @pytest.mark.parametrize("location", ["../weights.bin", "/etc/hostname", "a/../../weights.bin", ""])
 def test_external_files_outside_the_folder(embedder, location):
     path = with_external_data(embedder())
-    model = read_model(path)
+    model = NetworkFile(path).model
     for entry in model.graph.initializer[0].external_data:
         if entry.key == "location":
             entry.value = location
@@ -116,12 +118,12 @@ def test_a_link_out_of_the_folder_is_outside(embedder, tmp_path):
     path = with_external_data(embedder(file="model/m.onnx"))
     (folder / "weights.bin").rename(tmp_path / "elsewhere.bin")
     (folder / "weights.bin").symlink_to(tmp_path / "elsewhere.bin")
-    assert "outside" in external_files(read_model(path), path)[1][0]
+    assert "outside" in external_files(NetworkFile(path).model, path)[1][0]
 
 
 def test_nonsense_offsets_are_a_reason(embedder):
     path = with_external_data(embedder())
-    model = read_model(path)
+    model = NetworkFile(path).model
     for entry in model.graph.initializer[0].external_data:
         if entry.key == "offset":
             entry.value = "-1"

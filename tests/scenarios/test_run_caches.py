@@ -21,7 +21,7 @@ from distill.errors import UserError
 from distill.files.network_file import network_sha256
 from distill.jobs import distill, teach
 from distill.nightly import task as night_task
-from distill.nightly.task import decides
+from distill.nightly.task import NightNetworks, decides
 from distill.runs.folder import RunFolder
 from distill.runs.student import identity
 from reference.changed_inputs import (
@@ -198,4 +198,4 @@ def test_nothing_has_changed_only_where_nothing_has(place: Path, monkeypatch: py
     pairs_file(place / "frozen/lfw.bin")
     (place / "frozen/lfw.tsv").touch()
     conf = night_conf(place)
-    assert_made_anew(lambda: decides(conf), OF_A_NIGHT, place, monkeypatch)
+    assert_made_anew(lambda: decides(conf, NightNetworks(conf)), OF_A_NIGHT, place, monkeypatch)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from distill.errors import UserError
+from distill.files.network_file import NetworkFile
 from distill.types import Preprocessing
 from teachers.card import Card, Cost, Score, card_beside, check_hash, read_card, shipped_card, write_card
 
@@ -95,10 +96,10 @@ def test_hash_is_checked_where_the_card_gives_one(tmp_path: Path) -> None:
     weights = tmp_path / "w.pth"
     weights.write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
-    check_hash(read_card(write(tmp_path / "a", sha256=digest.upper())), weights)
-    check_hash(read_card(write(tmp_path / "b")), weights)
+    check_hash(read_card(write(tmp_path / "a", sha256=digest.upper())), NetworkFile(weights))
+    check_hash(read_card(write(tmp_path / "b")), NetworkFile(weights))
     with pytest.raises(UserError, match=r"w\.pth has another hash than its card says"):
-        check_hash(read_card(write(tmp_path / "c", sha256="f" * 64)), weights)
+        check_hash(read_card(write(tmp_path / "c", sha256="f" * 64)), NetworkFile(weights))
 
 
 def test_the_nearest_card_wins(tmp_path: Path) -> None:

@@ -68,4 +68,4 @@ def _signals(task: Task) -> DropSignals:
         workers=conf.trainer.workers,
         seed=conf.seed,
     )
-    return DropSignals(asked, task.root / SIGNALS)
+    return DropSignals(asked, task.root / SIGNALS, task.networks.teacher)

@@ -6,7 +6,6 @@ import shutil
 from typing import Any
 
 from distill.errors import UserError
-from distill.files.network_file import network_sha256
 from distill.nightly.pages.night_page import NightReport, write_night_report
 from distill.nightly.pipeline import Done, Records
 from distill.nightly.records import STAGES, to_the_minute
@@ -80,7 +79,7 @@ def _facts(task: Task, done: Records) -> dict[str, Any]:
         "people": freeze.people,
         "data_sha256": freeze.data_sha256,
         "student": task.conf.student.name,
-        "network_sha256": network_sha256(run_folder(task.night).file(STUDENT_ONNX)),
+        "network_sha256": task.student.sha256,
         "start": train.start,
         "from": train.from_version,
         "scores": {name: scores.auc for name, scores in VerifyResult.of(done).sets.items()},

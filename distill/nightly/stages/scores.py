@@ -11,7 +11,7 @@ import numpy as np
 from distill.data.pairs import Pairs
 from distill.export.onnx_file import state_sha256
 from distill.files.atomic import write_atomic
-from distill.files.network_file import network_sha256
+from distill.files.network_file import NetworkFile
 from distill.files.tensor_cache import CACHE
 from distill.judge.comparison import Case
 from distill.judge.decide import Facts, Requirement, judge
@@ -28,7 +28,6 @@ from distill.runs.check import limits
 from distill.runs.export import trained_student
 from distill.runs.finish import Delivery, Proofs, conclude
 from distill.runs.folder import METRICS, STUDENT_ONNX, tracked
-from distill.runs.model_file import model_file
 from distill.runs.student import open_inputs
 from teachers.onnx_network import OnnxNetwork
 
@@ -43,37 +42,37 @@ def verify_stage(task: Task, begins: Beginning, champion: Version | None, done: 
     if not ParityResult.of(done).passed:
         return Done(VerifyResult())
     conf, folder = student_conf(task, begins), run_folder(task.night)
-    opened = open_inputs(conf, task.root / CACHE)
-    verdict = judge_file(folder.file(STUDENT_ONNX), limits(conf.protocol))
-    proofs = Proofs(state_sha256(trained_student(folder, conf.student)), parity_of(done), verdict)
+    opened = open_inputs(conf, task.root / CACHE, task.networks.teacher)
+    verdict = judge_file(task.student, limits(conf.protocol))
+    proofs = Proofs(task.student, state_sha256(trained_student(folder, conf.student)), parity_of(done), verdict)
     with tracked(folder, conf.tracking, conf) as wandb:
         delivery = Delivery(folder, conf, opened.pairs, opened.supervision, trained_of(task.night), wandb)
         embeddings = conclude(delivery, proofs)
     found = {f"{STUDENT}/{p.name}": distances(e[0::2], e[1::2]) for p, e in zip(opened.pairs, embeddings, strict=True)}
     compared = _compared_with(task, champion)
     found |= _known_scores(compared, opened.pairs)
-    path, student = task.night.folder / SCORES, folder.file(STUDENT_ONNX)
+    path = task.night.folder / SCORES
     _write_scores(path, found)
     result = VerifyResult(
         sets=_figures(opened.pairs, found, STUDENT),
         champion=None if champion is None else _figures(opened.pairs, found, CHAMPION),
         champion_version=None if champion is None else champion.name,
-        networks={who: network_sha256(file) for who, file in {STUDENT: student, **compared}.items()},
+        networks={who: file.sha256 for who, file in {STUDENT: task.student, **compared}.items()},
     )
     return Done(result, [path, *(folder.file(name) for name in PAGES)])
 
 
-def _compared_with(task: Task, champion: Version | None) -> dict[str, Path]:
+def _compared_with(task: Task, champion: Version | None) -> dict[str, NetworkFile]:
     """The models that the student is compared with; the champion's file is checked to the last byte first."""
-    models = {} if champion is None else {CHAMPION: champion.verified().file(STUDENT_ONNX)}
-    if task.conf.judge.anchor is not None:
-        models[ANCHOR] = model_file(task.conf.judge.anchor)
+    models = {} if champion is None else {CHAMPION: NetworkFile(champion.verified().file(STUDENT_ONNX))}
+    if task.networks.anchor is not None:
+        models[ANCHOR] = task.networks.anchor
     return models
 
 
-def _known_scores(models: Mapping[str, Path], pairs: Sequence[Pairs]) -> dict[str, np.ndarray]:
+def _known_scores(models: Mapping[str, NetworkFile], pairs: Sequence[Pairs]) -> dict[str, np.ndarray]:
     """The squared distances of these models, as ``WHO/SET``."""
-    networks = {who: OnnxNetwork(path) for who, path in models.items()}
+    networks = {who: OnnxNetwork(file) for who, file in models.items()}
     return {
         f"{who}/{p.name}": score(network, f"{who} on {p.name}", p) for who, network in networks.items() for p in pairs
     }

@@ -21,7 +21,7 @@ from distill.nightly.drop_signals import JOINED
 from distill.nightly.pipeline import Done, Records
 from distill.nightly.results import CheckResult, ExportResult, ParityResult, TrainResult
 from distill.nightly.service_folder import Night
-from distill.nightly.task import Task
+from distill.nightly.task import RUN, Task
 from distill.registry.version import Version
 from distill.runs.assemble import verification_pairs
 from distill.runs.centres_file import CENTRES
@@ -32,7 +32,7 @@ from distill.runs.folder import STUDENT_ONNX, STUDENT_WEIGHTS, RunFolder, open_r
 from distill.runs.identity import IDENTITY, RunIdentity, remember
 from distill.runs.student import identity, open_inputs, train
 
-RUN, TRAINED = "run", "trained.json"
+TRAINED = "trained.json"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def train_stage(task: Task, begins: Beginning) -> Done:
     conf = student_conf(task, begins)
     if begins.champion is not None:
         begins.champion.verified()
-    opened = open_inputs(conf, task.root / CACHE)
+    opened = open_inputs(conf, task.root / CACHE, task.networks.teacher)
     night, folder = task.night, run_folder(task.night)
     _begin_again_if_other(folder, identity(conf, opened))
     with open_run(night.folder, RUN, False, conf), tracked(folder, conf.tracking, conf) as wandb:
@@ -169,7 +169,7 @@ def _beyond(found: Parity, conf: ExportConf) -> str:
 def check_stage(task: Task) -> Done:
     """The limits of the protocol."""
     folder = run_folder(task.night)
-    verdict = check(folder.file(STUDENT_ONNX), task.conf.protocol, folder.path)
+    verdict = check(task.student, task.conf.protocol, folder.path)
     found: dict[str, Any] = verdict.to_json()
     return Done(
         CheckResult(
