@@ -1,4 +1,4 @@
-"""The one reader of records: a dataclass from JSON, its keys and types checked; what does not fit is one line."""
+"""The one reader of records: a dataclass from JSON, keys and types checked; a misfit is an error of one line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Misfit(ValueError):
 
 
 def read_plain(path: Path, wrote: str) -> Any:
-    """What a JSON file holds. Raises OSError where it cannot be read, UserError where it is no JSON.
+    """The content of a JSON file. Raises OSError if it cannot be read, UserError if it is no JSON.
 
     ``wrote`` names what is expected, such as "the record of a version".
     """

@@ -22,7 +22,7 @@ _LOCATION = "location"
 
 
 def network_sha256(path: Path) -> str:
-    """Hex sha256 of all that a network on disk is; raises UserError where a file of it is missing or cut off.
+    """Hex sha256 of a network on disk with its external data; UserError if a file of it is missing or truncated.
 
     A checkpoint, and an ONNX graph that holds its own weights, is the sha256 of its file. Of a graph with external
     data it is that of the graph in which each location is replaced by the sha256 of the file there, so that contents
