@@ -159,4 +159,5 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
 
 
 def _number(value: object) -> bool:
+    # a bool is an int to Python
     return isinstance(value, int | float) and not isinstance(value, bool)

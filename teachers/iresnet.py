@@ -75,7 +75,7 @@ class Basic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.prelu(self.bn2(self.conv1(self.bn1(x))))
-        return self.se(self.bn3(self.conv2(out))) + self.downsample(x)
+        return self.se(self.bn3(self.conv2(out))) + self.downsample(x)  # (b, width, h / stride, w / stride)
 
 
 class Bottleneck(nn.Module):

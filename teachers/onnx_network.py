@@ -136,6 +136,7 @@ class OnnxNetwork(FaceNetwork):
         """A piece of at most the fixed batch, padded up to it."""
         missing = max(0, (self.batch or 0) - len(piece))
         try:
+            # zeros are cut off below
             found = self._way.run(torch.cat([piece, piece.new_zeros(missing, *piece.shape[1:])]))
         except Failed as failure:
             raise UserError(f"{self.path} fails on crops {list(piece.shape)}: {failure}") from failure

@@ -183,7 +183,7 @@ class _Try:
     def _fits(self, value: np.ndarray, batch: int) -> bool:
         if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.size:
             return False
-        width = value.size // batch
+        width = value.size // batch  # values per image
         rows = batch == 1 or value.shape[0] == batch
         sides = [side for side in (value.shape if batch == 1 else value.shape[1:]) if side != 1]
         return rows and sides in ([], [width]) and (width > 1 if self._width is None else width == self._width)
@@ -206,6 +206,7 @@ class _Try:
 def _as_input(session: Session, layout: str, crops: Tensor) -> np.ndarray:
     """Crops [b 3 112 112] in a file's layout and dtype."""
     array = crops.numpy().transpose(_AXES[layout])
+    # files without a batch dimension take one image
     array = array[0] if layout in _UNBATCHED.values() else array
     dtype = DTYPES[session.type]
     return np.ascontiguousarray(np.rint(array) if dtype == np.uint8 else array, dtype)

@@ -95,6 +95,7 @@ def open_undeclared(path: Path) -> Session | None:
     """The same without the declared shapes; None if it cannot be opened that way."""
     try:
         model = onnx.load(path, load_external_data=False)
+        # old exporters list weights among the inputs
         stored = {tensor.name for tensor in model.graph.initializer}
         shapes: list[Shape] = []
         for value in (value for value in model.graph.input if value.name not in stored):

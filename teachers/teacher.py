@@ -48,7 +48,9 @@ class Teacher(nn.Module):
         self.embedding_dim: int = network.embedding_dim
         self.map_channels: dict[str, int] = network.map_channels
         self.classifier: Tensor | None
+        # not persistent: a student's checkpoint never holds a teacher's weights
         self.register_buffer("classifier", classifier, persistent=False)
+        # convolutions in channels-last are faster on CPU and GPU
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._frozen = Frozen(network)
 

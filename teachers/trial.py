@@ -59,7 +59,7 @@ def try_teacher(
     found = torch.cat([teacher.embed(piece).cpu() for piece in images.split(batch)])
     _check_embeddings(found, teacher.embedding_dim, name)
     thumbnail_auc = _auc(_thumbnails(images), same)
-    least = max(thumbnail_auc + GAIN * (1 - thumbnail_auc), 0.5 + SIGMAS * _chance_deviation(same))
+    least = max(thumbnail_auc + GAIN * (1 - thumbnail_auc), 0.5 + SIGMAS * _chance_deviation(same))  # the stricter
     result = TrialResult(len(same), _auc(found, same), thumbnail_auc, min(least, 1.0))
     if result.auc < result.least_auc:
         raise UserError(
@@ -78,7 +78,7 @@ def _choose(same: Tensor, max_pairs: int) -> Tensor:
         raise UserError(
             f"a teacher's trial needs pairs of one and of two persons; got {len(kinds[0])} and {len(kinds[1])}"
         )
-    return torch.cat([kind[torch.arange(each) * len(kind) // each] for kind in kinds])
+    return torch.cat([kind[torch.arange(each) * len(kind) // each] for kind in kinds])  # evenly spaced, no repeats
 
 
 def _check_embeddings(found: Tensor, width: int, name: str) -> None:

@@ -123,6 +123,7 @@ def load_into(network: nn.Module, weights: Weights) -> None:
         log.info(
             "%s: %d tensors beside the network are not used (%s)", weights.path, len(place.others), _some(place.others)
         )
+    # strict, with the network's own num_batches_tracked where the file has none
     network.load_state_dict({**expected, **found.tensors})
 
 

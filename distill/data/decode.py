@@ -63,6 +63,7 @@ def _pixels(found: Container, encoded: bytes) -> np.ndarray:
     if image is None or sorted(image.shape[:2]) != sorted((found.height, found.width)):
         raise DamagedImage(f"incomplete {found.name}")
     if image.dtype == np.uint16:
+        # the upper byte, as OpenCV's own 8-bit decoding takes it
         image = np.right_shift(image, 8).astype(np.uint8)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 

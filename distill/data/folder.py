@@ -69,6 +69,7 @@ class ImageFolderSet:
         """Hex sha256 of names, labels and the contents of all images, and of the rule by which they are decoded."""
         if self._fingerprint is None:
             digest = hashlib.sha256("\n".join([f"rule {RULE}", *self._people]).encode(errors="surrogateescape"))
+            # names and labels too: the same pictures of other people are another set
             for array in (self._files, self._sizes, self.labels):
                 digest.update(array.tobytes())
             digest.update(contents_sha256(lambda: map(self._path, range(len(self))), str(self._root)).encode())

@@ -162,6 +162,7 @@ def _read_points(folder: IjbFolder, names: Sequence[str]) -> NDArray[np.float64]
         if not os.path.isfile(folder.image(name)):
             raise line.wrong(f"names {name!r}; expected the image {folder.image(name)}, which is not there")
         values = [line.real(column) for column in range(1, 12)]
+        # no similarity maps one point to five
         if len(set(zip(values[0:10:2], values[1:10:2], strict=True))) == 1:
             raise line.wrong(f"puts all five points at {values[0]:g}, {values[1]:g}; expected the points of a face")
         numbers.extend(values)

@@ -65,6 +65,7 @@ class FacesModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=use_one_thread,
             multiprocessing_context=worker_context() if self._workers else None,
+            # spawning a worker imports torch again: seconds for every interval
             persistent_workers=self._workers > 0,
         )
 

@@ -48,6 +48,7 @@ class Pairs:
         """Hex sha256 of the decoded images and the labels, or of the ``identity`` of a set that has one."""
         if self.identity is not None:
             return hashlib.sha256(self.identity.encode()).hexdigest()
+        # back to the memory order of the decoder: no copy
         digest = hashlib.sha256(self.images.permute(0, 2, 3, 1).contiguous().numpy().data)
         digest.update(np.packbits(self.same).tobytes())
         return digest.hexdigest()

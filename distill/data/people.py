@@ -45,6 +45,7 @@ def as_on_disk(root: Path, entry: str) -> Path:
     if entry.isascii() or os.path.lexists(path):
         return path
     spelt = root
+    # part by part: a path may mix both normalisations
     for part in entry.split("/"):
         forms = (part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part))
         spelt /= next((form for form in forms if os.path.lexists(spelt / form)), part)

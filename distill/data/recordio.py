@@ -146,6 +146,7 @@ def _image_rows(path: Path, keys: np.ndarray, heads: Heads) -> np.ndarray:
             "data      %s: the header (key 0) says %g; images are the records that hold one", path, first_identity
         )
         return (keys != 0) & _holds_image(heads)
+    # by key, not by place: an index may list keys in any order
     rows = (keys > 0) & (keys < first_identity)
     if not 0 < rows.sum() == int(first_identity) - 1:
         raise UserError(

@@ -60,6 +60,7 @@ def read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
         )
     keys, offsets = numbers.reshape(-1, 2).T.copy()
     ordered = np.sort(keys)
+    # sorted neighbours: no set of millions of Python ints
     if (ordered[1:] == ordered[:-1]).any():
         key = ordered[1:][ordered[1:] == ordered[:-1]][0]
         raise UserError(f"{path}: lists key {key} twice; expected every key once: {_MADE_ANEW}")
@@ -239,7 +240,7 @@ class RecordWriter:
         self._root = root
         self._records = (root / "train.rec").open("wb")
         self._index: list[str] = []
-        self._begins = [1]
+        self._begins = [1]  # key of the first image of each class, and one more
         self._next_key = 1
 
     def person(self, images: Iterable[bytes]) -> None:
@@ -271,6 +272,7 @@ def framed(payload: bytes) -> bytes:
     at = payload.find(MAGIC_BYTES)
     while at >= 0:
         if at % 4 == 0:
+            # only at multiples of 4, where a reader would look for a frame
             parts.append(payload[begin:at])
             begin = at + 4
         at = payload.find(MAGIC_BYTES, at + 4 if at % 4 == 0 else at + 1)

@@ -33,7 +33,7 @@ class Tag(NamedTuple):
 
 def read_tags(data: bytes) -> dict[int, Tag]:
     """The integer tags of the first directory; ``DamagedImage`` where it is incomplete."""
-    order, big = ("<" if data[:2] == b"II" else ">"), data[2:4] in (b"+\0", b"\0+")
+    order, big = ("<" if data[:2] == b"II" else ">"), data[2:4] in (b"+\0", b"\0+")  # 43, "+": BigTIFF
     word, entry, field = ("Q", "HHQ", 8) if big else ("I", "HHI", 4)
     try:
         (begin,) = struct.unpack_from(order + word, data, 8 if big else 4)
@@ -105,11 +105,13 @@ def _pieces(data: bytes, tags: Mapping[int, Tag], bits: int, separate: bool) -> 
         offsets, counts = _many(tags, TILE_OFFSETS), _many(tags, TILE_COUNTS)
         side, tall = max(_one(tags, TILE_WIDTH), 1), max(_one(tags, TILE_HEIGHT), 1)
         number = -(-width // side) * -(-height // tall)
+        # tiles at the edge are stored in full
         sizes = itertools.repeat(tall * -(-side * per_pixel // 8), number * planes)
     else:
         offsets, counts = _many(tags, OFFSETS), _many(tags, COUNTS)
         row, tall = -(-width * per_pixel // 8), max(min(_one(tags, ROWS, height), height), 1)
         number = -(-height // tall)
+        # the last strip of each plane is shorter
         sizes = (row * min(tall, height - top) for _ in range(planes) for top in range(0, height, tall))
     if not len(offsets) == len(counts) >= number * planes:
         raise DamagedImage("incomplete TIFF (it does not say where all of its pixels are)")

@@ -107,7 +107,7 @@ class _Answer:
     __slots__ = ("_call",)
 
     def __init__(self, call: Callable[..., object]) -> None:
-        object.__setattr__(self, "_call", call)
+        object.__setattr__(self, "_call", call)  # past our own __setattr__
 
     def __call__(self, *arguments: object) -> object:
         return self._call(*arguments)
@@ -198,6 +198,7 @@ def unpickle(path: Path) -> object:
         raise UserError(f"{path}: is empty; expected a verification set; copy it again")
     refuse_foreign(path, "a verification set (.bin)", PICKLE, TEXT)
     try:
+        # Python 2's str stay bytes: they are the encoded images
         return _Reader(io.BytesIO(content), encoding="bytes").load()
     except Refused as refused:
         raise UserError(

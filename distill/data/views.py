@@ -74,6 +74,7 @@ class MirrorViews(StoredViews):
 
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:
         mirrored = self.augment.mirrors(augmentation_rng(self.seed, index, visit))
+        # a fresh generator: ``mirrors`` has used the first draw of the other one
         return self.augment(image, augmentation_rng(self.seed, index, visit)), int(mirrored)
 
     def column(self, image: np.ndarray, index: int, column: int) -> np.ndarray:
@@ -100,10 +101,11 @@ class FixedViews(StoredViews):
             raise UserError(f"views is {self.columns}; expected at least 1 augmented view of each image")
 
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:
-        column = visit % self.columns
+        column = visit % self.columns  # every view once before any is repeated
         return self.column(image, index, column), column
 
     def column(self, image: np.ndarray, index: int, column: int) -> np.ndarray:
+        # the column takes the place of the visit, so that later visits repeat it
         return self.augment(image, augmentation_rng(self.seed, index, column))
 
     def described(self) -> dict[str, Any]:

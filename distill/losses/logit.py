@@ -35,7 +35,7 @@ def kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 def dkd(student: Tensor, teacher: Tensor, labels: Tensor, weights: tuple[float, float], temperature: float) -> Tensor:
     """temperature^2 * (alpha * target part + beta * non-target part) [k] of logits [k n] and labels [k].
 
-    The target part is the KL of (true class, the rest); the non-target part the KL among the wrong classes alone.
+    The target part is the KL of (true class, the rest); the non-target part the KL among the wrong classes only.
     """
     alpha, beta = weights
     student, teacher = precise(student) / temperature, precise(teacher) / temperature

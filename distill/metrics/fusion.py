@@ -3,14 +3,14 @@
 Templates are weighted sums of unit vectors. They are running sums, and so is a weighted template
 whose weights come with each frame: a student's lengths or a separate network's output.
 
-Consensus is about the set, which no weight of a single frame can know: a sharp frame of somebody else. What disagrees
-with the other frames loses weight; iteratively reweighted means are the standard form of robust estimates (Holland and
-Welsch, Communications in Statistics A6, 1977). That a frame loses all of it where it disagrees (a redescending weight)
-is our choice, as is the scale, which is the agreement of the video's better half. Clean frames so keep their weights,
-whatever level of agreement the network or the video has.
+Consensus compares frames, which no weight of a single frame can do: it finds a sharp frame of another person. What
+disagrees with the other frames loses weight; iteratively reweighted means are the standard form of robust estimates
+(Holland and Welsch, Communications in Statistics A6, 1977). That a frame loses all of it where it disagrees (a
+redescending weight) is our choice, as is the scale, which is the agreement of the video's better half. Clean frames so
+keep their weights, whatever level of agreement the network or the video has.
 
 Frames that are bad alike agree with each other more than with the good ones: five that the same hand covers outvote
-three that show a face. Concentrations say how much agreement there should be. Frames are then compared with that, and a
+three that show a face. Concentrations give the expected agreement. Frames are then compared with that, and a
 video whose frames agree as they should keeps all of them.
 """
 

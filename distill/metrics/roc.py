@@ -83,8 +83,8 @@ def unsupported(same: Bools, fpr: float) -> str | None:
     """Why ``same`` cannot support TPR at ``fpr``, or None if it can.
 
     From 1 / fpr impostor pairs on, at least one may be accepted. Below that the threshold lies above every impostor
-    whatever ``fpr`` is, and the number would describe FPR 0. How uncertain a number from few impostors is, is what
-    its confidence interval says.
+    whatever ``fpr`` is, and the number would describe FPR 0. The uncertainty of a number from few impostors is in
+    its confidence interval.
     """
     return unsupported_by(int(same.sum()), int((~same).sum()), fpr)
 

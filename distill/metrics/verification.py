@@ -100,6 +100,7 @@ def distances(left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArra
     """Squared distances [p] of the unit vectors of embeddings [p d] and [p d]; ``UserError`` for NaN or zero rows."""
     if left.ndim != 2 or left.shape != right.shape:
         raise UserError(f"pairs: left embeddings {left.shape}, right {right.shape}; expected [p d] and [p d]")
+    # of differences, not 2 - 2 cos: exactly 0 for equal embeddings
     return ((unit_vectors(left, "left embeddings") - unit_vectors(right, "right embeddings")) ** 2).sum(axis=1)
 
 

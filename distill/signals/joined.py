@@ -55,6 +55,7 @@ class JoinedStore:
                 f"{folder / PARTS}: names {len(folders)} stores, but there are {len(faces.parts)} drops with pictures; "
                 "expected one each: run the night's stage `vet` again"
             )
+        # order of the drops
         self._parts = [Store(place, part) for place, part in zip(folders, faces.parts, strict=True)]
         for store, part in zip(self._parts, faces.parts, strict=True):
             _require_part(store, part, self.manifest)

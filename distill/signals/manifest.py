@@ -40,6 +40,7 @@ class Manifest:
 
     @property
     def columns(self) -> int:
+        # the image and its mirror image
         return 2 if self.views["kind"] == "mirror" else self.views["columns"]
 
     @property

@@ -56,7 +56,7 @@ class Store:
             raise UserError(f"{error}; {_REPAIR}") from error
 
     def __getstate__(self) -> dict[str, object]:
-        return {"folder": self.folder, "manifest": self.manifest, "_faces": self._faces}
+        return {"folder": self.folder, "manifest": self.manifest, "_faces": self._faces}  # maps are not picklable
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)

@@ -65,6 +65,7 @@ class ViewBatches(Dataset[ViewBatch]):
         shard, first, end = stretch
         # (b, columns, 112, 112, 3)
         pixels = np.zeros((end - first, self._views.columns, CROP_PX, CROP_PX, 3), np.uint8)
+        # replaced below for images that can be read
         digests = np.full(end - first, NO_IMAGE, np.uint64)
         damaged: dict[int, str] = {}
         for row, index in enumerate(range(first, end)):
@@ -141,6 +142,7 @@ class Writer:
         # back to (b, columns, ...)
         stored = {n: values[n].unflatten(0, views.shape[:2]).half().cpu().numpy() for n in self.manifest.arrays}
         for name, array in stored.items():
+            # checked after .half(), which overflows above 65,504
             if not np.isfinite(array).all():
                 raise UserError(
                     f"the teacher's {name} is NaN, infinite or beyond float16 (65,504) for some image; expected "
@@ -151,7 +153,7 @@ class Writer:
     def _save(self, shard: int, arrays: dict[str, np.ndarray]) -> None:
         lost = arrays[DIGEST] == NO_IMAGE
         for name in self.manifest.arrays:
-            arrays[name][lost] = np.nan
+            arrays[name][lost] = np.nan  # training skips these rows by their digest; NaN makes a misuse visible
         write_atomic(shard_path(self.folder, shard), encode(self.manifest, shard, arrays))
 
 

@@ -41,6 +41,7 @@ class Inverted(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        # the sum has no activation: the bottleneck stays linear (MobileNetV2)
         return x + self.body(x) if self.residual else self.body(x)
 
 

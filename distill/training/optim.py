@@ -54,5 +54,6 @@ def _muon(module: nn.Module, settings: OptimizerSettings, network: nn.Module) ->
     # the order of groups is part of a checkpoint: optimiser states are stored by position
     groups += parameter_groups(inside, settings.weight_decay)
     groups += [{**group, "lr": head_lr} for group in parameter_groups(heads, settings.weight_decay)]
+    # None: the weights' own float32
     dtype = torch.bfloat16 if settings.bf16_products else None
     return Muon(groups, settings.lr, settings.momentum, settings.betas, dtype=dtype)

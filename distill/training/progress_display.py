@@ -61,6 +61,7 @@ class ProgressDisplay(pl.Callback):
         step = trainer.global_step
         if self._bar is not None:
             self._bar.show(step, self._speed(step), describe(self.values))
+        # logs: by time, not by steps, so that slow and fast runs are equally readable
         elif self._clock() >= self._shown_at + self.every_s:
             self._shown_at = self._clock()
             self._print_step(step)

@@ -39,7 +39,7 @@ class OptimizerSettings:
     momentum: float = 0.9
     """Of SGD and Muon."""
     nesterov: bool = False
-    """Whether SGD looks ahead."""
+    """Nesterov momentum, for SGD."""
     head_lr_factor: float = 0.1
     """Muon's rate for class centres and projectors, which are not part of the network, in parts of ``lr``."""
     bf16_products: bool | None = False

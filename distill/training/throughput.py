@@ -36,6 +36,7 @@ class Throughput:
         while len(self._marks) > 2 and now - self._marks[0][0] > self.window_s:
             self._marks.popleft()
         start, first = self._marks[0]
+        # a coarse clock may give the same time twice
         if now > start and step > first:
             self.images_per_s = (step - first) * self.images_per_step / (now - start)
 

@@ -27,7 +27,7 @@ class EvalEmbedder:
 
     def embed(self, images: Tensor) -> Tensor:
         """RGB uint8 crops [b 3 h w] to float32 embeddings [b d]; the network's mode is left as it was."""
-        weight = next(self._network.parameters())
+        weight = next(self._network.parameters())  # its device is the network's
         training = self._network.training
         self._network.eval()
         try:

@@ -34,7 +34,7 @@ KEPT_PAIRS = 1 << 20
 """Impostor pairs, and genuine pairs, that are kept with their persons."""
 
 _SAMPLED_PAIRS = 1 << 17
-_DENSITY = 2
+_DENSITY = 2  # of DENSITY's 8: intervals need fewer pairs than brackets
 _SAMPLE_SEED = 1 << 20  # passes use seeds 0, 1, ...
 
 
@@ -55,7 +55,7 @@ class Impostors(NamedTuple):
 
 
 class Exact(NamedTuple):
-    """A point of the whole set: impostor pairs that may be and are accepted, and the score that is not."""
+    """An exact point of the complete set: its FPR, the impostor pairs accepted, and the first score that is not."""
 
     fpr: float
     accepted: int
@@ -128,6 +128,7 @@ class Resampler:
 
     def _from_all(self, points: Sequence[Exact], highest: Impostors, complete: bool) -> dict[float, PointInterval]:
         """The points whose allowance is used up within ``highest`` in every resample."""
+        # a point that accepts more pairs than are kept cannot be found among them
         hopeful = [point for point in points if complete or point.accepted < len(highest.score)]
         if not hopeful:
             return {}
@@ -187,7 +188,7 @@ def _rates(weights, limits, impostors, genuine):
             accepted += np.float64(impostors.times[i]) * np.float64(drawn)
             while known < points and accepted > limits[r, known]:
                 thresholds[known] = impostors.score[i]  # rejected, with all pairs of the same score
-                reached[r, known] = True
+                reached[r, known] = True  # the kept pairs exceed the allowance, so this threshold is exact
                 known += 1
             if known == points:
                 break

@@ -83,7 +83,7 @@ class LabelledFeatures:
         rows = max(1, _PIECE_BYTES // (4 * self.features.shape[1]))
         for start in range(first, end, rows):
             piece = slice(start, min(start + rows, end))
-            chosen = piece if self.kept is None else self.kept[piece]
+            chosen = piece if self.kept is None else self.kept[piece]  # a slice stays a view, an index array copies
             yield start, np.ascontiguousarray(np.asarray(self.features[chosen]))
             self._release()
 
@@ -140,6 +140,7 @@ class Pairing:
         numbers = np.empty(len(identities), np.int32)
         # (persons), and for each known row the place of its identity there
         names, numbers[known] = np.unique(identities[known], return_inverse=True)
+        # distractors follow, each a person of its own, so that no two of them make a genuine pair
         numbers[~known] = np.arange(len(names), len(names) + np.count_nonzero(~known))
         left = numbers[: len(self.gallery)]
         return left, left if self.probes is None else numbers[len(self.gallery) :]
@@ -154,6 +155,7 @@ class Pairing:
     @property
     def genuine(self) -> int:
         left, right = self.rows_of_persons
+        # rows of a person among themselves, or of both sides with each other
         return int((left * (left - 1) // 2 if self.probes is None else left * right).sum())
 
     @property

@@ -104,13 +104,14 @@ def _settle(places, products, sides, bands, counts, room):
     for k in range(len(places)):
         i, j = places[k] // columns, places[k] % columns
         kind = np.int64(sides.left_persons[i] == sides.right_persons[j])
-        zone = 0
+        zone = 0  # cuts that the product reaches: odd is within a band's margin, even is certain
         while zone < len(bands.cuts) and products[k] >= bands.cuts[zone]:
             zone += 1
         if zone % 2 == 1:
             score = exact_score(sides.left[i], sides.right[j])
             worst = max(worst, abs(score - np.float64(products[k])))
             band = zone // 2
+            # within the margin of a cut, but not in the band itself
             if score < bands.low[band]:
                 zone -= 1
             elif score >= bands.high[band]:
@@ -138,6 +139,7 @@ def genuine_places(left, right, beyond, places):
             j += 1
             continue
         at = j
+        # j stays: the next row may be of the same person and needs this run again
         while at < columns and right[0][at] == left[0][i]:
             if right[1][at] > left[1][i] + beyond:
                 places[found] = left[1][i] * columns + right[1][at]
@@ -163,11 +165,12 @@ def score_places(places, sides, room):
 def thinned(places, columns, first, share, kept):
     """Fill in those places whose pair of rows a hash chooses, a share of all; how many. The same pairs in any tile."""
     found = 0
-    limit = np.uint64(share * 2.0**53)
+    limit = np.uint64(share * 2.0**53)  # compared with 53 random bits
     for k in range(len(places)):
         left = np.uint64(first[0] + places[k] // columns)
         right = np.uint64(first[1] + places[k] % columns)
-        mixed = (left << np.uint64(32)) ^ right
+        mixed = (left << np.uint64(32)) ^ right  # rows fit 32 bits: one key per pair
+        # splitmix64's finaliser; no generator state, so tiles and threads do not matter
         for _ in range(2):
             mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -154,7 +154,7 @@ class _Run:
     def _search(self, ranks: Sequence[int]) -> dict[int, Found]:
         """The impostor pairs of these ranks, 1 for the highest score; one pass unless a sample's bracket fails."""
         found: dict[int, Found] = {}
-        turn = 0
+        turn = 0  # number of the pass: seed of its sample, and part of its files' names
         while todo := [rank for rank in ranks if rank not in found]:
             bands = self._bands(todo, turn)
             self._pass(bands, turn)
@@ -172,6 +172,7 @@ class _Run:
         if impostor <= KEPT_PAIRS:
             return merged([(LOWEST, HIGHEST)], margin)  # few enough to score all of them exactly
         tails = sample_tails(self._pairing, turn, self._threads)
+        # twice as wide after each failed pass: it ends for any sample
         ranges = [tails.bracket(rank / impostor, SIGMAS * 2**turn) for rank in ranks]
         if turn == 0:
             self._tails, self._tail_score = tails, tails.score_at(KEPT_PAIRS / impostor)
@@ -197,6 +198,7 @@ class _Run:
         """Intervals of the points, by FPR."""
         if self._settings.bootstrap is None:
             return {}
+        # only the first pass keeps pairs
         kept = [self._folder.kept(0, block) for block in self._blocks]
         genuine, tail = (np.concatenate([some[some["genuine"] == kind] for some in kept]) for kind in (True, False))
         left, right = self._pairing.persons

@@ -94,8 +94,10 @@ class DeviceTiles:
     def sift(self, products: Tensor, beyond: int, cuts: NDArray[np.float32]) -> Sifted:
         if beyond > -len(products):  # the diagonal crosses the tile
             inside = torch.ones_like(products, dtype=torch.bool).triu_(beyond + 1)
+            # in place: a copy of a 16384 x 16384 tile would be 1 GB
             products.masked_fill_(~inside, _OUTSIDE)
         first, second, third, fourth, fifth = padded(cuts).tolist()
+        # counted in bulk: above the lowest and above the second band
         above = products >= second, products >= fourth
         uncertain = (products >= first) & ~above[0] | (products >= third) & ~above[1] | (products >= fifth)
         places = uncertain.view(-1).nonzero()[:, 0]

@@ -45,6 +45,7 @@ class Block:
 
 def blocks_of(pairing: Pairing) -> list[Block]:
     """All blocks of a pairing; with one set those on and above the diagonal. The same for every process."""
+    # depends on the numbers of rows only, so that all processes agree on the blocks
     left, right = (_stretches(len(faces)) for faces in (pairing.gallery, pairing.right))
     couples = [(a, b) for a in left for b in right if pairing.probes is not None or b.start >= a.start]
     return [Block(number, *couple) for number, couple in enumerate(couples)]

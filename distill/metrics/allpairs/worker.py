@@ -51,7 +51,7 @@ class Worker:
     """One thread's share of a block: counts by kind and zone, the scores within bands, and the kept pairs."""
 
     def __init__(self, tiles: Tiles, bands: Bands, keeping: Keeping | None) -> None:
-        self.counts = np.zeros((2, 2 * len(bands.low) + 1), np.int64)
+        self.counts = np.zeros((2, 2 * len(bands.low) + 1), np.int64)  # kind x zone
         self.scored: tuple[list[Counted], list[Counted]] = ([], [])
         self.kept: list[NDArray] = []
         self.tiles, self._keeping = tiles, keeping
@@ -90,6 +90,7 @@ class Worker:
         if self._keeping is None or not len(places):
             return
         chosen = np.empty(len(places), np.int32)
+        # by a hash of the rows: the same pairs are kept whatever the tiles and threads
         chosen = chosen[: thinned(places, len(sides.right), sides.first, self._keeping.genuine_share, chosen)]
         room = empty(len(chosen))
         score_places(chosen, sides, room)
@@ -140,6 +141,7 @@ class Scores:
         for worker in self._workers:
             worker.fold()
         counts = np.sum([worker.counts for worker in self._workers], axis=0)
+        # so that there is always something to concatenate
         none = (np.empty(0), np.empty(0, np.int64))
         impostor, genuine = (
             distinct([none, *(part for worker in self._workers for part in worker.scored[kind])])
