@@ -1,4 +1,4 @@
-"""Compiled inner loops of the all-pairs engine; they let go of the interpreter's lock, so that threads share cores."""
+"""Compilers of inner loops (numba): exact ones for the all-pairs engine, fast ones for synthetic faces."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from numba import njit
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Strict IEEE arithmetic in the order as written: the same result on every machine."""
+    """Strict IEEE arithmetic in the written order: the same result on every machine. Releases the GIL."""
     return _compile(function, fastmath=False)
 
 
 def regrouped(function: Callable[..., Any]) -> Any:
-    """Sums may be regrouped for speed: only for sums that are exact in whatever order."""
+    """Sums may be reassociated for speed: only for sums that are exact in any order. Releases the GIL."""
+    # LLVM's flags for vectorised sums and fused multiply-adds; nnan and ninf are left out, so that NaN stays NaN
     return _compile(function, fastmath={"reassoc", "nsz", "contract"})
 
 
@@ -27,7 +28,7 @@ def _compile(function: Callable[..., Any], fastmath: Any) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile at the first call and keep the machine code on disk; in memory alone where no folder can be written."""
+    """Compile at the first call and cache the machine code on disk; in memory only where no folder is writable."""
     try:
         return njit(cache=True, fastmath=True, error_model="numpy")(function)
     except RuntimeError:  # numba found no place for its cache: a read-only installation without a home
@@ -35,5 +36,5 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """A part of a kernel, made part of its caller's code: a call would count every array that it is given."""
+    """A part of a kernel, inlined into its caller: a call would count references to every array argument."""
     return njit(fastmath=True, error_model="numpy", inline="always")(function)

@@ -1,4 +1,4 @@
-"""Figures as the cells of a table."""
+"""Numbers as table cells and text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bar for work outside of training: embedding a set, passing a teacher over the data."""
+"""A progress bar for work outside of training, such as embedding a set."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class _Rate(ProgressColumn):
 
 
 class _Lines:
-    """A line of progress now and then."""
+    """A line of progress every 30 s."""
 
     def __init__(self, what: str, total: int, unit: str, console: Console) -> None:
         self._what, self._total, self._unit, self._console = what, total, unit, console
         self._done, self._begun_s = 0, time.monotonic()
-        self._told_s = self._begun_s
+        self._printed_s = self._begun_s
 
     def advance(self, amount: int) -> None:
         self._done += amount
         now_s = time.monotonic()
-        if now_s < self._told_s + EVERY_S:
+        if now_s < self._printed_s + EVERY_S:
             return
-        self._told_s = now_s
+        self._printed_s = now_s
         rate = self._done / (now_s - self._begun_s)
         left = duration((self._total - self._done) / rate) if rate else "unknown"
         text = f"{self._what}: {self._done:,} of {self._total:,} {self._unit}  {rate:,.1f}/s  {left} left"
@@ -50,7 +50,7 @@ class _Lines:
 def waiting(what: str, total: int, unit: str, console: Console | None = None) -> Iterator[Callable[[int], None]]:
     """Show a bar with rate and time left; yields a function to call with each finished amount.
 
-    Where nobody looks at a terminal it prints a line at the start and one every half minute.
+    Without a terminal it prints a line at the start and one every 30 s.
     """
     console = console or Console(highlight=False)
     if not console.is_terminal:

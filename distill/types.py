@@ -26,7 +26,7 @@ CROP_PX = 112
 
 
 HEAD_PX = CROP_PX // 16
-"""Side of the last map, which every head is made for."""
+"""Side of the last map of 112 px crops, which every head is built for."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,15 @@ class Preprocessing:
         """Map RGB images [b 3 h w] in 0..255, any dtype, to the network's float32 input."""
         images = images.float()
         if self.order == "bgr":
-            images = images.flip(1)
+            images = images.flip(1)  # channels: RGB to BGR
+        # (1, 3, 1, 1), made on the images' device: no buffer has to follow the network
         mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
         return (images - mean) / std
 
 
 class Embedder(Protocol):
-    """Anything that turns crops into embeddings and owns its own preprocessing."""
+    """A network from crops to embeddings that does its own preprocessing."""
 
     @property
     def embedding_dim(self) -> int: ...
@@ -68,7 +69,7 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class Output:
-    """What one network says of a batch: its embedding [b d] and its named maps [b c h w]."""
+    """A network's outputs for a batch: its embedding [b d] and its named maps [b c h w]."""
 
     embedding: Tensor
     maps: Mapping[str, Tensor] = field(default_factory=dict)
@@ -78,7 +79,7 @@ class FaceNetwork(nn.Module, ABC):
     """A network of this project, Light or Large: preprocessed crops [b 3 112 112] to embeddings [b d].
 
     ``map_channels`` names the outputs of its resolution stages, "stage1" (56 px) to "stage4" (7 px), with their
-    channels; a black box has none.
+    channels; an ONNX file has none.
     """
 
     embedding_dim: int
@@ -93,7 +94,7 @@ class FaceNetwork(nn.Module, ABC):
 
 
 def at_head_size(x: Tensor) -> Tensor:
-    """A last map [b c h w] with the side that a head is made for; enlarged where training shows smaller crops."""
+    """A last map [b c h w] at the side that heads are built for; enlarged while training shows smaller crops."""
     if x.shape[-2:] == (HEAD_PX, HEAD_PX):
         return x
     return F.interpolate(x, (HEAD_PX, HEAD_PX), mode="bilinear", align_corners=False)
@@ -112,7 +113,7 @@ class LossDims:
 
 @dataclass(frozen=True)
 class LossInputs:
-    """All that a loss term may look at in one training step.
+    """The inputs of a loss term in one training step.
 
     ``labels`` [b] int64, ``UNLABELLED`` where unknown. ``centres`` [n d] are the student's learned class
     centres (a parameter of the objective). ``teacher_centres`` [n t] are the frozen centres of the teacher:
@@ -126,7 +127,7 @@ class LossInputs:
     teacher_centres: Tensor | None = None
 
     def pick(self, rows: Tensor) -> LossInputs:
-        """The same step for the rows [k] int64 of the batch."""
+        """The same inputs for the rows [k] int64 of the batch."""
         return replace(
             self,
             labels=self.labels[rows],

@@ -1,4 +1,4 @@
-"""The card of a teacher: where it comes from, what it expects, what it costs and how well it does."""
+"""The card of a teacher: source, licence, preprocessing, cost and accuracy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Score:
-    """Verification accuracy in 0..1 on a named set; null where nobody measured it."""
+    """Verification accuracy in 0..1 on a named set; null if not measured."""
 
     set: str | None = None
     accuracy: float | None = None
@@ -42,8 +42,8 @@ class Score:
 class Card:
     """A ``card.yaml``. ``sha256``, ``embedding_dim``, ``cost`` and ``score`` are null where they are not known.
 
-    ``training`` is a free table of how we taught it; ``classes`` and ``data_fingerprint`` say which classes the
-    file's own classifier stands for, if it carries one.
+    ``training`` is a free table of how we trained it; ``classes`` and ``data_fingerprint`` identify the classes of the
+    classifier in the file, if it has one.
     """
 
     name: str
@@ -75,7 +75,7 @@ def shipped_card(name: str) -> Card | None:
 
 
 def card_beside(weights: Path) -> Path | None:
-    """``FILE.card.yaml`` or ``STEM.card.yaml``, which speak of one file; else the folder's ``card.yaml``."""
+    """``FILE.card.yaml`` or ``STEM.card.yaml``, which describe one file; else the folder's ``card.yaml``."""
     names = (f"{weights.name}.card.yaml", f"{weights.stem}.card.yaml", "card.yaml")
     return next((weights.with_name(n) for n in names if weights.with_name(n).is_file()), None)
 
@@ -92,7 +92,7 @@ def check_hash(card: Card, weights: NetworkFile) -> None:
 
 
 def write_card(card: Card, path: Path) -> None:
-    """Write ``card.yaml`` whole or not at all."""
+    """Write ``card.yaml`` atomically."""
     content = dataclasses.asdict(card)
     content["preprocessing"] = {k: list(v) if isinstance(v, tuple) else v for k, v in content["preprocessing"].items()}
     write_atomic(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
@@ -159,4 +159,5 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
 
 
 def _number(value: object) -> bool:
+    # a bool is an int to Python
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,9 +1,9 @@
 """IR-ResNet, the improved residual network of ArcFace, as a Large-protocol teacher.
 
-Source: Deng et al., ArcFace (arXiv 1801.07698), block "IR" and head "E". A new network begins with every block as its
-shortcut alone: the last norm's scale is zero (Goyal et al., arXiv 1706.02677, section 5.1), so that 50 blocks learn as
-easily as a few at first, and a shallower network's weights make a deeper one that says the same. The basic block
-without gates carries the parameter names of InsightFace's ``arcface_torch``, so that its checkpoints load as they are.
+Source: Deng et al., ArcFace (arXiv 1801.07698), block "IR" and head "E". In a new network every block starts as its
+shortcut: the last norm's scale is zero (Goyal et al., arXiv 1706.02677, section 5.1), so that 50 blocks train as easily
+as a few at first, and the weights of a shallower network give a deeper one with the same outputs. The basic block
+without gates carries the parameter names of InsightFace's ``arcface_torch``, so that its checkpoints load unchanged.
 The channel gate is the one of InsightFace's MXNet network (ratio 16, biases, PReLU inside); the bottleneck block is
 AdaFace's (arXiv 2204.00964), whose stride sits in the last 1x1. Deviation: none that changes a number.
 """
@@ -53,7 +53,7 @@ def _gate(channels: int, se: bool) -> nn.Module:
 
 
 def _shortcut(cin: int, cout: int, stride: int, eps: float) -> nn.Module:
-    """The first block of every stage projects; the others, which keep shape, hand their input on."""
+    """The first block of every stage projects; the others, which keep the shape, are the identity."""
     if stride == 1 and cin == cout:
         return nn.Identity()
     return nn.Sequential(_conv1(cin, cout, stride), nn.BatchNorm2d(cout, eps=eps))
@@ -75,7 +75,7 @@ class Basic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.prelu(self.bn2(self.conv1(self.bn1(x))))
-        return self.se(self.bn3(self.conv2(out))) + self.downsample(x)
+        return self.se(self.bn3(self.conv2(out))) + self.downsample(x)  # (b, width, h / stride, w / stride)
 
 
 class Bottleneck(nn.Module):
@@ -136,17 +136,19 @@ class IResNet(FaceNetwork):
         )
         self.bn2 = nn.BatchNorm2d(outs[-1], eps=eps)
         self.dropout = nn.Dropout(dropout)
+        # 512 * 7 * 7 = 25,088 inputs for basic blocks
         self.fc = nn.Linear(outs[-1] * HEAD_PX**2, embedding_dim)
         self.features = nn.BatchNorm1d(embedding_dim, eps=eps)
-        self.features.weight.requires_grad_(False)  # head "E": the last norm only centres and whitens
+        self.features.weight.requires_grad_(False)  # head "E": the last norm only centres and scales to unit variance
         self.apply(_initialise)
 
     def forward_maps(self, x: Tensor) -> Output:
         """The embedding and the outputs of the four stages, "stage1" (56 px) to "stage4" (7 px)."""
         maps: dict[str, Tensor] = {}
-        x = self.prelu(self.bn1(self.conv1(x)))
+        x = self.prelu(self.bn1(self.conv1(x)))  # (b, 64, 112, 112)
         layers = (self.layer1, self.layer2, self.layer3, self.layer4)
         for name, layer in zip(self.map_channels, layers, strict=True):
+            # every layer halves the map: 56, 28, 14, 7 px
             x = maps[name] = layer(x)
         return Output(self._embed(self.dropout(self.bn2(at_head_size(x)).flatten(1))), maps)
 
@@ -157,7 +159,7 @@ class IResNet(FaceNetwork):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Convolutions from N(0, 0.1), gate biases and each block's last norm at zero; all else keeps PyTorch's start."""
+    """Convolutions from N(0, 0.1), gate biases and each block's last norm at zero; the rest has PyTorch's defaults."""
     if isinstance(module, Basic):
         nn.init.zeros_(module.bn3.weight)
     elif isinstance(module, Bottleneck):
@@ -172,12 +174,13 @@ _BLOCK = re.compile(r"layer(\d+)\.(\d+)\.")
 
 
 def grow_into(network: IResNet, shallow: Weights) -> None:
-    """Fill ``network`` with the weights of one with as many blocks a stage or fewer; it then says what that one says.
+    """Fill ``network`` with the weights of one with as many blocks per stage or fewer; the outputs are then the same.
 
     Raises UserError where a weight fits neither by name nor by shape, or is missing from a block that both have.
     """
     shallow = named_for(network.state_dict(), shallow)
     known = _blocks(shallow.tensors)
+    # blocks that only the deeper network has: identities, because their last norm's scale is zero
     fresh = {key: value for key, value in network.state_dict().items() if (block := _block(key)) and block not in known}
     load_into(network, Weights(shallow.path, {**shallow.tensors, **fresh}))
 

@@ -1,4 +1,4 @@
-"""Any ONNX embedding file as a black box: run by onnxruntime on the CPU, in the way that ``onnx_probe`` finds.
+"""Any ONNX embedding file as a black box: run by onnxruntime on the CPU, as ``onnx_probe`` finds out.
 
 A file that takes one image is run image by image. Rewriting its batch dimension was tried and left out: on a
 MobileFaceNet it gained nothing over single images (176-188 against 120-199 images/s on one thread), and a graph
@@ -29,14 +29,14 @@ METADATA_KEY = "preprocessing"
 
 
 CONCENTRATION = "concentration"
-"""Key of ``metadata_props`` for a file that says how far it can be trusted (``distill/students/quality.py``)."""
+"""Key of ``metadata_props`` for a file with a confidence output (``distill/students/quality.py``)."""
 
 
 Source = Literal["given", "metadata", "card", "default"]
 
 
 PIXELS = Preprocessing("rgb", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-"""Of a file that takes uint8, where nobody says otherwise: its graph normalises by itself."""
+"""Default for a file that takes uint8: its graph normalises by itself."""
 
 
 UINT8 = "tensor(uint8)"
@@ -81,11 +81,10 @@ def find_preprocessing(
 class OnnxNetwork(FaceNetwork):
     """An ``Embedder`` without maps and without anything to train.
 
-    ``preprocessing_source`` says where the preprocessing comes from, ``output_name`` which output is read and
-    ``batch`` how many images are run at a time, None for any number. ``threads`` defaults to PyTorch's number.
-    ``width`` is that of the output that is wanted; by default any above 1, for what is 1 wide is no embedding.
-    ``says_concentration`` is whether the length of what comes out is a concentration kappa: in parts of d for what is
-    1 wide.
+    ``preprocessing_source`` is the source of the preprocessing, ``output_name`` the output that is read and
+    ``batch`` the number of images per run, None for any number. ``threads`` defaults to PyTorch's number.
+    ``width`` is that of the wanted output; by default any above 1, because an output of width 1 is no embedding.
+    ``says_concentration``: the length of the output is a concentration kappa; in parts of d for an output of width 1.
     """
 
     def __init__(
@@ -124,14 +123,16 @@ class OnnxNetwork(FaceNetwork):
         return self(self.preprocessing(images))
 
     def forward_maps(self, x: Tensor) -> Output:
-        """The embedding alone: a black box shows no maps."""
+        """The embedding; an ONNX file has no maps."""
         return Output(self(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Preprocessed crops [b 3 112 112] to float32 embeddings [b d]."""
         crops = x.detach().cpu().float()
-        whole = len(crops) // FREE_BATCH * FREE_BATCH if self.batch is None else len(crops)
-        pieces = [*crops[:whole].split(self.batch or FREE_BATCH), *crops[whole:].split(1)]
+        full = len(crops) // FREE_BATCH * FREE_BATCH if self.batch is None else len(crops)
+        # the rest one by one: only batches of FREE_BATCH and single images were compared by the probe
+        pieces = [*crops[:full].split(self.batch or FREE_BATCH), *crops[full:].split(1)]
+        # sessions have one thread each and release the GIL: pieces run side by side
         with ThreadPoolExecutor(self.threads) as pool:
             found = list(pool.map(self._run, [piece for piece in pieces if len(piece)]))
         return torch.cat(found or [torch.empty(0, self.embedding_dim)]).to(x.device)
@@ -140,6 +141,7 @@ class OnnxNetwork(FaceNetwork):
         """A piece of at most the fixed batch, padded up to it."""
         missing = max(0, (self.batch or 0) - len(piece))
         try:
+            # zeros are cut off below
             found = self._way.run(torch.cat([piece, piece.new_zeros(missing, *piece.shape[1:])]))
         except Failed as failure:
             raise UserError(f"{self.path} fails on crops {list(piece.shape)}: {failure}") from failure
@@ -147,7 +149,7 @@ class OnnxNetwork(FaceNetwork):
 
 
 def _require_pixels(path: Path, preprocessing: Preprocessing) -> None:
-    """What goes into uint8 has to be what an image has."""
+    """A uint8 input needs the pixels unchanged: mean 0, std 1."""
     if (preprocessing.mean, preprocessing.std) != (PIXELS.mean, PIXELS.std):
         raise UserError(
             f"{path} takes uint8 pixels, and its preprocessing is mean {preprocessing.mean}, std {preprocessing.std}; "
@@ -156,7 +158,7 @@ def _require_pixels(path: Path, preprocessing: Preprocessing) -> None:
 
 
 def describe(preprocessing: Preprocessing, source: Source) -> str:
-    """What a file expects of an image, and who says so, in words."""
+    """A file's preprocessing and its source, as text."""
     mean, std = _short(preprocessing.mean), _short(preprocessing.std)
     return f"{source}: {preprocessing.order.upper()}, mean {mean}, std {std}"
 

@@ -1,8 +1,8 @@
-"""How an ONNX embedding file is run: found by running it, for what it declares may be wrong.
+"""How to run an ONNX embedding file: found by running it, because its declarations may be wrong.
 
 Exporters rename the first dimension of a graph that was traced with one image, fix the batch of one that takes any, and
-declare channels first where they are last. So a few crops of noise are run: eight together, which is what pays, and
-some of them alone. Only what gives the same embeddings both ways is run in batches; the rest image by image.
+declare channels first where they are last. So a few crops of noise are run: eight as a batch, which is fast, and some
+of them singly. Only a file with the same embeddings both ways is run in batches; others image by image.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from distill.errors import UserError
 from distill.types import CROP_PX, Preprocessing
 from teachers.onnx_session import Failed, Session, open_undeclared
 
-FREE_BATCH = 8  # images a run where any number can be run: beyond that, caches lose more than calls gain
+FREE_BATCH = 8  # images per run of a file with a free batch: with more, cache misses cost more than fewer calls save
 DTYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -28,8 +28,9 @@ DTYPES = {
     "tensor(uint8)": np.uint8,
 }
 _OTHER_BATCHES = (2, 4, 16, 32, 64, 128)
-_ALONE = (0, FREE_BATCH // 2, FREE_BATCH - 1)  # images of the batch that are run alone too
-_TOLERANCE, _HALF_TOLERANCE = 1e-3, 1e-2  # of the largest value: sums in another order; in float16 they differ more
+_ALONE = (0, FREE_BATCH // 2, FREE_BATCH - 1)  # images of the batch that are also run singly: first, middle, last
+# relative to the largest value: batches sum in another order; float16 differs more
+_TOLERANCE, _HALF_TOLERANCE = 1e-3, 1e-2
 _USUAL_WIDTHS = range(32, 4097)
 _AXES = {"NCHW": (0, 1, 2, 3), "NHWC": (0, 2, 3, 1), "CHW": (0, 1, 2, 3), "HWC": (0, 2, 3, 1)}
 _SIZES = {"NCHW": (3, CROP_PX, CROP_PX), "NHWC": (CROP_PX, CROP_PX, 3)}
@@ -40,7 +41,7 @@ _UNBATCHED = {"NCHW": "CHW", "NHWC": "HWC"}
 class Way:
     """A way to run a file: crops in ``layout``, ``batch`` at a time (None: any number), read from ``output``.
 
-    ``width`` is that of the embedding; ``notes`` say what the file declares otherwise.
+    ``width`` is that of the embedding; ``notes`` are differences from the file's declarations.
     """
 
     session: Session
@@ -85,7 +86,7 @@ def _undeclared(path: Path, session: Session) -> Session | None:
 
 
 def _layouts(path: Path, session: Session) -> list[str]:
-    """The layouts that the declaration leaves open, none where it contradicts both; UserError for another input."""
+    """The layouts that fit the declaration, none if it contradicts both; UserError for another input."""
     if len(session.inputs) != 1:
         raise UserError(f"{path} has {len(session.inputs)} inputs ({', '.join(session.inputs)}); expected 1, the crops")
     sizes = session.declared
@@ -102,7 +103,7 @@ def _layouts(path: Path, session: Session) -> list[str]:
 
 
 class _Try:
-    """One layout of one session: what it says to one image, to eight, and to other numbers of them."""
+    """One layout of one session: its outputs for one image, for eight, and for other batch sizes."""
 
     def __init__(self, session: Session, layout: str, crops: Tensor, width: int | None) -> None:
         self.session, self.layout, self._crops, self._width = session, layout, crops, width
@@ -124,7 +125,7 @@ class _Try:
         yield from dict.fromkeys(batch for batch in (FREE_BATCH, other, *_OTHER_BATCHES) if batch not in (None, 1))
 
     def _free(self) -> Way | None:
-        """Where eight images together give what each gives alone."""
+        """A free batch, if eight images together give the same as each singly."""
         alike = self._fitting(self._singles[0], 1)
         together = self._run(self._crops) if alike else {}
         fits = [name for name in self._fitting(together, FREE_BATCH) if name in alike]
@@ -143,13 +144,14 @@ class _Try:
         return self._made(1, fits, self._singles[0], 1) if fits else None
 
     def _fixed(self, batch: int) -> Way | None:
-        """Where an image gives the same at the batch's other end, among other images."""
-        crops = self._crops.repeat(-(-batch // FREE_BATCH), 1, 1, 1)[:batch]
+        """A fixed batch, if an image gives the same at the other end of the batch, among other images."""
+        crops = self._crops.repeat(-(-batch // FREE_BATCH), 1, 1, 1)[:batch]  # (batch, 3, 112, 112)
         first = self._run(crops)
         fits = self._fitting(first, batch)
         if not fits:
             return None
         way = self._made(batch, fits, first, batch)
+        # the first image last, among dimmed others: catches statistics over the batch and outputs by position
         moved = self._run(torch.cat([crops[1:] * 0.5, crops[:1]])).get(way.output)
         if moved is None or not self._agree(first[way.output][:1], moved[-1:]):
             self.mixed = True
@@ -181,7 +183,7 @@ class _Try:
     def _fits(self, value: np.ndarray, batch: int) -> bool:
         if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.size:
             return False
-        width = value.size // batch
+        width = value.size // batch  # values per image
         rows = batch == 1 or value.shape[0] == batch
         sides = [side for side in (value.shape if batch == 1 else value.shape[1:]) if side != 1]
         return rows and sides in ([], [width]) and (width > 1 if self._width is None else width == self._width)
@@ -190,11 +192,12 @@ class _Try:
         half = some.dtype == np.float16 or DTYPES[self.session.type] == np.float16
         some, others = (np.asarray(values, np.float64).reshape(len(values), -1) for values in (some, others))
         largest = float(np.abs(others[np.isfinite(others)]).max(initial=0.0))
+        # absolute: small components carry the rounding of large ones
         limit = largest * (_HALF_TOLERANCE if half else _TOLERANCE)
         return some.shape == others.shape and np.allclose(some, others, rtol=0, atol=limit, equal_nan=True)
 
     def _made(self, batch: int | None, fits: Sequence[str], found: dict[str, np.ndarray], rows: int) -> Way:
-        """Read from what is called an embedding, else from what is as wide as one, else from the first."""
+        """Read the output named like an embedding, else the first of a usual width, else the first."""
         widths = {name: found[name].size // rows for name in fits}
         name = min(fits, key=lambda name: ("embed" not in name.lower(), widths[name] not in _USUAL_WIDTHS))
         return Way(self.session, self.layout, batch, name, widths[name])
@@ -203,20 +206,21 @@ class _Try:
 def _as_input(session: Session, layout: str, crops: Tensor) -> np.ndarray:
     """Crops [b 3 112 112] in a file's layout and dtype."""
     array = crops.numpy().transpose(_AXES[layout])
+    # files without a batch dimension take one image
     array = array[0] if layout in _UNBATCHED.values() else array
     dtype = DTYPES[session.type]
     return np.ascontiguousarray(np.rint(array) if dtype == np.uint8 else array, dtype)
 
 
 def _noise(count: int) -> Tensor:
-    """Crops uint8 [count 3 112 112] of more and more contrast, so that a graph that looks at all of them shows it."""
+    """Crops uint8 [count 3 112 112] of rising contrast, so that statistics over the batch change the outputs."""
     pixels = torch.randint(0, 256, (count, 3, CROP_PX, CROP_PX), generator=torch.Generator().manual_seed(0))
     contrast = torch.arange(1, count + 1).view(-1, 1, 1, 1) / count
     return (pixels * contrast).to(torch.uint8)
 
 
 def _notes(session: Session, layouts: Sequence[str], way: Way) -> Iterator[str]:
-    """What a user should know: where the file does otherwise than it declares, and which output is read."""
+    """Notes for the user: differences from the file's declarations, and the output that is read."""
     declared = session.declared
     if way.layout not in layouts:
         yield f"it declares the input {session.shape} and takes {way.layout}"
@@ -235,11 +239,11 @@ def _runs(batch: int | None) -> str:
 
 
 def _refusal(path: Path, tries: Sequence[_Try], width: int | None) -> str:
-    """Why there is no way: it ran and gave no embedding, or what it said to what was tried."""
+    """Why no way was found: it ran without an embedding output, or the error of what was tried."""
     wanted = "embedding output [b d]" if width is None else f"output [b {width}]"
     if unfit := next((one.unfit for one in tries if one.unfit is not None), None):
         return f"{path} has no {wanted}; it gives {unfit}"
-    failed = [(one.layout, batch, told) for one in tries for batch, told in one.failures.items()]
+    failed = [(one.layout, batch, error) for one in tries for batch, error in one.failures.items()]
     layouts = " and ".join(dict.fromkeys(layout for layout, _, _ in failed))
     batches = ", ".join(map(str, dict.fromkeys(batch for _, batch, _ in failed)))
     reason = min(failed, key=lambda failure: failure[1] != 1)[2] if failed else "its declaration fits no crop"

@@ -1,4 +1,4 @@
-"""An ONNX file in onnxruntime: opened, run, and refused in one line of our own words.
+"""An ONNX file in onnxruntime: opened, run, and refused with one line of plain text.
 
 A file is opened as it declares its input, or with every dimension of it left open, where the declaration is wrong.
 """
@@ -36,7 +36,7 @@ _NOISE = (  # onnxruntime's number and name of the error, its line of code, and 
     r"The operator schemas and or other .*? backward compatibility\.",
 )
 
-ort.set_default_logger_severity(4)  # what goes wrong is raised; onnxruntime would print it as well
+ort.set_default_logger_severity(4)  # errors are raised; onnxruntime would print them as well
 
 
 class Failed(Exception):
@@ -47,9 +47,9 @@ Shape = list[int | str | None]
 
 
 class Session:
-    """An opened file. ``shape`` is what its input declares, ``[]`` for nothing, ``declared`` as far as it is fixed.
+    """An opened file. ``shape`` is what its input declares, ``[]`` for nothing, ``declared`` its fixed sizes.
 
-    ``strict`` is whether onnxruntime insists on it.
+    ``strict`` is whether onnxruntime enforces it.
     """
 
     def __init__(self, session: ort.InferenceSession, shape: Shape | None = None) -> None:
@@ -75,11 +75,11 @@ class Session:
 
 
 def open_session(path: Path) -> Session:
-    """The file as it declares itself; UserError where it is none, or none that onnxruntime takes."""
+    """The file with its declared shapes; UserError if it is no ONNX file, or onnxruntime refuses it."""
     if not path.is_file() and not path.is_dir():
         raise UserError(f"ONNX file {path} does not exist")
-    if told := foreign(path, EXPECTED, ONNX):
-        raise UserError(told)
+    if problem := foreign(path, EXPECTED, ONNX):
+        raise UserError(problem)
     try:
         with utf8_path(path) as text:
             return Session(ort.InferenceSession(text, _options(), providers=["CPUExecutionProvider"]))
@@ -98,6 +98,7 @@ def open_undeclared(path: Path) -> Session | None:
     """
     try:
         model = onnx.load(path, load_external_data=False)
+        # old exporters list weights among the inputs
         stored = {tensor.name for tensor in model.graph.initializer}
         shapes: list[Shape] = []
         for value in (value for value in model.graph.input if value.name not in stored):
@@ -107,6 +108,7 @@ def open_undeclared(path: Path) -> Session | None:
                 dimension.Clear()
         for value in model.graph.output:
             value.type.tensor_type.ClearField("shape")
+        # shapes of intermediate results, which would contradict open inputs
         del model.graph.value_info[:]
         options = _options()
         options.add_session_config_entry(_EXTERNAL_FOLDER, str(path.resolve().parent))
@@ -118,7 +120,7 @@ def open_undeclared(path: Path) -> Session | None:
 
 def _options() -> ort.SessionOptions:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1  # runs go side by side instead
+    options.intra_op_num_threads = 1  # batches run in parallel threads instead
     options.log_severity_level = 4
     return options
 

@@ -18,14 +18,14 @@ from teachers.onnx_network import OnnxNetwork
 from teachers.weights import CLASSIFIER, load_into, read_weights
 
 FINGERPRINT_KEY = "data_fingerprint"
-"""Metadata key of a safetensors file: which data its classifier's rows stand for."""
+"""Metadata key of a safetensors file: the data whose classes are the rows of its classifier."""
 
 
 Precision = Literal["fp32", "bf16"]
 
 
 class Teacher(nn.Module):
-    """An ``Embedder`` in eval mode for good, with no parameters and nothing in a state dict to show.
+    """An ``Embedder`` that always stays in eval mode, without parameters and without a state dict.
 
     ``classifier`` are class centres [n d] or None. ``precision`` is that of the arithmetic; outputs are float32.
     ``file`` is where its weights come from, None for a network in memory.
@@ -52,13 +52,16 @@ class Teacher(nn.Module):
         self.embedding_dim: int = network.embedding_dim
         self.map_channels: dict[str, int] = network.map_channels
         self.classifier: Tensor | None
+        # not persistent: a student's checkpoint never holds a teacher's weights
         self.register_buffer("classifier", classifier, persistent=False)
+        # convolutions in channels-last are faster on CPU and GPU
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._frozen = Frozen(network)
 
     @torch.no_grad()
     def output(self, images: Tensor, maps: bool = False) -> Output:
-        """RGB uint8 crops [b 3 h w], on any device, to the float32 embedding and, on demand, the named maps."""
+        """RGB uint8 crops [b 3 h w], on any device, to the float32 embedding and, if ``maps``, the named maps."""
+        # an ONNX file has no parameters: it runs where the images are
         device = next((p.device for p in self._frozen.network.parameters()), images.device)
         images = images.to(device)
         x = self.preprocessing(images).contiguous(memory_format=torch.channels_last)
@@ -86,7 +89,7 @@ def load_teacher(
 
     The card is the one named, else the one beside the weights, else the one shipped under ``name``. Preprocessing
     comes from ``preprocessing``, else a card that was named, else an ONNX file's metadata, else the card. The
-    file's classifier is used only where ``data_fingerprint`` says that its classes are those of the data at hand.
+    file's classifier is used only if ``data_fingerprint`` shows that its classes are those of the given data.
     """
     file = _existing(name, network, None if weights is None else NetworkFile.of(weights))
     weights = file.path
@@ -159,7 +162,7 @@ class Frozen(nn.Module):
         return self._kept[0]
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        """The private hook behind ``to()``, ``cuda()`` and ``float()``; tests pin that it is."""
+        """The private hook behind ``to()``, ``cuda()`` and ``float()``; pinned by tests."""
         self.network._apply(fn, recurse)
         return super()._apply(fn, recurse)
 

@@ -1,9 +1,9 @@
-"""A teacher's trial before a long run trusts it: a few hundred verification pairs, in seconds.
+"""A check of a teacher before a long run: a few hundred verification pairs, in seconds.
 
 What "like chance" means was measured on LFW pairs, 300 at a time. Aligned crops already tell people apart a little:
 the cosine of 8x8 gray thumbnails has an AUC of 0.66 to 0.71, and 19 untrained networks of three families lay between
-0.50 and 0.78. An AUC above 0.5 therefore proves nothing; a teacher has to close a part of the gap that the
-thumbnails of the very same pairs leave.
+0.50 and 0.78. An AUC above 0.5 therefore proves nothing; a teacher has to close a part of the gap to 1 that the
+thumbnails of the same pairs leave.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from distill.types import Embedder
 THUMBNAIL_PX = 8
 GAIN = 0.25
 """Least part of the thumbnails' gap to AUC 1 that a teacher closes. The untrained networks closed up to 0.22; a
-trained one closes 0.98. On LFW the bar comes to stand at 0.75 to 0.79."""
+trained one closes 0.98. On LFW the bar is 0.75 to 0.79."""
 SIGMAS = 3.0
-"""With few pairs luck alone reaches far: the bar also lies this many standard deviations above AUC 0.5."""
+"""With few pairs chance reaches far: the bar is also at least this many standard deviations above AUC 0.5."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,18 @@ def try_teacher(
 ) -> TrialResult:
     """Score a teacher on pairs (images [2p 3 112 112] uint8, same [p] bool).
 
-    A UserError says what is wrong: another width than expected, NaN, or a score like chance.
+    UserError for another width than expected, NaN, or an AUC like chance.
     """
     if expected_dim is not None and teacher.embedding_dim != expected_dim:
         raise UserError(f"teacher {name} gives embeddings of width {teacher.embedding_dim}; expected {expected_dim}")
     same = torch.as_tensor(same)
     pairs = _choose(same, max_pairs)
+    # (2p, ...) -> (p, 2, ...), chosen, and flat again
     images, same = images.unflatten(0, (-1, 2))[pairs].flatten(0, 1), same[pairs]
     found = torch.cat([teacher.embed(piece).cpu() for piece in images.split(batch)])
     _check_embeddings(found, teacher.embedding_dim, name)
     thumbnail_auc = _auc(_thumbnails(images), same)
-    least = max(thumbnail_auc + GAIN * (1 - thumbnail_auc), 0.5 + SIGMAS * _chance_deviation(same))
+    least = max(thumbnail_auc + GAIN * (1 - thumbnail_auc), 0.5 + SIGMAS * _chance_deviation(same))  # the stricter
     result = TrialResult(len(same), _auc(found, same), thumbnail_auc, min(least, 1.0))
     if result.auc < result.least_auc:
         raise UserError(
@@ -70,14 +71,14 @@ def try_teacher(
 
 
 def _choose(same: Tensor, max_pairs: int) -> Tensor:
-    """Indices of as many pairs of one person as of two, spread evenly over the set."""
+    """Indices of equally many genuine and impostor pairs, spread evenly over the set."""
     kinds = [torch.nonzero(same == kind).flatten() for kind in (True, False)]
     each = min(len(kinds[0]), len(kinds[1]), max_pairs // 2)
     if each == 0:
         raise UserError(
             f"a teacher's trial needs pairs of one and of two persons; got {len(kinds[0])} and {len(kinds[1])}"
         )
-    return torch.cat([kind[torch.arange(each) * len(kind) // each] for kind in kinds])
+    return torch.cat([kind[torch.arange(each) * len(kind) // each] for kind in kinds])  # evenly spaced, no repeats
 
 
 def _check_embeddings(found: Tensor, width: int, name: str) -> None:
@@ -88,21 +89,21 @@ def _check_embeddings(found: Tensor, width: int, name: str) -> None:
 
 
 def _thumbnails(images: Tensor) -> Tensor:
-    """Gray [2p 64], each without its mean."""
+    """Grey 8x8 thumbnails [2p 64], each without its mean."""
     gray = F.adaptive_avg_pool2d(images.cpu().float().mean(1, keepdim=True), THUMBNAIL_PX).flatten(1)
     return gray - gray.mean(1, keepdim=True)
 
 
 def _auc(embeddings: Tensor, same: Tensor) -> float:
-    """Share of (genuine, impostor) couples of pairs in the right order, ties half (Mann-Whitney)."""
-    left, right = F.normalize(embeddings.double()).unflatten(0, (-1, 2)).unbind(1)
+    """Share of (genuine, impostor) couples in the right order, ties half (Mann-Whitney)."""
+    left, right = F.normalize(embeddings.double()).unflatten(0, (-1, 2)).unbind(1)  # (p, d) each
     cosine = (left * right).sum(1)
-    gap = cosine[same.cpu()][:, None] - cosine[~same.cpu()][None]
+    gap = cosine[same.cpu()][:, None] - cosine[~same.cpu()][None]  # (genuine, impostor)
     return float((gap.sign() + 1).mean() / 2)
 
 
 def _chance_deviation(same: Tensor) -> float:
-    """Standard deviation of the AUC of scores that know nothing (Mann-Whitney, without ties)."""
+    """Standard deviation of the AUC of random scores (Mann-Whitney, without ties)."""
     genuine = int(same.sum())
     impostor = len(same) - genuine
     return math.sqrt((genuine + impostor + 1) / (12 * genuine * impostor))

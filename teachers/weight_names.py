@@ -1,4 +1,4 @@
-"""Where in a file a network's weights are: below which prefix, whatever wrapped the network that was saved.
+"""Finds a network's weights in a file: the prefix of their names, whatever wrapped the network when it was saved.
 
 DDP puts ``module.`` before every name, torch.compile ``_orig_mod.``, Lightning the attribute's name; trainers keep the
 network in a dict beside their optimiser, the average of its weights and their head. A nested dict is one more prefix
@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 UNREAD = "num_batches_tracked"
-"""End of the names that old PyTorch did not write and nothing here reads."""
+"""Suffix of names that old PyTorch did not write and nothing here reads."""
 
 _AVERAGE = ("ema", "average", "swa", "shadow")
-"""In the names of copies that hold a moving average of the weights."""
+"""Words in the names of moving averages of the weights."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """What a file has for a network: ``tensors`` by the network's names below ``prefix``.
+    """A network's weights in a file: ``tensors`` by the network's names below ``prefix``.
 
-    ``missing`` are the network's names that are not there, ``surplus`` those in its own parts that it does not have;
-    ``others`` are the whole names of what lies beside the network, a head or an optimiser say. ``copies`` are the
+    ``missing`` are the network's names that the file lacks, ``surplus`` names within its submodules that it does not
+    have; ``others`` are full names beside the network, such as a head's or an optimiser's. ``copies`` are the
     prefixes of further networks of the same names and shapes with other values.
     """
 
@@ -39,7 +39,7 @@ class Place:
 
 
 def names_of(content: Mapping, prefix: str = "") -> dict[str, Tensor]:
-    """The tensors of nested dicts by dotted names; whatever else is in them is left out."""
+    """The tensors of nested dicts by dotted names; everything else in them is left out."""
     found: dict[str, Tensor] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
@@ -50,10 +50,12 @@ def names_of(content: Mapping, prefix: str = "") -> dict[str, Tensor]:
 
 
 def place_of(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> Place:
-    """Where among ``tensors`` the network with the state dict ``expected`` is, as far as it is there."""
+    """The place among ``tensors`` of the network with the state dict ``expected``, perhaps incomplete."""
+    # each name votes for every prefix that leaves one of the network's names
     counts = Counter(name[:cut] for name in tensors for cut in _cuts(name) if name[cut:] in expected)
-    whole = [prefix for prefix in counts if not _missing(expected, tensors, prefix)]
-    fits = [prefix for prefix in whole if _fits(expected, tensors, prefix)] or whole
+    complete = [prefix for prefix in counts if not _missing(expected, tensors, prefix)]
+    fits = [prefix for prefix in complete if _fits(expected, tensors, prefix)] or complete
+    # no average, then most names, then the shortest prefix
     best = min(fits or counts or [""], key=lambda prefix: (_is_average(prefix), -counts[prefix], len(prefix)))
     own = {name for name in expected if best + name in tensors}
     parts = {name.partition(".")[0] for name in expected}
@@ -70,12 +72,12 @@ def place_of(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> P
 
 
 def is_ambiguous(place: Place) -> bool:
-    """Whether a copy could as well be the one that is meant; averages stand behind what they are averages of."""
+    """Whether another copy is as likely to be the wanted one; averages rank behind the weights themselves."""
     return any(_is_average(prefix) == _is_average(place.prefix) for prefix in place.copies)
 
 
 def _cuts(name: str) -> list[int]:
-    """Where a prefix of a dotted name may end."""
+    """Positions where a prefix of a dotted name may end."""
     return [0, *(at + 1 for at, letter in enumerate(name) if letter == ".")]
 
 

@@ -1,4 +1,4 @@
-"""Weights on disk: what people have in, safetensors out, and nothing that runs code."""
+"""Weights on disk: checkpoints and safetensors in, safetensors out, and no code is run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from distill.shown import shown_all
 from teachers.weight_names import Place, is_ambiguous, names_of, place_of
 
 CLASSIFIER = "classifier.weight"
-"""Key of the class centres [n d] that a teacher of our own carries beside its network."""
+"""Key of the class centres [n d] in the file of a teacher that was trained here."""
 
 NAMED_KEYS = 3
 _EXPECTED = "a PyTorch checkpoint of plain tensors or a safetensors file"
@@ -42,17 +42,17 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Read safetensors or a PyTorch checkpoint of plain tensors, whatever the file is called; names as they are in it.
+    """Read safetensors or a PyTorch checkpoint of plain tensors, whatever its suffix; names as in the file.
 
-    What is in nested dicts has dotted names (``weight_names.names_of``).
+    Tensors in nested dicts have dotted names (``weight_names.names_of``).
     """
     kind = kind_of(path)
     if kind is None and not path.is_file():
         raise UserError(f"weights file {path} does not exist")
     if kind == ONNX or (kind is None and path.suffix == ".onnx"):
         raise UserError(f"{path} is an ONNX file, not weights for a network; use teacher=onnx teacher.weights={path}")
-    if told := foreign(path, _EXPECTED, SAFETENSORS, CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, PICKLE):
-        raise UserError(told)
+    if problem := foreign(path, _EXPECTED, SAFETENSORS, CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, PICKLE):
+        raise UserError(problem)
     by_name = kind is None and path.suffix == ".safetensors"
     return _read_safetensors(path) if by_name or kind in (SAFETENSORS, CENTRES) else _read_checkpoint(path)
 
@@ -68,23 +68,23 @@ def _read_safetensors(path: Path) -> Weights:
 def _read_checkpoint(path: Path) -> Weights:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's advice to those who call it
-            with path.open("rb") as file:  # torch would go by the ending of a path
+            warnings.simplefilter("ignore")  # torch's warnings are for programmers
+            with path.open("rb") as file:  # torch would go by the suffix of a path
                 content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(_refusal(path, str(error))) from error
     except _UNREADABLE as error:
-        told = foreign(path, _EXPECTED, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING)
-        raise UserError(told or f"{path} is not a PyTorch checkpoint, or is cut short; copy it again") from error
+        problem = foreign(path, _EXPECTED, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING)
+        raise UserError(problem or f"{path} is not a PyTorch checkpoint, or is cut short; copy it again") from error
     return Weights(path, _tensors(content, path))
 
 
 def _refusal(path: Path, reason: str) -> str:
-    """What torch's reader objected to: a named object, whose making could run anything, or just rubbish."""
+    """Why torch's reader refused the file: an object of a named class, which could run any code, or broken data."""
     found = re.search(r"GLOBAL (\S+)", reason)
     pairs = found is None or found[1].startswith("numpy")  # as verification sets name
-    if pairs and (told := foreign(path, _EXPECTED, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING)):
-        return told
+    if pairs and (problem := foreign(path, _EXPECTED, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING)):
+        return problem
     if found:
         return f"{path} was refused: loading it would run {found[1]}; save network.state_dict() and nothing else"
     return f"{path} is not a PyTorch checkpoint of plain tensors; expected a saved network.state_dict()"
@@ -101,9 +101,9 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def load_into(network: nn.Module, weights: Weights) -> None:
-    """Fill a network, every key and every shape, from wherever in the file it is; UserError names what does not fit.
+    """Fill a network, every key and every shape, from any place in the file; UserError names what does not fit.
 
-    What lies beside the network, a classifier or an optimiser say, is left out with a note. A missing
+    Tensors beside the network, such as a classifier's or an optimiser's, are left out with a note. A missing
     ``num_batches_tracked`` is no fault: old PyTorch did not write it, and nothing here reads it.
     """
     expected = network.state_dict()
@@ -123,18 +123,19 @@ def load_into(network: nn.Module, weights: Weights) -> None:
         log.info(
             "%s: %d tensors beside the network are not used (%s)", weights.path, len(place.others), _some(place.others)
         )
+    # strict, with the network's own num_batches_tracked where the file has none
     network.load_state_dict({**expected, **found.tensors})
 
 
 def named_for(expected: Mapping[str, Tensor], weights: Weights) -> Weights:
-    """The same weights by the names of a network with the state dict ``expected``, as far as they fit one."""
+    """The same weights by the names of a network with the state dict ``expected``, if they are found."""
     prefix = place_of(expected, weights.tensors).prefix
     tensors = {k.removeprefix(prefix): v for k, v in weights.tensors.items() if k.startswith(prefix)}
     return Weights(weights.path, tensors, weights.metadata)
 
 
 def _check_copies(path: Path, place: Place) -> None:
-    """A file may hold several networks of these names, a teacher and its student say."""
+    """A file may hold several networks with these names, such as a teacher and its student."""
     if not place.copies:
         return
     if is_ambiguous(place):
@@ -153,6 +154,7 @@ def _check_shapes(weights: Weights, expected: Mapping[str, Tensor], network: nn.
         return
     width = network.embedding_dim
     widths = {found[k].shape[:1] for k in wrong}
+    # only the last layers differ, all in the embedding's width: say that instead of listing tensors
     if all(expected[k].shape[:1] == (width,) for k in wrong) and len(widths) == 1 and widths != {(width,)}:
         raise UserError(f"{weights.path} gives embeddings of width {widths.pop()[0]}; the network is built for {width}")
     some = _some([f"{k} {list(found[k].shape)} for {list(expected[k].shape)}" for k in wrong])
@@ -167,7 +169,7 @@ def _check_finite(weights: Weights) -> None:
 def save_weights(
     network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None, classifier: Tensor | None = None
 ) -> None:
-    """Write a network as safetensors, whole or not at all; ``classifier`` [n d] are the class centres it learned."""
+    """Write a network as safetensors, atomically; ``classifier`` [n d] are its learned class centres."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if classifier is not None:
         assert CLASSIFIER not in tensors

@@ -25,17 +25,19 @@ Older lists of five points are for crops 96 px wide; these have 8 px added to ea
 def similarity(from_: np.ndarray, to: np.ndarray) -> tuple[complex, complex]:
     """The least-squares similarity between points [n 2], as complex (factor, shift): to = factor * from + shift.
 
-    The points of ``from_`` may not all be one.
+    The points of ``from_`` must not all coincide.
     """
-    p, q = from_ @ np.array([1, 1j]), to @ np.array([1, 1j])
+    p, q = from_ @ np.array([1, 1j]), to @ np.array([1, 1j])  # (n): x + iy
     centred = p - p.mean()
+    # least squares of one complex unknown: <p, q> / <p, p>
     factor = (np.conj(centred) @ (q - q.mean())) / (np.abs(centred) ** 2).sum()
     return factor, q.mean() - factor * p.mean()
 
 
 def alignment(points_px: np.ndarray) -> np.ndarray:
-    """The matrix [2 3] that takes pixels of a picture with the five points [5 2] to pixels of its crop."""
+    """The matrix [2 3] from pixels of a picture with the five points [5 2] to pixels of its crop."""
     factor, shift = similarity(points_px, TEMPLATE_PX)
+    # real and imaginary part of factor * (x + iy) + shift
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
 
 

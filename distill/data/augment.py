@@ -1,7 +1,7 @@
-"""What may happen to a crop before a network sees it, replayable to the last bit.
+"""Augmentation of crops, reproducible bit for bit.
 
 An augmentation is a pure function of the image and of one vector of uniform numbers, in which every operation has its
-own fixed places: switching one on or off changes no draw of another.
+own fixed positions: switching one on or off changes no draw of another.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import simplejpeg
 from distill.errors import UserError
 from distill.types import CROP_PX
 
+# uniform numbers of all operations together. A new operation takes new ones at the end: stored teacher outputs were
+# computed from views with these positions
 _DRAWS = 25
 _GREY = 127
 
@@ -25,6 +27,7 @@ def augmentation_rng(seed: int, index: int, visit: int) -> np.random.Generator:
 
     Philox is a counter: its streams for different (seed, visit, index) cannot meet, and it starts in about 10 us.
     """
+    # the index is the highest of four 64-bit words of the counter: streams of two images are 2^192 blocks apart
     return np.random.Generator(np.random.Philox(key=[seed, visit], counter=[0, 0, 0, index]))
 
 
@@ -72,7 +75,7 @@ class Augmentation:
                 raise UserError(f"data.augment.{name} is {getattr(self, name)}; expected {low} to {high}")
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """RGB uint8 [112 112 3] to the same; the image given is left as it is."""
+        """RGB uint8 [112 112 3] to the same; the given image is not changed."""
         draws = rng.random(_DRAWS).tolist()
         if draws[0] < self.mirror:
             image = cv2.flip(image, 1)
@@ -87,7 +90,7 @@ class Augmentation:
         return self._degraded(image, draws[11:])
 
     def mirrors(self, rng: np.random.Generator) -> bool:
-        """Whether a call with a generator in this state mirrors the image."""
+        """Whether a call with a generator in this state mirrors the image: the first draw."""
         return bool(rng.random() < self.mirror)
 
     def _degraded(self, image: np.ndarray, draws: Sequence[float]) -> np.ndarray:
@@ -100,6 +103,7 @@ class Augmentation:
             image = cv2.resize(small, (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR)
         if draws[2] < self.jpeg:
             quality = self.jpeg_min_quality + int(draws[3] * (101 - self.jpeg_min_quality))
+            # a shifted crop is a strided view
             encoded = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality, "RGB", "420")
             image = simplejpeg.decode_jpeg(encoded, "RGB")
         if draws[4] < self.erase:
@@ -112,10 +116,12 @@ class Augmentation:
         if self.scale:
             x, y, larger = (2 * d - 1 for d in draws)
             zoom, centre = 1 + larger * self.scale, (CROP_PX - 1) / 2
+            # keeps the centre of the crop in place, then shifts
             matrix = np.array([[zoom, 0, centre * (1 - zoom) + x * reach], [0, zoom, centre * (1 - zoom) + y * reach]])
             return cv2.warpAffine(image, matrix, (CROP_PX, CROP_PX), borderMode=cv2.BORDER_REPLICATE)
         if not reach:
             return image
+        # d < 1: each of 0 to 2 * reach is equally likely
         left, top = (int(d * (2 * reach + 1)) for d in draws[:2])
         wide = cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
         return wide[top : top + CROP_PX, left : left + CROP_PX]
@@ -124,8 +130,10 @@ class Augmentation:
         lift, contrast, saturation = (
             (2 * d - 1) * most for d, most in zip(draws, (self.brightness, self.contrast, self.saturation), strict=True)
         )
+        # a table of 256 levels: every pixel value is mapped once instead of every pixel
         levels = (np.arange(256) - 127.5) * (1 + contrast) + 127.5 + 255 * lift
         image = cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+        # grey + (1 + saturation) * (image - grey)
         return cv2.addWeighted(image, 1 + saturation, _grey(image), -saturation, 0)
 
     def _erased(self, image: np.ndarray, draws: Sequence[float]) -> np.ndarray:
@@ -144,8 +152,9 @@ class Augmentation:
 
 
 def _rectangle(max_share: float, draws: Sequence[float]) -> tuple[slice, slice]:
-    """Rows and columns of a part of the crop, at most half as high as wide or the reverse, wholly inside."""
+    """Rows and columns of a part of the crop, sides at most 2 : 1, inside the crop."""
     area = draws[0] * max_share * CROP_PX**2
+    # 1/2 to 2, uniform in the logarithm
     aspect = 2 ** (2 * draws[1] - 1)
     width, height = (min(CROP_PX, round((area * a) ** 0.5)) for a in (aspect, 1 / aspect))
     left, top = int(draws[2] * (CROP_PX - width + 1)), int(draws[3] * (CROP_PX - height + 1))

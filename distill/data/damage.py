@@ -1,4 +1,4 @@
-"""Images that cannot be read: each is named, counted and passed over, up to a limit; one rule for all jobs."""
+"""Images that cannot be read: each is named, counted and skipped, up to a limit; one rule for all jobs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _TOLD = 3
 
 
 class Damage:
-    """The different damaged images that a job has met, at most ``limit`` of them.
+    """The distinct damaged images that a job has found, at most ``limit`` of them.
 
-    ``option`` is what the user sets the limit by, ``where`` what the images are of. ``met`` has each image's key with
-    its name and what is wrong with it, in the order of meeting.
+    ``option`` is the option that sets the limit, ``where`` the owner of the images. ``met`` maps each image's key to
+    its name and the reason, in the order of finding.
     """
 
     def __init__(self, limit: int, option: str = "max_damaged", where: str = "this run") -> None:
@@ -34,7 +34,7 @@ class Damage:
             _log.warning("%s: skipped (damaged image %d of at most %d)", what, len(self.met), self._limit)
 
     def recall(self, key: Hashable, what: str) -> None:
-        """Count an image that an interrupted run has told already; ``UserError`` past the limit."""
+        """Count an image that an interrupted run has logged already; ``UserError`` past the limit."""
         self.met[key] = what
         if len(self.met) > self._limit:
             raise UserError(
@@ -43,11 +43,11 @@ class Damage:
             )
 
     def to_json(self) -> dict[str, object]:
-        """For the files of results: how many, and which."""
+        """Number and names of the images, for result files."""
         return {"damaged_images": len(self.met), "damaged": list(self.met.values())}
 
     def words(self) -> str:
-        """How many were left out, for a person."""
+        """The number of images left out, as text."""
         return f"{len(self.met):,} damaged {'image' if len(self.met) == 1 else 'images'} left out"
 
     def _earlier(self) -> str:

@@ -1,11 +1,11 @@
 """Encoded images to RGB arrays, strictly: a broken file is an error, never a half-grey face.
 
-One rule for folders, lists, records, pairs, IJB and drops, and the same pixels whatever a picture is stored as. A file
-is what its first bytes say, not what it is called. It is turned upright as EXIF says. Grey becomes three channels,
+One rule for folders, lists, records, pairs, IJB and drops, and the same pixels whatever a picture is stored as. A
+file's format is that of its first bytes, not of its name. EXIF orientation is applied. Grey becomes three channels,
 palettes their colours, CMYK RGB; of 16 bits the upper 8 count; alpha is left out, and no colour profile is applied.
 These are the pixels that ``cv2.imdecode(..., IMREAD_COLOR)`` gives, by which InsightFace and MXNet read faces.
 
-JPEGs go to libjpeg-turbo through simplejpeg, because it tells of a truncated stream where OpenCV fills it with grey,
+JPEGs go to libjpeg-turbo through simplejpeg, because it reports a truncated stream where OpenCV fills it with grey,
 and takes 69 us for a 3 kB crop on one core of our machine against OpenCV's 80 us; the pixels are the same.
 """
 
@@ -22,11 +22,11 @@ from distill.errors import UserError
 from distill.types import CROP_PX
 
 RULE = 2
-"""Which pixels a file means; raised with every change of that, so that what was made by another rule is made anew."""
+"""Version of the rule from bytes to pixels: raise it with every change, so that derived files are recomputed."""
 MOST_PIXELS = 1 << 26
-"""Of a picture, 200 MB decoded: a file of some kB can announce gigabytes."""
+"""Limit for one picture, 200 MB decoded: a file of some kB can announce gigabytes."""
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a file is told here, once
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # errors are reported here, once
 
 
 def decode_any(encoded: bytes) -> np.ndarray:
@@ -59,15 +59,18 @@ def _pixels(found: Container, encoded: bytes) -> np.ndarray:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         image = None
+    # sorted, because OpenCV has applied the EXIF orientation, which may swap the sides
     if image is None or sorted(image.shape[:2]) != sorted((found.height, found.width)):
         raise DamagedImage(f"incomplete {found.name}")
     if image.dtype == np.uint16:
+        # the upper byte, as OpenCV's own 8-bit decoding takes it
         image = np.right_shift(image, 8).astype(np.uint8)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def upright(image: np.ndarray, stored: int) -> np.ndarray:
-    """A picture [h w 3] that is stored in one of EXIF's eight ways, 1 being upright."""
+    """Undo one of EXIF's eight orientations of a picture [h w 3]; 1 is upright."""
+    # EXIF 5 to 8 are stored on their side: transpose first, then flip
     if stored >= 5:
         image = image.transpose(1, 0, 2)
     if stored in (3, 4, 7, 8):
@@ -78,7 +81,7 @@ def upright(image: np.ndarray, stored: int) -> np.ndarray:
 
 
 def check_crops(faces: FaceSet, count: int = 16) -> None:
-    """Look at a few images spread over the set: a set of another size is refused before training begins.
+    """Check a few images spread over the set: a set of another size is refused before training starts.
 
     An image that is merely broken passes here; training reports, counts and skips it.
     """

@@ -1,8 +1,8 @@
 """Where the coded data of a JPEG's scans really end (ITU-T T.81, annexes F and G), for files that hold more bytes.
 
-libjpeg says that bytes were left over; whether behind the last pixel or because a piece before it is missing, it does
-not say. A stream that lost a piece goes on out of step, and soon has a block with more coefficients than there are.
-Followed in Python, block by block: some 20 ms for a crop, spent on files with a warning alone.
+libjpeg warns of bytes left over, but not whether they follow the last pixel or a piece before them is missing. A
+stream that lost a piece is out of step, and soon has a block with more coefficients than there are. Parsed in Python,
+block by block: some 20 ms for a crop, and only for files with a warning.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Component(NamedTuple):
 
 
 class _Bits:
-    """Bits of one restart interval, without stuffed zeros; what is asked for beyond its end is zeros."""
+    """Bits of one restart interval, without stuffed zeros; zeros beyond its end."""
 
     def __init__(self, coded: bytes) -> None:
         self._data = coded.replace(b"\xff\0", b"\xff")
@@ -42,6 +42,7 @@ class _Bits:
 
     def _fill(self) -> None:
         while self._count < 16:
+            # at most 24 bits are held: fewer than 16, and one byte more
             self._held = (self._held << 8 | (self._data[self._at] if self._at < len(self._data) else 0)) & 0xFFFFFF
             self._at, self._count = self._at + 1, self._count + 8
 
@@ -58,7 +59,7 @@ class _Bits:
 
     def symbol(self, table: Sequence[int]) -> int:
         self._fill()
-        found = table[self._held >> (self._count - 16) & 0xFFFF]
+        found = table[self._held >> (self._count - 16) & 0xFFFF]  # the next 16 bits: no code is longer
         if not found:
             raise TornError
         self._count -= found >> 8
@@ -67,12 +68,12 @@ class _Bits:
 
     @property
     def left(self) -> int:
-        """How many bits come after those that were taken."""
+        """Number of bits not yet taken."""
         return 8 * len(self._data) - self.taken
 
     def needed(self) -> bytes:
         """The bytes that were taken from, stuffed again; the last one has to be filled up with ones (T.81, F.1.2.3)."""
-        size, padding = -(-self.taken // 8), (1 << -self.taken % 8) - 1
+        size, padding = -(-self.taken // 8), (1 << -self.taken % 8) - 1  # whole bytes; mask of the unused low bits
         if size > len(self._data) or (size and self._data[size - 1] & padding != padding):
             raise TornError
         return self._data[:size].replace(b"\xff", b"\xff\0")
@@ -88,7 +89,7 @@ class Coded:
     components: dict[int, Component] = field(default_factory=dict)
     tables: dict[int, Sequence[int]] = field(default_factory=dict)
     known: dict[int, list[int]] = field(default_factory=dict)
-    """Of each block of a component, which coefficients earlier scans have set."""
+    """For each block of a component, a bit mask of the coefficients that earlier scans have set."""
 
     def define_tables(self, inside: bytes) -> None:
         """Huffman tables, by their class and number."""
@@ -100,16 +101,19 @@ class Coded:
     def begin_frame(self, marker: int, inside: bytes) -> None:
         height, width, count = struct.unpack_from(">HHB", inside, 1)
         parts = [inside[6 + 3 * i : 9 + 3 * i] for i in range(count)]
+        # sampling factors, a nibble each
         across, down = max(part[1] >> 4 for part in parts), max(part[1] & 15 for part in parts)
         self.frame = marker
+        # MCUs of 8 * factor pixels, rounded up: those at the edges are coded in full
         self.mcus = -(-width // (8 * across)) * -(-height // (8 * down))
         for number, sampling, _ in parts:
+            # a scan of one component has only the blocks that hold pixels of it (A.2.2)
             wide, tall = -(-width * (sampling >> 4) // (8 * across)), -(-height * (sampling & 15) // (8 * down))
             self.components[number] = Component(sampling >> 4, sampling & 15, wide * tall)
             self.known[number] = [0] * self.components[number].alone
 
     def needed(self, head: bytes, coded: bytes) -> bytes:
-        """The coded data of a scan that its blocks need; ``TornError`` where there are too few, or out of step."""
+        """The part of a scan's coded data that its blocks need; ``TornError`` if it is too short or out of step."""
         count = head[0]
         parts = [(head[1 + 2 * i], head[2 + 2 * i]) for i in range(count)]
         units = self.components[parts[0][0]].alone if count == 1 else self.mcus
@@ -127,7 +131,7 @@ class Coded:
         return b"".join(kept)
 
     def _walk(self, bits: _Bits, parts: Sequence[tuple[int, int]], units: range, spectrum: bytes) -> Sequence[Blocks]:
-        """Follow the blocks of some units; of a sequential scan, gives those of one unit, to be followed further."""
+        """Parse the blocks of some units; of a sequential scan, returns the readers of one unit, to parse on."""
         first, last, bit = spectrum
         if self.frame == _PROGRESSIVE and first:
             (number, tables), *_ = parts
@@ -183,11 +187,12 @@ class _Spectrum:
             symbol = self.bits.symbol(self.table)
             zeros, size = symbol >> 4, symbol & 15
             if not size and zeros < 15:
+                # EOBn: this block and the next 2^n - 1 + extra bits end here (G.1.2.2)
                 self.empty = (1 << zeros) + self.bits.take(zeros) if self.runs else 1
                 break
             at, known = self._next(at, zeros, size, known)
         if self.empty:
-            self._refine(known >> at << at)
+            self._refine(known >> at << at)  # only coefficients from ``at`` on
             self.empty -= 1
         return known
 
@@ -197,6 +202,8 @@ class _Spectrum:
         if not self.refining:
             at += zeros
         else:
+            # refining: zeros are counted among unset coefficients only, and every set one on the way has a bit
+            # (G.1.2.3)
             while at <= self.last and (known >> at & 1 or zeros):
                 if known >> at & 1:
                     self.bits.take(1)
@@ -215,7 +222,7 @@ class _Spectrum:
 
 
 def _goes_on(bits: _Bits, blocks: Sequence[Blocks]) -> bool:
-    """Whether the data left over are blocks themselves, up to their end: then a piece before them is missing."""
+    """Whether the bytes left over parse as blocks up to their end: then a piece before them is missing."""
     begun = bits.left
     try:
         while blocks and bits.left > 7:
@@ -229,6 +236,7 @@ def _goes_on(bits: _Bits, blocks: Sequence[Blocks]) -> bool:
 
 def _level(bits: _Bits, table: Sequence[int]) -> None:
     size = bits.symbol(table)
+    # of 8-bit pixels no DC difference is longer (F.1.2.1)
     if size > 11:
         raise TornError
     bits.take(size)
@@ -239,6 +247,7 @@ def _table(counts: bytes, symbols: bytes) -> list[int]:
     table, code, at = np.zeros(1 << 16, np.int64), 0, 0
     for length, count in enumerate(counts, 1):
         for symbol in symbols[at : at + count]:
+            # all 16-bit words that begin with this code
             table[code << (16 - length) : (code + 1) << (16 - length)] = length << 8 | symbol
             code += 1
         at, code = at + count, code << 1

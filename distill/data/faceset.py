@@ -1,4 +1,4 @@
-"""What a set of faces is, whatever it is stored in, and how several sets become one."""
+"""The interface of a face set, whatever its storage, and the concatenation of several."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FaceSet(Protocol):
 
     @property
     def classes(self) -> int:
-        """How many people the labels may name."""
+        """Number of people, the upper bound of the labels."""
         ...
 
     @property
@@ -37,7 +37,7 @@ class FaceSet(Protocol):
         ...
 
     def name(self, index: int) -> str:
-        """Where the image is, in words for a person: file, key and offset."""
+        """Where the image is, for messages: file, key and offset."""
         ...
 
     def fingerprint(self) -> str:
@@ -45,13 +45,13 @@ class FaceSet(Protocol):
         ...
 
     def digest(self, index: int, encoded: bytes) -> int:
-        """64 bits, not 0, that change with the image at ``index``, whose bytes are given."""
+        """64-bit digest, not 0, of the image at ``index`` with the bytes ``encoded``."""
         ...
 
 
 @runtime_checkable
 class Listed(Protocol):
-    """A set that was found file by file; ``told`` says how many images and people, and what is not read."""
+    """A set that was found file by file; ``told`` is its summary: images, people, and files that are not read."""
 
     @property
     def told(self) -> str: ...
@@ -59,7 +59,7 @@ class Listed(Protocol):
 
 @runtime_checkable
 class Described(Protocol):
-    """A set that knows what its people look like."""
+    """A set with traits of its people."""
 
     def traits(self) -> np.ndarray:
         """float32 [classes k]: numbers that people differ in, in any units."""
@@ -68,7 +68,7 @@ class Described(Protocol):
 
 @runtime_checkable
 class Named(Protocol):
-    """A set whose people have names, by which they are known again among others in a later set."""
+    """A set whose people have names, which identify them in a later set."""
 
     def people(self) -> Sequence[str]:
         """The names of classes 0, 1, ..., each once."""
@@ -78,21 +78,24 @@ class Named(Protocol):
 def person_numbers(faces: FaceSet) -> np.ndarray:
     """int64 [classes]: for each class a number that the same person has in a later, larger set.
 
-    63 bits of the name where the set knows names, because a new folder moves those behind it; else the class itself.
+    63 bits of the name where the set knows names, because a new folder shifts the classes behind it; else the class
+    itself.
     """
     if not isinstance(faces, Named):
         return np.arange(faces.classes)
     digests = (hashlib.blake2b(os.fsencode(name), digest_size=8).digest() for name in faces.people())
+    # 63 bits: int64, never negative, as UNLABELLED is
     return np.array([int.from_bytes(digest, "little") >> 1 for digest in digests], np.int64)
 
 
 def bytes_digest(encoded: bytes) -> int:
-    """64 bits of BLAKE2b over an encoded image, not 0: 7 us for a crop of 5 kB."""
+    """64 bits of BLAKE2b over an encoded image, never 0: 7 us for a crop of 5 kB."""
+    # 0 marks an image that could not be read
     return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "little") or 1
 
 
 class Joined:
-    """Labelled faces followed by transfer sets, whose people are unknown here; nothing of theirs is copied.
+    """Labelled faces followed by transfer sets, whose people are unknown here; no image is copied.
 
     A transfer set keeps its images and loses its labels: numbers of people in another set mean nothing in this one.
     """

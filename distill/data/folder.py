@@ -18,7 +18,7 @@ from distill.types import CROP_PX
 
 
 class ImageFolderSet:
-    """Each folder that holds images is a person, numbered by the sorted names; ``told`` says what is not read.
+    """Each folder that holds images is a person, numbered by the sorted names; ``told`` sums up what was read.
 
     Paths are kept as one array of bytes and sizes as numbers, not as an object for each file. A link that leaves
     ``root`` is refused, unless ``links`` permits it.
@@ -37,6 +37,7 @@ class ImageFolderSet:
         number = {person: label for label, person in enumerate(self._people)}
         self.classes = len(self._people)
         self.labels = np.array([number[one.person] for one in found.pictures], np.int64)
+        # one array of fixed width: millions of Path objects would take gigabytes, once more in every worker
         self._files = np.array([os.fsencode(one.path) for one in found.pictures])
         self._sizes = np.array([one.size for one in found.pictures], np.int64)
         self.told = found.words()
@@ -68,6 +69,7 @@ class ImageFolderSet:
         """Hex sha256 of names, labels and the contents of all images, and of the rule by which they are decoded."""
         if self._fingerprint is None:
             digest = hashlib.sha256("\n".join([f"rule {RULE}", *self._people]).encode(errors="surrogateescape"))
+            # names and labels too: the same pictures of other people are another set
             for array in (self._files, self._sizes, self.labels):
                 digest.update(array.tobytes())
             digest.update(contents_sha256(lambda: map(self._path, range(len(self))), str(self._root)).encode())

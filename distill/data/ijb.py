@@ -1,4 +1,4 @@
-"""IJB-B and IJB-C as they are passed around for face recognition: a folder of loose crops and a few text files.
+"""IJB-B and IJB-C in the layout that is usual in face recognition: a folder of loose crops and a few text files.
 
     IJBC/loose_crop/*.jpg
     IJBC/meta/ijbc_face_tid_mid.txt           name template medium
@@ -8,8 +8,8 @@
     IJBC/meta/ijbc_1N_probe_mixed.csv         the same
 
 IJB-B calls its galleries S1 and S2. Layout: ``recognition/arcface_torch/eval_ijbc.py`` and
-``recognition/_evaluation_/ijb`` of deepinsight/insightface. Everything is checked as it is read, and a mistake is
-told with its file and line.
+``recognition/_evaluation_/ijb`` of deepinsight/insightface. Everything is checked as it is read; an error
+names file and line.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Rows = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class IjbFolder:
-    """Where the files of a set are; ``name`` is "ijbb" or "ijbc", or what else its files begin with."""
+    """The files of a set; ``name`` is "ijbb" or "ijbc", or another prefix of its file names."""
 
     root: Path
     name: str
@@ -90,7 +90,7 @@ class LooseFaces:
             raise DamagedImage(f"cannot be read ({error.strerror})") from error
 
     def fingerprint(self) -> str:
-        """Hex sha256 of all that the text files say of the images, and of the rule by which these are decoded."""
+        """Hex sha256 of the content of the text files about images, and of the decoding rule."""
         digest = hashlib.sha256("\n".join(self.names).encode(errors="surrogateescape"))
         for values in (self.template, self.medium, self.points_px, self.score):
             digest.update(values.tobytes())
@@ -136,7 +136,7 @@ def find_ijb(root: Path) -> IjbFolder:
 def read_faces(folder: IjbFolder) -> LooseFaces:
     """Templates, media, points and scores of all images; every image must be there."""
     names: list[str] = []
-    numbers = array("q")
+    numbers = array("q")  # 8 bytes a number: a list of ints takes five times as much
     for line in lines_of(folder.meta(FACES), 3, "'name template medium'"):
         names.append(line.words[0])
         numbers.extend((line.whole(1), line.whole(2)))
@@ -144,6 +144,7 @@ def read_faces(folder: IjbFolder) -> LooseFaces:
         raise UserError(f"{folder.meta(FACES)}: is empty; expected 'name template medium' on every line")
     template, medium = np.array(numbers, np.int64).reshape(-1, 2).T.copy()
     points = _read_points(folder, names)
+    # (n, 11): ten coordinates, then the score
     return LooseFaces(folder, names, template, medium, points[:, :10].reshape(-1, 5, 2), points[:, 10].copy())
 
 
@@ -161,6 +162,7 @@ def _read_points(folder: IjbFolder, names: Sequence[str]) -> NDArray[np.float64]
         if not os.path.isfile(folder.image(name)):
             raise line.wrong(f"names {name!r}; expected the image {folder.image(name)}, which is not there")
         values = [line.real(column) for column in range(1, 12)]
+        # no similarity maps one point to five
         if len(set(zip(values[0:10:2], values[1:10:2], strict=True))) == 1:
             raise line.wrong(f"puts all five points at {values[0]:g}, {values[1]:g}; expected the points of a face")
         numbers.extend(values)
@@ -198,7 +200,7 @@ def read_template_pairs(
 ) -> TemplatePairs:
     """The pairs of the 1:1 protocol among the sorted ``templates`` [t]; 9 bytes of memory a pair.
 
-    ``progress`` is called with the number of bytes that every stretch of lines had.
+    ``progress`` is called with the number of bytes of each block of lines.
     """
     path, blocks, first = folder.meta(PAIRS), [], 1
     refuse_foreign(path, f"a text of lines {_PAIR}", *TEXTS, EMPTY)
@@ -215,9 +217,10 @@ def read_template_pairs(
 
 
 def _read_block(path: Path, first: int, lines: Sequence[str], templates: Ints) -> Rows:
-    """Some lines as int32 [k 3], at once where nothing is wrong with them, else one by one to find out what it is."""
+    """Some lines as int32 [k 3], parsed at once if all are valid, else one by one to name the error."""
     try:
         with warnings.catch_warnings():
+            # of empty lines alone NumPy only warns
             warnings.simplefilter("error")
             numbers = np.loadtxt(lines, np.int64, comments=None, ndmin=2)
     except (ValueError, Warning):
@@ -239,7 +242,8 @@ def _pair(line: Line, known: dict[int, int]) -> tuple[int, int, int]:
 
 
 def _rows_of(names: Ints, templates: Ints) -> Rows:
-    """Where the names stand among the sorted templates, -1 where they do not."""
+    """Rows of the names among the sorted templates, -1 for unknown ones."""
+    # searchsorted gives len for a name above all: clamped, then compared
     rows = np.minimum(np.searchsorted(templates, names), len(templates) - 1)
     return np.where(templates[rows] == names, rows, -1).astype(np.int32)
 

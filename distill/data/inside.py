@@ -1,4 +1,4 @@
-"""Data stay below the folder that they came in: what links lead out of it is not read."""
+"""Containment of data in its folder: links that leave it are not followed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Inside:
-    """Tells whether a path, all links followed, ends below ``root``; where folders lead is looked up once."""
+    """Whether a path, all links resolved, lies below ``root``; each folder is resolved once."""
 
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)

@@ -1,8 +1,8 @@
-"""JPEG: what its header says, and its pixels where they are all there (ITU-T T.81).
+"""JPEG: its header, and its pixels if all of them are there (ITU-T T.81).
 
-libjpeg-turbo warns of two things in one voice: of bytes that no pixel depends on, and of pixels that it had to make up.
-The first warning alone reaches us. So a file that gives one is written again without what pixels do not depend on
-(bytes between segments, foreign segments, everything after the end, a missing end); what still warns is torn.
+libjpeg-turbo has one kind of warning for two cases: bytes that no pixel depends on, and pixels that it had to make up.
+Only the first warning reaches us. So a file with a warning is rewritten without the bytes that no pixel depends on
+(between segments, foreign segments, everything after the end, a missing end); if it still warns, it is truncated.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DECODED = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 """Frames of 8 bits that libjpeg-turbo decodes: baseline, extended and progressive, by Huffman or arithmetic code."""
 _SEQUENTIAL = {0xC0, 0xC1, 0xC9}
 _KEPT = {_DHT, 0xCC, 0xDB, _DRI, _SOS, _APP14, *_FRAMES}
-"""What pixels depend on: tables, frame, scans, and Adobe's word on the colours."""
+"""Segments that pixels depend on: tables, frame, scans, and Adobe's colour transform."""
 _MARKER = re.compile(rb"\xff+[\x01-\xfe]")
 _AFTER_SCAN = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 _SUPERFLUOUS = "extraneous bytes before marker"
@@ -52,7 +52,7 @@ class _Segment(NamedTuple):
 
 
 def read_header(data: bytes) -> Header:
-    """What stands before the first scan; ``DamagedImage`` where that is torn or of a sort that is not read."""
+    """The header before the first scan; ``DamagedImage`` if it is truncated or of an unsupported kind."""
     exif, frame = b"", None
     for segment in _segments(data):
         inside = data[segment.begin + 4 : segment.end]
@@ -66,7 +66,7 @@ def read_header(data: bytes) -> Header:
 
 
 def read_jpeg(data: bytes, header: Header) -> np.ndarray:
-    """The pixels as they are stored, RGB uint8 [h w 3]; ``DamagedImage`` where some are missing."""
+    """The pixels in stored orientation, RGB uint8 [h w 3]; ``DamagedImage`` if some are missing."""
     try:
         return _pixels(data, header.components)
     except ValueError:
@@ -74,26 +74,27 @@ def read_jpeg(data: bytes, header: Header) -> np.ndarray:
 
 
 def _pixels(data: bytes, components: int) -> np.ndarray:
-    """RGB of three and of one component; of four, which every program writes inverted as Adobe does."""
+    """RGB from one, three or four components; CMYK is stored inverted, as Adobe's programs do."""
     if components != 4:
         return simplejpeg.decode_jpeg(data, "RGB")
     inks = simplejpeg.decode_jpeg(data, "CMYK").astype(np.uint16)
+    # inverted inks are shares of light: colour times black over 255, rounded
     return ((inks[..., :3] * inks[..., 3:] + 127) // 255).astype(np.uint8)
 
 
 def _mended(data: bytes, components: int) -> np.ndarray:
-    """The pixels of a file that gives a warning."""
+    """The pixels of a file that libjpeg warns about."""
     clean, ended = _without_rest(data, components)
     try:
         return _pixels(clean, components)
     except ValueError as error:
-        told = f"incomplete JPEG ({error})"
-    if not ended or _SUPERFLUOUS not in told:
-        raise DamagedImage(told)
+        reason = f"incomplete JPEG ({error})"
+    if not ended or _SUPERFLUOUS not in reason:
+        raise DamagedImage(reason)
     try:
         return _pixels(_without_superfluous(clean), components)
     except (ValueError, TornError, LookupError):  # a table, or part of one, is not there
-        raise DamagedImage(told) from None
+        raise DamagedImage(reason) from None
 
 
 def _without_superfluous(clean: bytes) -> bytes:
@@ -114,20 +115,23 @@ def _without_superfluous(clean: bytes) -> bytes:
 
 
 def _without_rest(data: bytes, components: int) -> tuple[bytes, bool]:
-    """Tables, frame and scans alone, in order, with an end, and whether that was there.
+    """Only tables, frame and scans, in order, with an end marker, and whether the file had one.
 
-    ``DamagedImage`` where it was not and scans are missing too.
+    ``DamagedImage`` if it had none and scans are missing too.
     """
     parts, scans, frame, ended = [_SOI], [], 0, False
     for segment in _segments(data):
         if segment.marker == _EOI[1]:
             ended = True
         elif segment.marker == _APP0 and data[segment.begin + 4 : segment.begin + 9] == b"JFIF\0":
+            # the marker decides the colour space; its thumbnail and version do not count
             parts.append(b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0")
         elif segment.marker in _KEPT:
             frame = segment.marker if segment.marker in _FRAMES else frame
             head, coded = data[segment.begin : segment.end], data[segment.end : segment.stop]
             if segment.marker == _SOS:
+                # coefficients 0 to 63 at full precision, as a sequential scan must have them; libjpeg warns of other
+                # values
                 head = head[:-3] + b"\0\x3f\0" if frame in _SEQUENTIAL else head
                 scans.append(head)
             parts += [head, coded.rstrip(b"\xff") if segment.stop == len(data) else coded]
@@ -137,7 +141,7 @@ def _without_rest(data: bytes, components: int) -> tuple[bytes, bool]:
 
 
 def _complete(scans: list[bytes], frame: int, components: int) -> bool:
-    """Whether the scans hold every bit of every component; they need not where a file has no end."""
+    """Whether the scans hold every bit of every component; a file without an end may lack some."""
     left: dict[int, set[int]] = {}
     for scan in scans:
         spectrum, (first, last, bits) = scan[5 : 5 + 2 * scan[4] : 2], scan[-3:]
@@ -164,12 +168,12 @@ def _frame(marker: int, inside: bytes) -> tuple[int, int, int]:
 
 
 def _segments(data: bytes) -> Iterator[_Segment]:
-    """Every segment up to the end of the picture; bytes between them are passed over, as libjpeg does."""
+    """Every segment up to the end of the picture; bytes between them are skipped, as by libjpeg."""
     at = len(_SOI)
     while (found := _MARKER.search(data, at)) is not None:
         marker, begin = data[found.end() - 1], found.end() - 2
         at = found.end()
-        if marker == 0x01 or 0xD0 <= marker <= 0xD9:
+        if marker == 0x01 or 0xD0 <= marker <= 0xD9:  # TEM, restarts, start and end have no length
             yield _Segment(marker, begin, at, at)
             if marker == _EOI[1]:
                 return
@@ -182,6 +186,6 @@ def _segments(data: bytes) -> Iterator[_Segment]:
         stop = end
         if marker == _SOS:
             after = _AFTER_SCAN.search(data, end)
-            stop = len(data) if after is None else after.start()
+            stop = len(data) if after is None else after.start()  # stuffed zeros and restarts belong to the scan
         yield _Segment(marker, begin, end, stop)
         at = stop

@@ -1,7 +1,7 @@
 """The one LightningDataModule: faces in, batches out.
 
-What a batch holds is decided by the face set's ``fingerprint``, the views, the plan (batch size, seed), the step's
-number and the number of processes; neither the number of workers nor what was trained before matters.
+The content of a batch depends only on the face set's ``fingerprint``, the views, the plan (batch size, seed), the step
+number and the number of processes; neither on the number of workers nor on earlier training.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class FacesModule(LightningDataModule):
     """Batches of ``train`` for a trainer with ``use_distributed_sampler=False``: the order shards itself over ranks.
 
     One Lightning epoch is one interval of the plan. ``workers=0`` decodes in the training process. ``shown`` are the
-    rows [n] of ``train`` that are shown, by default all; a damaged image gives its place to its neighbour nevertheless.
+    rows [n] of ``train`` that are shown, by default all; a damaged image is replaced by its neighbour nevertheless.
     """
 
     def __init__(
@@ -40,10 +40,11 @@ class FacesModule(LightningDataModule):
         super().__init__()
         self._images, self._plan, self._workers = len(train) if shown is None else shown, plan, workers
         self._batches = FaceBatches(train, views, max_damaged, store)
+        # at least one image has to be readable
         self.damage = Damage(min(max_damaged, len(train) - 1), "data.max_damaged")
 
     def train_dataloader(self) -> DataLoader[FaceBatch]:
-        """The loader of the interval at which the trainer stands.
+        """The loader of the trainer's current interval.
 
         Lightning begins to fetch a resumed run's first batches before it calls ``set_epoch``, hence set here too, from
         the same counter (``current_epoch`` lags behind it after a checkpoint of ``on_train_epoch_end``).
@@ -56,6 +57,7 @@ class FacesModule(LightningDataModule):
             use_one_thread(0)
         return DataLoader(
             self._batches,
+            # the sampler yields whole batches, and so does the data set: nothing is collated
             batch_size=None,
             sampler=order,
             num_workers=self._workers,
@@ -63,6 +65,7 @@ class FacesModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=use_one_thread,
             multiprocessing_context=worker_context() if self._workers else None,
+            # spawning a worker imports torch again: seconds for every interval
             persistent_workers=self._workers > 0,
         )
 

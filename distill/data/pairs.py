@@ -1,7 +1,7 @@
 """Verification sets: pairs of crops and whether the two show the same person.
 
 The ``.bin`` files of InsightFace are pickles of ``(images, same)``: pair i is the images 2i and 2i+1, each an encoded
-image as bytes or as an array of them, in any of the ways in which pickles and numpy write those.
+image as bytes or as an array of them, in any encoding of pickle and numpy.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from distill.types import CROP_PX
 class Pairs:
     """``images`` RGB uint8 [2p 3 112 112] (channels last in memory), pair i in rows 2i and 2i+1; ``same`` bool [p].
 
-    ``identity`` names a set that is made anew on every machine, where a pixel may be rounded otherwise. ``left_out``
+    ``identity`` names a set that is generated on every machine, where a pixel may be rounded differently. ``left_out``
     are the numbers in the file, from 0, of pairs that are not here because an image of theirs cannot be read.
     """
 
@@ -45,23 +45,25 @@ class Pairs:
         return len(self.same)
 
     def fingerprint(self) -> str:
-        """Hex sha256 of the decoded images and of what they say, or of the ``identity`` of a set that has one."""
+        """Hex sha256 of the decoded images and the labels, or of the ``identity`` of a set that has one."""
         if self.identity is not None:
             return hashlib.sha256(self.identity.encode()).hexdigest()
+        # back to the memory order of the decoder: no copy
         digest = hashlib.sha256(self.images.permute(0, 2, 3, 1).contiguous().numpy().data)
         digest.update(np.packbits(self.same).tobytes())
         return digest.hexdigest()
 
     def thinned(self, count: int) -> Pairs:
-        """At most ``count`` pairs, alternating people alike and different as far as there are any of each.
+        """At most ``count`` pairs, half genuine and half impostor as far as there are enough of each, evenly spread.
 
         Files list hundreds of one kind in a row, so the first ones would be no test.
         """
         kinds = [np.flatnonzero(self.same), np.flatnonzero(~self.same)]
         few = min(len(k) for k in kinds)
+        # half of each kind; more of one where the other has fewer
         halves = [min(len(k), max(count // 2, count - few)) for k in kinds]
         rows = np.sort(np.concatenate([_evenly(k, half) for k, half in zip(kinds, halves, strict=True)]))
-        both = torch.from_numpy(np.stack([2 * rows, 2 * rows + 1], 1).ravel())
+        both = torch.from_numpy(np.stack([2 * rows, 2 * rows + 1], 1).ravel())  # (2p): rows of both images
         return Pairs(self.name, self.images[both], self.same[rows])
 
 
@@ -75,17 +77,18 @@ def _evenly(rows: np.ndarray, count: int) -> np.ndarray:
 
 
 def read_pairs(path: str | Path, damage: Damage | None = None) -> Pairs:
-    """Read and decode a whole set: 38 kB of memory an image, 450 MB for the 6,000 pairs of LFW.
+    """Read and decode a set: 38 kB of memory an image, 450 MB for the 6,000 pairs of LFW.
 
     All is decoded at once, so that a broken file stops a run before it begins rather than at its first verification.
-    With ``damage`` an image that cannot be read is noted there, and its pair left out; without, it is a ``UserError``.
+    With ``damage`` an image that cannot be read is recorded there, and its pair left out; without, it is a
+    ``UserError``.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a verification set (.bin)")
     encoded, same = _pair_lists(path, unpickle(path))
-    images = np.empty((len(encoded), CROP_PX, CROP_PX, 3), np.uint8)
-    whole = np.ones(len(same), bool)
+    images = np.empty((len(encoded), CROP_PX, CROP_PX, 3), np.uint8)  # (2p, 112, 112, 3)
+    readable = np.ones(len(same), bool)
     for row, item in enumerate(encoded):
         try:
             images[row] = decode(_encoded(item))
@@ -94,13 +97,13 @@ def read_pairs(path: str | Path, damage: Damage | None = None) -> Pairs:
             if damage is None:
                 raise UserError(what) from damaged
             damage.note((path, row), what)
-            whole[row // 2] = False
-    if not whole.any():
+            readable[row // 2] = False
+    if not readable.any():
         raise UserError(f"{path}: none of its {len(same)} pairs has two images that can be read; copy it again")
-    if whole.all():
+    if readable.all():
         return Pairs(shown(path.stem), torch.from_numpy(images).permute(0, 3, 1, 2), same)
-    images, left_out = images[np.repeat(whole, 2)], tuple(np.flatnonzero(~whole).tolist())
-    return Pairs(shown(path.stem), torch.from_numpy(images).permute(0, 3, 1, 2), same[whole], left_out=left_out)
+    images, left_out = images[np.repeat(readable, 2)], tuple(np.flatnonzero(~readable).tolist())
+    return Pairs(shown(path.stem), torch.from_numpy(images).permute(0, 3, 1, 2), same[readable], left_out=left_out)
 
 
 def _pair_lists(path: Path, content: object) -> tuple[Sequence[object], np.ndarray]:
@@ -127,7 +130,7 @@ def _listed(part: object) -> Sequence[object] | None:
 
 
 def _verdict(value: object) -> bool | None:
-    """The boolean that is meant: itself, a number that is 0 or 1, or an array of one of these; None for others."""
+    """A boolean: itself, a number that is 0 or 1, or an array of one of these; None for others."""
     if isinstance(value, FileArray | tuple | list):
         elements = value.values() if isinstance(value, FileArray) else value
         value = elements[0] if len(elements) == 1 else None

@@ -1,6 +1,7 @@
-"""A folder of people, as a training set or a drop has it: ``root/PERSON/*.jpg``, and folders below a person's.
+"""The folder layout of training sets and drops: ``root/PERSON/*.jpg``, and folders below a person's.
 
-Which files are pictures, whose they are, and what is not read, by kind. One reader, so that one layout means one thing.
+Lists the pictures, their people, and by kind the files that are not read. One reader, so that one layout means one
+thing.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from distill.errors import UserError
 from distill.shown import shown
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff")
-"""Of files that are taken for pictures, in lower case; what each one is, its first bytes say."""
+"""Of files that are taken for pictures, in lower case; the format is that of the first bytes."""
 _SYSTEM = ("thumbs.db", "desktop.ini", "@eadir", "__macosx")
-"""What file managers and storage boxes put beside pictures, in lower case."""
+"""Files that file managers and storage devices put beside pictures, in lower case."""
 _BESIDE = (".bin", ".tsv")
 """Verification sets beside the people, which are read elsewhere."""
 _HIDDEN, _PLAIN, _LINK, _LOOSE = "hidden", "without an ending", "links to folders", "outside the folders of people"
@@ -39,11 +40,12 @@ def person_name(folder: str) -> str:
 
 
 def as_on_disk(root: Path, entry: str) -> Path:
-    """The path of an entry below ``root``; where it is not there, in the other spelling of Unicode if that is."""
+    """The path of an entry below ``root``; if it does not exist, in the other Unicode normalisation if that does."""
     path = root / entry
     if entry.isascii() or os.path.lexists(path):
         return path
     spelt = root
+    # part by part: a path may mix both normalisations
     for part in entry.split("/"):
         forms = (part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part))
         spelt /= next((form for form in forms if os.path.lexists(spelt / form)), part)
@@ -51,13 +53,13 @@ def as_on_disk(root: Path, entry: str) -> Path:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is taken for a picture, by its name alone."""
+    """Whether a file is taken for a picture, by its name."""
     return name.lower().endswith(SUFFIXES) and not _is_hidden(name)
 
 
 @dataclass(frozen=True)
 class Unread:
-    """What a folder of people holds besides pictures: files by kind, and folders without a picture by name."""
+    """Content of a folder of people besides pictures: files by kind, and folders without a picture by name."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     empty: list[str] = field(default_factory=list)
@@ -66,10 +68,10 @@ class Unread:
         """For the end of a sentence; empty where there is nothing."""
         parts = []
         if self.kinds:
-            told = [f"{count:,} {kind}" for kind, count in self.kinds.most_common(_TOLD_KINDS)]
+            listed = [f"{count:,} {kind}" for kind, count in self.kinds.most_common(_TOLD_KINDS)]
             if (rest := len(self.kinds) - _TOLD_KINDS) > 0:
-                told.append(f"{rest:,} other kinds")
-            parts.append(f"; {plural(self.kinds.total(), 'file')} not read: {', '.join(told)}")
+                listed.append(f"{rest:,} other kinds")
+            parts.append(f"; {plural(self.kinds.total(), 'file')} not read: {', '.join(listed)}")
         if self.empty:
             others = f" and {len(self.empty) - 1:,} more" if len(self.empty) > 1 else ""
             parts.append(f"; {plural(len(self.empty), 'folder')} without an image: {self.empty[0]}{others}")
@@ -77,7 +79,7 @@ class Unread:
 
 
 class Found(NamedTuple):
-    """One picture: whose, where below the root, and its stamp."""
+    """One picture: its person, its path below the root, and its stamp."""
 
     person: str
     path: str
@@ -93,7 +95,7 @@ class PeopleFolder:
     unread: Unread
 
     def words(self) -> str:
-        """How many images of how many people, and what is not read."""
+        """Number of images and people, and the files that are not read."""
         people = len({found.person for found in self.pictures})
         return f"{plural(len(self.pictures), 'image')} of {plural(people, 'person', 'people')}{self.unread.words()}"
 
@@ -111,6 +113,7 @@ def read_people(root: Path, refuse_link: RefuseLink) -> PeopleFolder:
             continue
         if entry.is_symlink():
             refuse_link(entry)
+            # a link to the root or above it: following it would never end
             if Path(os.path.realpath(root)).is_relative_to(os.path.realpath(entry.path)):
                 unread.kinds[_LINK] += 1
                 continue
@@ -131,9 +134,9 @@ def read_people(root: Path, refuse_link: RefuseLink) -> PeopleFolder:
 
 
 def stamp(*files: os.stat_result) -> int:
-    """Not 0, and another one whenever size, time of change or time of renaming is another."""
-    told = " ".join(f"{f.st_size} {f.st_mtime_ns} {f.st_ctime_ns}" for f in files)
-    return int.from_bytes(hashlib.blake2b(told.encode(), digest_size=8).digest(), "little") >> 1 or 1
+    """A number, not 0, that changes with size, modification time or change time of any of the files."""
+    state = " ".join(f"{f.st_size} {f.st_mtime_ns} {f.st_ctime_ns}" for f in files)
+    return int.from_bytes(hashlib.blake2b(state.encode(), digest_size=8).digest(), "little") >> 1 or 1
 
 
 def plural(count: int, one: str, several: str | None = None) -> str:
@@ -162,7 +165,7 @@ def _pictures(folder: Path, place: str, refuse_link: RefuseLink, unread: Unread)
 
 
 def _is_folder(entry: os.DirEntry[str], unread: Unread, pictures: str | None = None) -> bool:
-    """Whether to look into it; what is no folder, or a hidden one, is counted by its kind."""
+    """Whether it is a folder to read; other entries and hidden folders are counted by kind."""
     if _is_hidden(entry.name):
         unread.kinds[_HIDDEN] += 1
     elif entry.is_dir():

@@ -1,4 +1,4 @@
-"""Work that threads or processes do a little ahead of whoever uses it, in order and with bounded memory."""
+"""Prefetching with threads or processes, in order and with bounded memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Made = TypeVar("Made")
 
 
 def ahead(pool: Executor, work: Callable[[Item], Made], items: Iterable[Item], depth: int) -> Iterator[Made]:
-    """``work`` of every item in order, with at most ``depth`` results waiting; an error is raised in its turn."""
+    """``work`` of every item in order, with at most ``depth`` results waiting; an error is raised at its item."""
     queue: deque[Future[Made]] = deque()
     try:
         for item in items:
@@ -23,6 +23,7 @@ def ahead(pool: Executor, work: Callable[[Item], Made], items: Iterable[Item], d
         while queue:
             yield queue.popleft().result()
     finally:
+        # the consumer stopped early: do not start what is still queued
         for future in queue:
             future.cancel()
 

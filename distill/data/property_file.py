@@ -20,7 +20,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @dataclass(frozen=True)
 class Property:
-    """What the file says; ``images`` is None where it says nothing of them."""
+    """Content of the file; ``images`` is None if it has no second number."""
 
     classes: int
     images: int | None
@@ -29,7 +29,7 @@ class Property:
 def read_property(path: Path) -> Property | None:
     """The file's content, with or without spaces and byte order mark; None where there is no such file.
 
-    Further lines than those two are somebody's notes, which no reader of this layout looks at.
+    Lines after these two are notes, which readers of this layout ignore.
     """
     if not path.exists():
         return None
@@ -37,9 +37,9 @@ def read_property(path: Path) -> Property | None:
     try:
         classes, height, width = (int(part) for part in first.split(","))
     except ValueError as error:
-        told = foreign(path, "the property of a RecordIO folder", TEXT, UTF16, EMPTY)
+        problem = foreign(path, "the property of a RecordIO folder", TEXT, UTF16, EMPTY)
         raise UserError(
-            told
+            problem
             or f"{path}: says {first[:60]!r}; expected 'classes,height,width', such as 93431,112,112: correct it, or "
             "delete it, and the classes are counted in the records"
         ) from error

@@ -5,8 +5,8 @@ images, keys a..b-1 are one empty record for each identity. Without one (im2rec,
 is an image. The header is written last and a .idx may list keys in any order, so everything goes through the ``.idx``:
 image i is the i-th image that it lists. Labels are float32 on disk, exact up to 2^24 only.
 
-The records are all that is needed: where ``train.idx`` or ``property`` is missing, or the header says nothing, what
-they would say is found in ``train.rec``, and a note says so.
+The records suffice: if ``train.idx`` or ``property`` is missing, or the header has no numbers, their content is
+rebuilt from ``train.rec``, and a note is logged.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _log = logging.getLogger(__name__)
 
 
 class RecordIOSet:
-    """The faces of one folder; 24 bytes of memory per image, whatever the images weigh."""
+    """The faces of one folder; 24 bytes of memory per image, whatever the size of the images."""
 
     def __init__(self, root: str | Path) -> None:
         self._root = Path(root)
         _check_root(self._root)
-        said = read_property(self._root / NAME)
+        stated = read_property(self._root / NAME)
         self._records = RecordFile(self._root / RECORDS)
         index_path = self._root / INDEX
         listed = index_path.exists()
@@ -51,21 +51,21 @@ class RecordIOSet:
         rows = _image_rows(index_path, keys, heads) if listed else _holds_image(heads)
         self.keys, self._offsets = keys[rows], offsets[rows]
         stored = np.where(heads.whole, heads.label, UNLABELLED)[rows]
-        self.classes = _counted(stored) if said is None else said.classes
-        self._tell_what_was_missing(listed, said)
-        self.labels = self._whole_labels(stored, heads.whole[rows], said is not None)
+        self.classes = _counted(stored) if stated is None else stated.classes
+        self._log_missing(listed, stated)
+        self.labels = self._whole_labels(stored, heads.whole[rows], stated is not None)
         self._fingerprint: str | None = None
         check_crops(self)
 
-    def _tell_what_was_missing(self, listed: bool, said: Property | None) -> None:
-        """A note for what was found in the records; ``UserError`` where ``property`` counts other images."""
+    def _log_missing(self, listed: bool, stated: Property | None) -> None:
+        """Log what was rebuilt from the records; ``UserError`` where ``property`` counts other images."""
         if not listed:
             _log.info("data      %s: has no %s; %d images found in %s", self._root, INDEX, len(self.keys), RECORDS)
-        if said is None:
+        if stated is None:
             _log.info("data      %s: has no %s; %d classes by its labels", self._root, NAME, self.classes)
-        elif said.images not in (None, len(self.keys)):
+        elif stated.images not in (None, len(self.keys)):
             raise UserError(
-                f"{self._root / NAME}: says {said.images} images, but {self._root / INDEX} lists {len(self.keys)}: "
+                f"{self._root / NAME}: says {stated.images} images, but {self._root / INDEX} lists {len(self.keys)}: "
                 "correct or delete the second line, or copy the folder again"
             )
 
@@ -93,13 +93,14 @@ class RecordIOSet:
 
     def _whole_labels(self, stored: np.ndarray, whole: np.ndarray, counted_elsewhere: bool) -> np.ndarray:
         """The float32 labels [n] as int64, each checked to be the number of a class where its record is whole."""
+        # a label may be NaN: comparisons give False, and NumPy would warn
         with np.errstate(invalid="ignore"):
             named = (stored >= 0) & (stored < self.classes) & (stored == np.floor(stored))
         wrong = np.flatnonzero(whole & ~named)
         if len(wrong):
-            said = f"{self._root / NAME}: says {self.classes} classes, but " if counted_elsewhere else ""
+            owner = f"{self._root / NAME}: says {self.classes} classes, but " if counted_elsewhere else ""
             raise UserError(
-                f"{said}{self.name(wrong[0])} has label {stored[wrong[0]]:g}; expected an integer "
+                f"{owner}{self.name(wrong[0])} has label {stored[wrong[0]]:g}; expected an integer "
                 f"from 0 to {self.classes - 1}"
             )
         return stored.astype(np.int64)
@@ -122,13 +123,13 @@ def _check_root(root: Path) -> None:
 
 
 def _counted(stored: np.ndarray) -> int:
-    """How many classes the float32 labels [n] name: 0 to the highest."""
+    """Number of classes in the float32 labels [n]: the highest label plus 1."""
     named = stored[(stored >= 0) & (stored < EXACT_IN_FLOAT32)]
     return int(named.max()) + 1 if len(named) else 1
 
 
 def _holds_image(heads: Heads) -> np.ndarray:
-    """Which records are images by what they hold: bool [n]. A broken one may have held one."""
+    """Which records hold an image: bool [n]. A broken one may have held one."""
     return (heads.image_bytes > 0) | ~heads.whole
 
 
@@ -140,11 +141,12 @@ def _image_rows(path: Path, keys: np.ndarray, heads: Heads) -> np.ndarray:
     if not len(header):
         return np.ones(len(keys), bool)  # face2rec2 gives images flag 2 too: only an empty key 0 is a header
     first_identity = heads.label[header[0]]
-    if not 0 < first_identity <= EXACT_IN_FLOAT32:  # no number, or one that was rounded when it was written
+    if not 0 < first_identity <= EXACT_IN_FLOAT32:  # no number, or one beyond float32's exact integers
         _log.info(
             "data      %s: the header (key 0) says %g; images are the records that hold one", path, first_identity
         )
         return (keys != 0) & _holds_image(heads)
+    # by key, not by place: an index may list keys in any order
     rows = (keys > 0) & (keys < first_identity)
     if not 0 < rows.sum() == int(first_identity) - 1:
         raise UserError(

@@ -34,7 +34,7 @@ _BROKEN_PER_RECORD = 100
 
 @dataclass(frozen=True)
 class Heads:
-    """What n records say of themselves, each [n]; where ``whole`` is false the rest means nothing.
+    """Headers of n records, each [n]; where ``whole`` is false the other fields are undefined.
 
     ``flag`` uint32 is the number of labels in an array, 0 for a scalar; ``label`` float32 is the first or only one.
     """
@@ -60,6 +60,7 @@ def read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
         )
     keys, offsets = numbers.reshape(-1, 2).T.copy()
     ordered = np.sort(keys)
+    # sorted neighbours: no set of millions of Python ints
     if (ordered[1:] == ordered[:-1]).any():
         key = ordered[1:][ordered[1:] == ordered[:-1]][0]
         raise UserError(f"{path}: lists key {key} twice; expected every key once: {_MADE_ANEW}")
@@ -70,7 +71,7 @@ _MADE_ANEW = "copy it again, or delete it, and it is made from the records"
 
 
 def _whole_numbers(text: bytes) -> np.ndarray:
-    """The numbers of a text as int64 [n]; those of a spreadsheet, such as 40.0, are whole too. ``ValueError`` else."""
+    """The integers of a text as int64 [n]; a spreadsheet's 40.0 is one too. ``ValueError`` otherwise."""
     try:
         return np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, np.int64)  # pyright: ignore
     except (ValueError, DeprecationWarning):
@@ -111,7 +112,7 @@ class RecordFile:
         self._open()
 
     def _parts(self, offset: int) -> Iterator[tuple[int, int]]:
-        """Where the parts of the record at ``offset`` begin and end, frames left out; raises ``DamagedImage``."""
+        """Begin and end of each part of the record at ``offset``, without frames; raises ``DamagedImage``."""
         for parts in itertools.count():
             if offset + _FRAME_BYTES > self.size:
                 raise DamagedImage(f"the file ends before byte {offset}, where the record goes on")
@@ -125,10 +126,10 @@ class RecordFile:
             yield begin, begin + length
             if cflag in (0, 3):
                 return
-            offset = begin + length + -length % 4
+            offset = begin + length + -length % 4  # padded to 4 bytes
 
     def payload(self, offset: int) -> bytes:
-        """The whole record at ``offset``, its parts joined; raises ``DamagedImage``."""
+        """The record at ``offset``, its parts joined; raises ``DamagedImage``."""
         return MAGIC_BYTES.join(self._map[begin:end] for begin, end in self._parts(offset))
 
     def image(self, offset: int) -> bytes:
@@ -141,7 +142,7 @@ class RecordFile:
     def scan(self) -> tuple[np.ndarray, np.ndarray]:
         """Keys and offsets int64 [n] of the records one after another, which an index would list.
 
-        A record's key is its own id where all have different ones, as writers of this layout give; else its number.
+        A record's key is its own id if all ids are different, as writers of this layout give; else its number.
         Raises ``UserError`` where the file is not a row of whole records.
         """
         ids: list[int] = []
@@ -158,8 +159,8 @@ class RecordFile:
             offsets.append(at)
             ids.append(struct.unpack_from("<Q", head.ljust(_HEAD_BYTES), 8)[0])
             at = parts[-1][1] + -parts[-1][1] % 4
-        told = len(set(ids)) == len(ids) and max(ids, default=0) < 1 << 63
-        return np.array(ids if told else range(len(ids)), np.int64), np.array(offsets, np.int64)
+        usable = len(set(ids)) == len(ids) and max(ids, default=0) < 1 << 63
+        return np.array(ids if usable else range(len(ids)), np.int64), np.array(offsets, np.int64)
 
     def heads(self, keys: np.ndarray, offsets: np.ndarray) -> Heads:
         """Check every record's frame and read its first label, by arrays, a chunk of records at a time.
@@ -168,6 +169,7 @@ class RecordFile:
         Raises ``UserError`` where the file is truncated or the index belongs to another file.
         """
         self._check_offsets(keys, offsets)
+        # the file as 32-bit words, still mapped: only the pages that are indexed are read
         words = np.frombuffer(self._map, "<u4", self.size // 4)
         found = [self._chunk(words, offsets[i : i + _CHUNK]) for i in range(0, len(offsets), _CHUNK)]
         fields = ("whole", "flag", "label", "image_bytes")
@@ -189,7 +191,8 @@ class RecordFile:
     def _chunk(self, words: np.ndarray, offsets: np.ndarray) -> Heads:
         at = offsets // 4
         cflag, length = words[at + 1] >> 29, (words[at + 1] & _LENGTH_MASK).astype(np.int64)
-        flag = words[at + 2]
+        flag = words[at + 2]  # after magic and length
+        # word 3 is the scalar label; words 4 to 7 are the ids, word 8 the first label of an array
         label = words[np.where(flag == 0, at + 3, np.minimum(at + 8, len(words) - 1))].view(np.float32)
         image_bytes = length - _HEAD_BYTES - 4 * flag.astype(np.int64)
         inside = offsets + _FRAME_BYTES + length <= self.size
@@ -199,7 +202,7 @@ class RecordFile:
         return heads
 
     def _read_split(self, heads: Heads, row: int, offset: int) -> None:
-        """Fill in the row of a record in parts, whose header may itself be split; there is one in a million."""
+        """Fill in the row of a record in parts, whose header may itself be split; about one in a million is."""
         try:
             payload = self.payload(offset)
         except DamagedImage:
@@ -211,7 +214,7 @@ class RecordFile:
             heads.label[row] = struct.unpack_from("<f", payload, _HEAD_BYTES if labels else 4)[0]
 
     def _check_whole(self, keys: np.ndarray, offsets: np.ndarray, whole: np.ndarray) -> None:
-        """A broken record here or there is damage for the reader to skip; the last one or many are a wrong file."""
+        """A few broken records are damage to skip; a broken last record or many are a wrong file."""
         broken = np.flatnonzero(~whole)
         last = int(np.argmax(offsets))
         if len(broken) > max(1, len(keys) // _BROKEN_PER_RECORD):
@@ -237,7 +240,7 @@ class RecordWriter:
         self._root = root
         self._records = (root / "train.rec").open("wb")
         self._index: list[str] = []
-        self._begins = [1]
+        self._begins = [1]  # key of the first image of each class, and one more
         self._next_key = 1
 
     def person(self, images: Iterable[bytes]) -> None:
@@ -264,11 +267,12 @@ class RecordWriter:
 
 
 def framed(payload: bytes) -> bytes:
-    """A payload as one record, in parts wherever an aligned word of it is the magic; the cut takes the magic away."""
+    """A payload as one record, split wherever an aligned word of it is the magic; the split removes the magic."""
     parts, begin = [], 0
     at = payload.find(MAGIC_BYTES)
     while at >= 0:
         if at % 4 == 0:
+            # only at multiples of 4, where a reader would look for a frame
             parts.append(payload[begin:at])
             begin = at + 4
         at = payload.find(MAGIC_BYTES, at + 4 if at % 4 == 0 else at + 1)

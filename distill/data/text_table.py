@@ -1,4 +1,4 @@
-"""Text files with a record on every line, words or comma-separated, whose mistakes are told with file and line."""
+"""Text files with a record on every line, words or comma-separated; errors name file and line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from distill.files.kinds import EMPTY, TEXTS
 
 
 class Line(NamedTuple):
-    """A line's words, and where it stands for whoever has to mend it."""
+    """A line's words, with file and line number for messages."""
 
     path: Path
     number: int
@@ -45,14 +45,14 @@ class Line(NamedTuple):
 
 
 def lines_of(path: Path, fields: int, expected: str) -> Iterator[Line]:
-    """The lines of a file, each of so many words; ``expected`` describes one for messages."""
+    """The lines of a file, each of ``fields`` words; ``expected`` describes one for messages."""
     refuse_foreign(path, f"a text of lines {expected}", *TEXTS, EMPTY)
     with path.open(encoding="utf-8", errors="surrogateescape") as file:
         yield from parsed(path, 1, file, fields, expected)
 
 
 def parsed(path: Path, first: int, lines: Iterable[str], fields: int, expected: str) -> Iterator[Line]:
-    """Some lines of a file, the ``first`` and those after it; empty ones are passed over."""
+    """Some lines of a file, from line number ``first`` on; empty ones are skipped."""
     for number, text in enumerate(lines, first):
         line = Line(path, number, text.split())
         if line.words and len(line.words) != fields:
@@ -62,7 +62,7 @@ def parsed(path: Path, first: int, lines: Iterable[str], fields: int, expected: 
 
 
 def columns_of(path: Path, columns: Sequence[str]) -> Iterator[Line]:
-    """The lines of a CSV file below its first, which names the columns; words are those of ``columns`` alone."""
+    """The lines of a CSV file below its first, which names the columns; words are those of ``columns`` only."""
     refuse_foreign(path, f"a CSV file with the columns {', '.join(columns)}", *TEXTS, EMPTY)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.reader(file)

@@ -1,7 +1,7 @@
-"""TIFF: the tags of the first picture in a file, and whether its pixels are all there (TIFF 6.0, BigTIFF).
+"""TIFF: the tags of the first picture in a file, and whether its pixels are complete (TIFF 6.0, BigTIFF).
 
-EXIF is a TIFF without a picture. libtiff gives back what it has when compressed data end early, so their length is
-looked at here first. It also darkens colours by their alpha, unless the file says that this is done already.
+EXIF is a TIFF without a picture. libtiff returns partial pictures when compressed data end early, so their length is
+checked here first. It also multiplies colours by alpha, unless the file declares them premultiplied.
 """
 
 from __future__ import annotations
@@ -25,27 +25,28 @@ _UNSIGNED, _STRAIGHT, _PREMULTIPLIED, _SEPARATE, _JPEG = 1, 2, 1, 2, 7
 
 
 class Tag(NamedTuple):
-    """The whole numbers of one tag, and the byte that they begin at."""
+    """The integers of one tag, and their byte offset in the file."""
 
     values: tuple[int, ...]
     at: int
 
 
 def read_tags(data: bytes) -> dict[int, Tag]:
-    """The tags with whole numbers of the first directory; ``DamagedImage`` where that is not all there."""
-    order, big = ("<" if data[:2] == b"II" else ">"), data[2:4] in (b"+\0", b"\0+")
+    """The integer tags of the first directory; ``DamagedImage`` where it is incomplete."""
+    order, big = ("<" if data[:2] == b"II" else ">"), data[2:4] in (b"+\0", b"\0+")  # 43, "+": BigTIFF
     word, entry, field = ("Q", "HHQ", 8) if big else ("I", "HHI", 4)
     try:
         (begin,) = struct.unpack_from(order + word, data, 8 if big else 4)
         (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, begin)
         first, size = begin + (8 if big else 2), struct.calcsize("=" + entry) + field
+        # a damaged count would loop over millions of entries
         if count * size > len(data):
             raise struct.error
         found = {}
         for at in range(first, first + count * size, size):
             number, kind, items = struct.unpack_from(order + entry, data, at)
             place = at + size - field
-            if items * _SIZES.get(kind, 1) > field:
+            if items * _SIZES.get(kind, 1) > field:  # too long for the entry: it holds an offset
                 (place,) = struct.unpack_from(order + word, data, place)
             if kind in _FORMATS and place + items * _SIZES[kind] <= len(data):
                 found[number] = Tag(struct.unpack_from(f"{order}{items}{_FORMATS[kind]}", data, place), place)
@@ -55,13 +56,13 @@ def read_tags(data: bytes) -> dict[int, Tag]:
 
 
 def orientation(exif: bytes) -> int:
-    """How the picture that EXIF belongs to is stored, 1 to 8; 1, upright, where that is not said."""
+    """EXIF orientation, 1 to 8; 1, upright, if there is none."""
     try:
         found = read_tags(exif) if exif.startswith(SIGNATURES) else {}
     except DamagedImage:
         return 1
-    said = found[ORIENTATION].values if ORIENTATION in found else ()
-    return said[0] if said and 1 <= said[0] <= 8 else 1
+    values = found[ORIENTATION].values if ORIENTATION in found else ()
+    return values[0] if values and 1 <= values[0] <= 8 else 1
 
 
 def tiff_size(data: bytes) -> tuple[int, int]:
@@ -71,7 +72,7 @@ def tiff_size(data: bytes) -> tuple[int, int]:
 
 
 def whole_tiff(data: bytes) -> bytes:
-    """The file as libtiff has to see it; ``DamagedImage`` for a picture that is torn or not of 1 to 16 bits."""
+    """The file to give to libtiff; ``DamagedImage`` for a picture that is truncated or not of 1 to 16 bits."""
     tags = read_tags(data)
     bits, kind = max(_many(tags, BITS, (1,))), _one(tags, FORMAT, _UNSIGNED)
     separate = _one(tags, PLANES, 1) == _SEPARATE
@@ -97,18 +98,20 @@ def _many(tags: Mapping[int, Tag], number: int, default: tuple[int, ...] = ()) -
 
 
 def _pieces(data: bytes, tags: Mapping[int, Tag], bits: int, separate: bool) -> Iterator[tuple[bytes, int]]:
-    """Every strip or tile as it is stored, with the bytes that it has to make."""
+    """Every strip or tile as stored, with its size in bytes when expanded."""
     height, width, samples = _one(tags, HEIGHT), _one(tags, WIDTH), _one(tags, SAMPLES, 1)
     planes, per_pixel = (samples, bits) if separate else (1, samples * bits)
     if TILE_OFFSETS in tags:
         offsets, counts = _many(tags, TILE_OFFSETS), _many(tags, TILE_COUNTS)
         side, tall = max(_one(tags, TILE_WIDTH), 1), max(_one(tags, TILE_HEIGHT), 1)
         number = -(-width // side) * -(-height // tall)
+        # tiles at the edge are stored in full
         sizes = itertools.repeat(tall * -(-side * per_pixel // 8), number * planes)
     else:
         offsets, counts = _many(tags, OFFSETS), _many(tags, COUNTS)
         row, tall = -(-width * per_pixel // 8), max(min(_one(tags, ROWS, height), height), 1)
         number = -(-height // tall)
+        # the last strip of each plane is shorter
         sizes = (row * min(tall, height - top) for _ in range(planes) for top in range(0, height, tall))
     if not len(offsets) == len(counts) >= number * planes:
         raise DamagedImage("incomplete TIFF (it does not say where all of its pixels are)")
@@ -119,7 +122,7 @@ def _pieces(data: bytes, tags: Mapping[int, Tag], bits: int, separate: bool) -> 
 
 
 def _expanders(tags: Mapping[int, Tag]) -> Callable[[bytes, int], bool]:
-    """Says of a stored piece whether it makes the bytes that it has to."""
+    """The check of a stored piece for the file's compression: whether it expands to enough bytes."""
     compression = _one(tags, COMPRESSION, 1)
     tables = bytes(_many(tags, TABLES))
     known = {
@@ -136,7 +139,7 @@ def _expanders(tags: Mapping[int, Tag]) -> Callable[[bytes, int], bool]:
 
 
 def _is_deflated(piece: bytes, size: int) -> bool:
-    """Whether a zlib stream makes so many bytes and ends with its checksum; no more of it is expanded."""
+    """Whether a zlib stream expands to ``size`` bytes and ends with its checksum; no more of it is expanded."""
     stream = zlib.decompressobj()
     try:
         made = len(stream.decompress(piece, size + 1))
@@ -146,7 +149,8 @@ def _is_deflated(piece: bytes, size: int) -> bool:
 
 
 def _is_jpeg(tables: bytes, piece: bytes) -> bool:
-    """Whether an abbreviated JPEG is whole, with the tables that all of the file's pieces share."""
+    """Whether an abbreviated JPEG is complete, with the tables that all of the file's pieces share."""
+    # without the end marker of one and the start marker of the other
     whole = tables[:-2] + piece[2:] if tables else piece
     try:
         read_jpeg(whole, read_header(whole))
@@ -156,10 +160,11 @@ def _is_jpeg(tables: bytes, piece: bytes) -> bool:
 
 
 def _packed_bytes(piece: bytes) -> int:
-    """How many bytes PackBits makes."""
+    """Number of bytes that PackBits data expand to."""
     at = made = 0
     while at < len(piece):
         head = piece[at]
+        # up to 127: that many bytes and one follow; above 128: one byte 257 - head times; 128: nothing
         length = head + 1 if head < 128 else 257 - head if head > 128 else 0
         at += 1 + (length if head < 128 else head > 128)
         made += length if at <= len(piece) else 0
@@ -170,7 +175,7 @@ _LZW_CLEAR, _LZW_END = 256, 257
 
 
 def _lzw_bytes(piece: bytes) -> int:
-    """How many bytes TIFF's LZW makes up to its end or to a code that cannot come; only lengths are followed."""
+    """Number of bytes that TIFF's LZW expands to, -1 at an invalid code; only lengths are followed, no bytes made."""
     value, bits, width, made = 0, 0, 9, 0
     lengths: list[int] = []
     fresh = True
@@ -187,16 +192,18 @@ def _lzw_bytes(piece: bytes) -> int:
             continue
         if not lengths or code > len(lengths) - (1 if fresh else 0) or len(lengths) > 4096:
             return -1
+        # the code being defined right now is the previous string and one byte
         length = lengths[code] if code < len(lengths) else before + 1
         if not fresh:
             lengths.append(before + 1)
         made, before, fresh = made + length, length, False
+        # TIFF widens codes one entry early ("early change")
         width = 9 + (len(lengths) >= 511) + (len(lengths) >= 1023) + (len(lengths) >= 2047)
     return made
 
 
 def _undarkened(data: bytes, tags: Mapping[int, Tag]) -> bytes:
-    """The file with its alpha called premultiplied, so that libtiff hands out the colours as they are stored."""
+    """The file with its alpha declared premultiplied, so that libtiff returns the colours as stored."""
     if _many(tags, ALPHA)[:1] != (_STRAIGHT,):
         return data
     at, changed = tags[ALPHA].at, bytearray(data)

@@ -1,7 +1,7 @@
-"""Verification sets are pickles, and a pickle is a program: this reads the harmless ones and runs none of it.
+"""A safe reader for verification sets, which are pickles: a pickle is a program, and nothing of it is run here.
 
 Nothing that a file names is ever imported. The dozen names that lists of bytes, numbers and plain arrays need are
-answered by small stand-ins of our own (not even numpy's reconstructors see the file's bytes); any other name is
+replaced by small stand-ins of our own (not even numpy's reconstructors see the file's bytes); any other name is
 refused. Protocols 0 to 5, from Python 2 and from Python 3.
 """
 
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 class _Foreign(ValueError):
-    """The pickle is whole, but holds what no verification set does; the message says what."""
+    """The pickle is complete, but holds something that no verification set does; the message names it."""
 
 
 class _Kind:
@@ -44,7 +44,7 @@ class _Kind:
         self.code, self.order = known[1], text[0] if text[0] in "<>" else "<"
 
     def __setstate__(self, state: object) -> None:
-        """Of all that a dtype remembers, the byte order alone means something here."""
+        """Of a dtype's state only the byte order matters here."""
         order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
         self.order = ">" if order in (">", b">") else "<"
 
@@ -70,7 +70,7 @@ class FileArray:
         self.fill(content, kind, shape)
 
     def fill(self, content: object, kind: object, shape: object) -> FileArray:
-        """Take the elements over; raises ``ValueError`` where they are not as many as the shape says."""
+        """Take the elements over; raises ``ValueError`` if their number does not fit the shape."""
         if not isinstance(kind, _Kind) or not isinstance(shape, tuple):
             raise ValueError("an array without a dtype or a shape")
         if not isinstance(content, list if kind.objects else bytes | bytearray):
@@ -84,17 +84,17 @@ class FileArray:
 
     @property
     def flat(self) -> bool:
-        """Whether it is a row or a column, whatever its number of axes: memory order is its only order then."""
+        """Whether at most one axis is longer than 1: then C and Fortran order are the same."""
         return sum(side != 1 for side in self.shape) <= 1
 
     def values(self) -> list[object]:
-        """The elements as Python's own bools, numbers and bytes, or as what the file put there."""
+        """The elements as Python bools, numbers and bytes, or as the objects of the file."""
         if isinstance(self.content, list):
             return self.content
         return np.frombuffer(self.content, self.kind.numpy()).tolist()
 
     def encoded(self) -> bytes | None:
-        """The bytes of a file that the elements are: each some bytes itself, or the value of one; None for others."""
+        """The encoded file that the elements are: elements of bytes, or one number per byte; None for others."""
         if isinstance(self.content, bytes) and (self.kind.numpy().kind in "SV" or self.kind.numpy().itemsize == 1):
             return self.content
         values = [value for value in self.values() if type(value) is int and 0 <= value < 256]
@@ -107,7 +107,7 @@ class _Answer:
     __slots__ = ("_call",)
 
     def __init__(self, call: Callable[..., object]) -> None:
-        object.__setattr__(self, "_call", call)
+        object.__setattr__(self, "_call", call)  # past our own __setattr__
 
     def __call__(self, *arguments: object) -> object:
         return self._call(*arguments)
@@ -126,7 +126,7 @@ def _encode(text: object, encoding: object) -> bytes:
 
 
 def _scalar(kind: object, content: object) -> object:
-    """A numpy scalar as the Python value that it is: bool, int, float or bytes."""
+    """A numpy scalar as a Python value: bool, int, float or bytes."""
     return FileArray().fill(content, kind, ()).values()[0]
 
 
@@ -176,7 +176,7 @@ _BROKEN = (pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError,
 
 
 class _Reader(pickle._Unpickler):
-    """The reader written in Python: that in C fills gigabytes of memo where a file of ten bytes tells it to."""
+    """Python's pure reader: the one in C allocates gigabytes of memo if a file of ten bytes asks for it."""
 
     def find_class(self, module: str, name: str) -> object:
         try:
@@ -198,6 +198,7 @@ def unpickle(path: Path) -> object:
         raise UserError(f"{path}: is empty; expected a verification set; copy it again")
     refuse_foreign(path, "a verification set (.bin)", PICKLE, TEXT)
     try:
+        # Python 2's str stay bytes: they are the encoded images
         return _Reader(io.BytesIO(content), encoding="bytes").load()
     except Refused as refused:
         raise UserError(
@@ -206,10 +207,11 @@ def unpickle(path: Path) -> object:
     except _Foreign as other:
         raise UserError(f"{path}: holds {other}; {EXPECTED}") from other
     except _BROKEN as error:
-        told = foreign(path, "a verification set (.bin)", PICKLE)
+        problem = foreign(path, "a verification set (.bin)", PICKLE)
         raise UserError(
-            told or f"{path}: is no complete verification set ({_one_line(error)}); {_advice(content)}"
+            problem or f"{path}: is no complete verification set ({_one_line(error)}); {_advice(content)}"
         ) from error
+    # sizes in a pickle are 8 bytes: a damaged one asks for exabytes
     except (MemoryError, OverflowError) as error:
         raise UserError(f"{path}: claims sizes that do not fit ({_one_line(error)}): damaged or hostile") from error
 
@@ -218,7 +220,7 @@ EXPECTED = "expected a pickle of (images, same) as InsightFace writes it, so wri
 
 
 def _advice(content: bytes) -> str:
-    """What can help: a copy, where the file's end is missing; a file that ends as a pickle does was written so."""
+    """Advice: copy it again if the end is missing; a file that ends as a pickle does was written so."""
     return (
         EXPECTED if content.endswith(pickle.STOP) else "its end is missing or it is another kind of file: copy it again"
     )

@@ -1,4 +1,4 @@
-"""Which variants of an image training shows, and which of them a store of teacher outputs holds.
+"""Views: the variants of an image that training shows, and those that a store of teacher outputs holds.
 
 A view is one rendering of an image. Live training draws a new one at every visit. A store holds a few columns for each
 image, so with a store training is restricted to views whose column is known: a replay is exact or does not happen.
@@ -20,31 +20,31 @@ LIVE = -1
 
 
 class Views(ABC):
-    """Rule from (image, visit) to what the student sees and where a store keeps the teacher's output for it."""
+    """Rule from (image, visit) to the student's input and the column of the teacher's output for it in a store."""
 
     @abstractmethod
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:
-        """What the student sees of an RGB uint8 image [112 112 3] on a visit, and the column."""
+        """The student's input for an RGB uint8 image [112 112 3] on a visit, and the column."""
 
 
 class StoredViews(Views):
-    """Views whose columns can be written down beforehand."""
+    """Views whose columns can be computed beforehand."""
 
     columns: int
     """Stored views of each image."""
 
     @abstractmethod
     def column(self, image: np.ndarray, index: int, column: int) -> np.ndarray:
-        """What the teacher sees for a column."""
+        """The teacher's input for a column."""
 
     @abstractmethod
     def described(self) -> dict[str, Any]:
-        """What a manifest says of the rule: plain JSON that changes with any column."""
+        """The rule as plain JSON for a manifest; it changes whenever a column does."""
 
 
 @dataclass(frozen=True)
 class NewViews(Views):
-    """A new draw of the augmentation at every visit: for a teacher that looks at it at once."""
+    """A new draw of the augmentation at every visit: for a live teacher."""
 
     augment: Augmentation
     seed: int
@@ -55,9 +55,9 @@ class NewViews(Views):
 
 @dataclass(frozen=True)
 class MirrorViews(StoredViews):
-    """The image and its mirror image, as the teacher sees them; the same draws as without a store.
+    """The image and its mirror image, as the teacher's inputs; the same draws as without a store.
 
-    What changes pixels but not their places may still be drawn for the student alone.
+    Operations that change pixels but not their positions may still be drawn for the student only.
     """
 
     augment: Augmentation
@@ -74,10 +74,11 @@ class MirrorViews(StoredViews):
 
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:
         mirrored = self.augment.mirrors(augmentation_rng(self.seed, index, visit))
+        # a fresh generator: ``mirrors`` has used the first draw of the other one
         return self.augment(image, augmentation_rng(self.seed, index, visit)), int(mirrored)
 
     def column(self, image: np.ndarray, index: int, column: int) -> np.ndarray:
-        return image[:, ::-1] if column else image
+        return image[:, ::-1] if column else image  # (h, w, 3): mirrored left to right
 
     def described(self) -> dict[str, Any]:
         return {"kind": "mirror"}
@@ -100,10 +101,11 @@ class FixedViews(StoredViews):
             raise UserError(f"views is {self.columns}; expected at least 1 augmented view of each image")
 
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:
-        column = visit % self.columns
+        column = visit % self.columns  # every view once before any is repeated
         return self.column(image, index, column), column
 
     def column(self, image: np.ndarray, index: int, column: int) -> np.ndarray:
+        # the column takes the place of the visit, so that later visits repeat it
         return self.augment(image, augmentation_rng(self.seed, index, column))
 
     def described(self) -> dict[str, Any]:

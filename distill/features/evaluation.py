@@ -18,7 +18,7 @@ from distill.metrics.allpairs.result import AllPairs
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What ``evaluation.json`` at ``path`` holds, as far as it is drawn."""
+    """The content of ``evaluation.json`` at ``path`` that pages show."""
 
     path: Path
     model: Path

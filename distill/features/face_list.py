@@ -25,10 +25,10 @@ from distill.types import UNLABELLED
 Kind = Literal["image", "video"]
 
 DISTRACTOR = "-"
-"""The label of a face whose person is nobody else's in the list."""
+"""The label of a distractor: a face of a person with no other face in the list."""
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
-_TOLD_LINES = 256
+_PROGRESS_LINES = 256
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -51,6 +51,7 @@ class Lines:
         self._text = self._text.removeprefix(_BOM).rstrip()
         if not self._text:
             raise UserError(f"{path}: is empty; expected {what} on each line")
+        # offsets of all line ends at once; str objects for all lines would take several times as much
         breaks = np.flatnonzero(np.frombuffer(self._text, np.uint8) == ord("\n"))
         self._begins = np.concatenate([[0], breaks + 1])
         self._ends = np.concatenate([breaks, [len(self._text)]])
@@ -74,7 +75,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class FaceList:
-    """Images or videos below ``root`` in the order of the rows; every one is there, as far as can be seen from outside.
+    """Images or videos below ``root`` in the order of the rows; every file exists.
 
     An image is a whole line; of a line with a video its first word: a folder of frames, or a video file.
     """
@@ -91,7 +92,7 @@ class FaceList:
         return self.lines[row] if self.kind == "image" else self.lines[row].split(maxsplit=1)[0]
 
     def path(self, row: int) -> Path:
-        """Where the face of a row lies; a name counts in either of its two spellings in Unicode."""
+        """The path of a row's face; a name may be in either Unicode normalisation."""
         return as_on_disk(self.root, self.entry(row))
 
     def place(self, row: int) -> str:
@@ -107,30 +108,30 @@ def read_lines(path: Path, kind: Kind) -> Lines:
 def find_faces(
     lines: Lines, root: Path, kind: Kind, progress: Callable[[int], None] | None = None, links: bool = False
 ) -> FaceList:
-    """Look for every entry of a list below ``root``, without opening any.
+    """Check every entry of a list below ``root``, without opening any.
 
-    ``UserError`` names the first line with an entry that is absolute or leaves ``root`` by ``..``, is not there, is of
-    the wrong sort, is a folder without frames, or has come before; and how many such lines there are. Symbolic links
-    are followed below ``root``; with ``links`` also out of it. ``progress`` is called now and then with the lines
-    looked at since.
+    ``UserError`` names the first line with an entry that is absolute or leaves ``root`` by ``..``, is missing, is of
+    the wrong kind, is a folder without frames, or is a duplicate; and the number of such lines. Symbolic links are
+    followed below ``root``; with ``links`` also out of it. ``progress`` is called every 256 lines.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; expected the one that the paths in {lines.path} start from")
     faces = FaceList(lines, root, kind)
     digests = np.empty(len(faces), np.uint64)
     wrong = np.zeros(len(faces), bool)
-    look = _Look(root, kind, None if links else Inside(root))
+    check = _EntryCheck(root, kind, None if links else Inside(root))
     for row in range(len(faces)):
         entry = faces.entry(row)
         digests[row] = _digest(entry)
-        wrong[row] = look.problem(entry) is not None
-        if progress is not None and (row + 1) % _TOLD_LINES == 0:
-            progress(_TOLD_LINES)
+        wrong[row] = check.problem(entry) is not None
+        if progress is not None and (row + 1) % _PROGRESS_LINES == 0:
+            progress(_PROGRESS_LINES)
+    # 8 bytes per entry instead of a set of millions of strings
     earlier = _earlier(faces, digests)
     wrong |= earlier >= 0
     if wrong.any():
         row = int(np.argmax(wrong))
-        problem = look.problem(faces.entry(row)) or (
+        problem = check.problem(faces.entry(row)) or (
             f"{faces.entry(row)} stands in line {earlier[row] + 1} already; expected every line once"
         )
         others = f" ({wrong.sum():,} of {len(faces):,} lines are wrong)" if wrong.sum() > 1 else ""
@@ -141,19 +142,19 @@ def find_faces(
 def read_labels(path: Path, faces: FaceList) -> NDArray[np.int64]:
     """The person [n] of each row, numbered by first appearance from 0; ``UNLABELLED`` for a distractor (``-``).
 
-    ``UserError`` where the labels are not as many as the lines of the list.
+    ``UserError`` if there are not as many labels as lines in the list.
     """
     return _people(path, len(faces), f"{faces.lines.path} {len(faces):,} lines", {DISTRACTOR: UNLABELLED})
 
 
 def read_people(files: Sequence[tuple[Path, int]]) -> list[NDArray[np.int64]]:
-    """The same for label files that belong to so many rows of features each; equal labels are one person in all."""
+    """The same for label files of several feature files; equal labels are one person in all of them."""
     numbers = {DISTRACTOR: UNLABELLED}
     return [_people(path, rows, f"its features {rows:,} rows", numbers) for path, rows in files]
 
 
 def _people(path: Path, rows: int, owner: str, numbers: dict[str, int]) -> NDArray[np.int64]:
-    """The person of each line, where there are so many lines; ``numbers`` grows by those who are new."""
+    """The person of each of ``rows`` lines; new people are added to ``numbers``."""
     lines = Lines(path, f"a label, or {DISTRACTOR} for a distractor,")
     if len(lines) != rows:
         raise UserError(
@@ -167,8 +168,8 @@ _A = {"image": "an image", "video": "a video"}
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What can be seen of the entries of a list without opening any; ``inside`` None lets links lead anywhere."""
+class _EntryCheck:
+    """Checks entries of a list without opening them; ``inside`` None lets links lead anywhere."""
 
     root: Path
     kind: Kind
@@ -209,7 +210,7 @@ class _Look:
             frames = [Path(entry.path) if entry.is_symlink() else None for entry in entries if is_frame(entry.name)]
         if not frames:
             return f"{path}: is an empty video; expected at least one frame *.jpg"
-        return next((told for frame in frames if frame is not None and (told := self._leads_out(frame))), None)
+        return next((out for frame in frames if frame is not None and (out := self._leads_out(frame))), None)
 
 
 def is_frame(name: str) -> bool:
@@ -218,14 +219,15 @@ def is_frame(name: str) -> bool:
 
 
 def _digest(entry: str) -> int:
-    """64 bits for a path, however it is spelt."""
+    """64-bit digest of a normalised path."""
     return int.from_bytes(hashlib.blake2b(os.fsencode(posixpath.normpath(entry)), digest_size=8).digest(), "little")
 
 
 def _earlier(faces: FaceList, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The row [n] in which each entry has come before, -1 for none; equal digests are only where to look."""
+    """The earlier row [n] with the same entry, -1 for none; equal digests are confirmed by comparing the paths."""
     earlier = np.full(len(faces), -1)
     order = np.argsort(digests, kind="stable")
+    # the sort is stable: of equal digests the earlier row comes first
     for place in np.flatnonzero(digests[order[1:]] == digests[order[:-1]]).tolist():
         before, row = order[place], order[place + 1]
         if posixpath.normpath(faces.entry(before)) == posixpath.normpath(faces.entry(row)):

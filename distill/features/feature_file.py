@@ -21,7 +21,7 @@ HEADER_BYTES = 16
 CV_32F = 5
 MOST_INT32 = (1 << 31) - 1
 NORM_TOLERANCE = 1e-3
-"""Rows that others wrote, perhaps from half precision, count as unit vectors up to this."""
+"""Tolerance of unit length, for rows of other writers, perhaps from half precision."""
 
 _HEADER = "=4i"
 _ITEM_BYTES = 4
@@ -39,7 +39,7 @@ def header(rows: int, cols: int) -> bytes:
 
 
 def file_bytes(rows: int, cols: int) -> int:
-    """Size of a whole file."""
+    """Size of a complete file."""
     return HEADER_BYTES + _ITEM_BYTES * rows * cols
 
 
@@ -49,8 +49,8 @@ def open_features(path: Path, rows: int | None = None) -> NDArray[np.float32]:
     ``UserError`` for a header that is none, another number of rows, and a file that is shorter or longer than it says.
     """
     found, cols = _read_header(path)
-    size, whole = path.stat().st_size, file_bytes(found, cols)
-    if size != whole:
+    size, expected = path.stat().st_size, file_bytes(found, cols)
+    if size != expected:
         raise UserError(f"{path}: {_wrong_size(size, found, cols)}: copy or write it again")
     if rows is not None and rows != found:
         raise UserError(f"{path}: has {found:,} rows; expected {rows:,}, one for each line of the list")
@@ -60,7 +60,7 @@ def open_features(path: Path, rows: int | None = None) -> NDArray[np.float32]:
 def verify_features(
     path: Path, rows: int | None = None, progress: Callable[[int], None] | None = None, empty: Collection[int] = ()
 ) -> None:
-    """Read a whole file in pieces and raise ``UserError`` for the first row that is not a finite unit vector.
+    """Read a file in pieces and raise ``UserError`` for the first row that is not a finite unit vector.
 
     ``empty`` are the rows of faces that cannot be read: all zeros. ``progress`` is called with the number of rows of
     each piece.
@@ -70,6 +70,7 @@ def verify_features(
     wanted[list(empty)] = 0
     for first, piece in _pieces(features):
         length = np.sqrt(np.einsum("nd,nd->n", piece, piece, dtype=np.float64))
+        # ~(<=) and not >: NaN must count as bad
         bad = np.flatnonzero(~(np.abs(length - wanted[first : first + len(piece)]) <= NORM_TOLERANCE))
         if len(bad):
             raise UserError(f"{path}: row {first + bad[0]:,} of {len(features):,} {_fault(piece[bad[0]])}")
@@ -78,7 +79,7 @@ def verify_features(
 
 
 def _pieces(features: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Stretches of rows with the number of their first."""
+    """Chunks of rows with the number of their first row."""
     step = max(1, _CHUNK_BYTES // (_ITEM_BYTES * features.shape[1]))
     for first in range(0, len(features), step):
         yield first, features[first : first + step]
@@ -98,12 +99,13 @@ def _read_header(path: Path) -> tuple[int, int]:
             first = file.read(HEADER_BYTES)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected a feature file") from None
-    if told := foreign(path, "a feature file", FEATURES, EMPTY):
-        raise UserError(told)
+    if problem := foreign(path, "a feature file", FEATURES, EMPTY):
+        raise UserError(problem)
     if len(first) < HEADER_BYTES:
         raise UserError(f"{path}: has {len(first)} bytes; expected a header of {HEADER_BYTES} and rows of float32")
     rows, cols, stride, kind = struct.unpack(_HEADER, first)
     if rows < 1 or cols < 1 or stride != _ITEM_BYTES * cols or kind != CV_32F:
+        # with bytes swapped, does it make sense? Then the other byte order is the cause
         turned = struct.unpack(_HEADER, np.frombuffer(first, np.int32).byteswap().tobytes())
         hint = ": written on a machine of the other byte order" if turned[3] == CV_32F else ""
         raise UserError(
@@ -114,8 +116,8 @@ def _read_header(path: Path) -> tuple[int, int]:
 
 
 def _wrong_size(size: int, rows: int, cols: int) -> str:
-    whole = file_bytes(rows, cols)
-    if size > whole:
-        return f"has {size - whole:,} bytes after the last of its {rows:,} rows"
+    expected = file_bytes(rows, cols)
+    if size > expected:
+        return f"has {size - expected:,} bytes after the last of its {rows:,} rows"
     held = (size - HEADER_BYTES) // (_ITEM_BYTES * cols)
-    return f"is truncated: it holds {held:,} complete rows of {rows:,} ({size:,} of {whole:,} bytes)"
+    return f"is truncated: it holds {held:,} complete rows of {rows:,} ({size:,} of {expected:,} bytes)"

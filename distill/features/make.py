@@ -21,11 +21,11 @@ from distill.shown import shown
 from teachers.onnx_network import OnnxNetwork, describe
 
 SOFTWARE = ("onnxruntime", "simplejpeg", "opencv-python-headless")
-"""What may round otherwise in another version."""
+"""Packages whose other versions may round differently."""
 
 
 def open_list(path: Path, root: Path, kind: Kind, links: bool) -> FaceList:
-    """The list with every entry looked for, so that a wrong one stops the job before its first embedding."""
+    """The list with every entry checked, so that a wrong one stops the job before its first embedding."""
     lines = read_lines(path, kind)
     with waiting(f"looking for what {path.name} lists", len(lines), f"{kind}s") as progress:
         return find_faces(lines, root, kind, progress, links)
@@ -42,7 +42,7 @@ def frame_quality(path: str | None, rule: RowRule) -> OnnxNetwork | None:
 
 
 class Makers(NamedTuple):
-    """The networks that features are made by."""
+    """The networks that compute the features."""
 
     network: OnnxNetwork
     quality: OnnxNetwork | None = None
@@ -57,7 +57,7 @@ class Makers(NamedTuple):
 def write_features(
     makers: Makers, faces: FaceList, rule: RowRule, batch_size: int, out: Path, fresh: bool, damage: Damage
 ) -> int:
-    """Write the rows that are missing in ``out``, and verify all of them; how many are zeros, their faces damaged."""
+    """Write the rows missing in ``out`` and verify all of them; returns the number of zero rows, of damaged faces."""
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}; expected at least 1")
     network, quality = makers
@@ -82,7 +82,7 @@ def write_features(
 
 
 def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
-    """All that decides the bytes of a feature file, for the journal beside it."""
+    """Everything that determines the bytes of a feature file, for the journal beside it."""
     network, quality = makers
     return {
         "list_sha256": rows.faces.lines.sha256,

@@ -5,8 +5,8 @@ vectors, without mirroring. Both are normalised last. Source: ``gen_image_featur
 ``challenges/iccv19-lfr`` of deepinsight/insightface, whose frames count alike. With consensus the embeddings of one
 video are held until its last frame.
 
-Batches begin at rows that depend on the list alone, so that a continued run hands the network the same batches, and
-rounds alike.
+Batches begin at rows that depend only on the list, so that a resumed run gives the network the same batches and gets
+the same rounding.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ Crop = np.ndarray | DamagedImage
 class FaceRows:
     """Makes the rows of a list; every error names the line and the file.
 
-    An image or frame that cannot be read is noted in ``damage`` and left out; a row that nothing is left of is zeros.
+    An image or frame that cannot be read is recorded in ``damage`` and left out; a row without any left is zeros.
 
-    ``quality`` gives the weights [b 1] of frames where the rule's fusion is ``NETWORK``. ``concentrated`` says that the
-    rule's weights are concentrations, in parts of d or as lengths, which consensus then knows what to expect from.
+    ``quality`` gives the weights [b 1] of frames where the rule's fusion is ``NETWORK``. ``concentrated``: the
+    rule's weights are concentrations, in parts of d or as lengths, from which consensus derives the expected agreement.
     """
 
     faces: FaceList
@@ -77,6 +77,7 @@ class FaceRows:
             self._append(writer, np.concatenate(block))
 
     def _append(self, writer: FeatureWriter, features: NDArray[np.float32]) -> None:
+        # rows of zeros, counted within the file
         writer.empty += (writer.done + np.flatnonzero(~features.any(axis=1))).tolist()
         writer.damaged = [(key[0], what) for key, what in self.damage.met.items() if isinstance(key, tuple)]
         writer.append(features)
@@ -115,6 +116,7 @@ class FaceRows:
         if not self.rule.consensus:
             return np.sum([weighted_sum(found, weights, place) for found, weights in weighed], axis=0)
         found, weights = (np.concatenate(parts) for parts in zip(*weighed, strict=True))
+        # consensus compares all frames with each other, so all embeddings of one video are held
         return weighted_sum(found, weights * consensus_weights(found, self._expected(weights), name=place), place)
 
     def _expected(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -124,7 +126,7 @@ class FaceRows:
         return weights if self.rule.fusion == NETWORK else weights / self.embedder.embedding_dim
 
     def _weighed(self, images: Tensor, place: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Embeddings [b d] of frames, and how much each counts [b] by itself."""
+        """Embeddings [b d] of frames, and their weights [b]."""
         found = self._embed(images)
         if self.quality is not None:
             return found, checked_weights(plain(self.quality, images)[:, 0], len(found), place)
@@ -149,18 +151,19 @@ class FaceRows:
                 yield frame
 
     def _whole(self, row: int, path: Path, crop: Crop) -> np.ndarray | None:
-        """The picture, or None where there is none, and then it is noted what is wrong."""
+        """The picture, or None if it is damaged, which is recorded."""
         if isinstance(crop, DamagedImage):
             self.damage.note((row, str(path)), f"{self.faces.lines.place(row)}: {path}: {crop}")
             return None
         return crop
 
     def _embed(self, images: Tensor) -> NDArray[np.float64]:
-        """Embeddings [b d] of crops [b 3 112 112], with those of the mirror images where the rule wants them."""
+        """Embeddings [b d] of crops [b 3 112 112], plus those of the mirror images if the rule has ``flip``."""
         return (flip_sum if self.rule.flip else plain)(self.embedder, images)
 
     def _unit(self, sums: NDArray[np.float64], rows: list[int]) -> NDArray[np.float32]:
         length = np.sqrt((sums**2).sum(axis=1, keepdims=True))
+        # before dividing: a NaN row in the file would be found only by its reader
         bad = np.flatnonzero(~(np.isfinite(length) & (length > 0)))
         if len(bad):
             raise UserError(
@@ -175,7 +178,7 @@ class FaceRows:
 
 
 def _crop(path: Path) -> Crop:
-    """The crop in a file, or what is wrong with it, for whoever counts that."""
+    """The crop in a file, or its damage: threads return it, the main thread counts it."""
     try:
         return read_crop(path)
     except DamagedImage as damaged:

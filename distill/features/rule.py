@@ -1,4 +1,4 @@
-"""How a row of a feature file is made, as a protocol or a user says it."""
+"""The rule by which a row of a feature file is computed, from a protocol or the user."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from distill.metrics.fusion import equal_weights, length_weights
 
 LENGTHS = "norm"
 FUSIONS = {"mean": equal_weights, LENGTHS: length_weights}
-"""How much each frame of a video counts: embeddings [f d] of some of its frames to their weights [f]."""
+"""Weights of a video's frames: functions from embeddings [f d] of some of its frames to weights [f]."""
 
 NETWORK = "network"
-"""The fusion whose weights a separate network gives, which sees the frames themselves."""
+"""The fusion with weights of a separate network that takes the frames."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class RowRule:
 
     @property
     def words(self) -> str:
-        """The rule for a person to read."""
+        """The rule as text."""
         face = "f(x) + f(mirrored x)" if self.flip else "f(x)"
         if self.fusion is None:
             return f"{face}, normalised"

@@ -34,7 +34,7 @@ Crop = NDArray[np.uint8] | DamagedImage
 
 @dataclass(frozen=True)
 class Pooling:
-    """How images become templates: with the mirror image or not, weighed by the detector's score or not."""
+    """Pooling of images into templates: with the mirror image or not, weighted by the detector's score or not."""
 
     flip: bool
     detector_score: bool
@@ -47,9 +47,9 @@ class Pooling:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Sums of templates [t d] over the first ``done`` images; ``key`` names what they were made from beside these.
+    """Sums of templates [t d] over the first ``done`` images; ``key`` identifies all other inputs.
 
-    ``damaged`` are the rows of images that are not in the sums, with what is wrong with each.
+    ``damaged`` are the rows of images that are not in the sums, with the reason for each.
     """
 
     key: str
@@ -67,7 +67,7 @@ class Progress:
 
 
 class Bound(NamedTuple):
-    """Where sums are kept, and what they were made from: a run with the same key continues."""
+    """The file of the sums, and the key of their inputs: a run with the same key resumes."""
 
     state: Path
     key: str
@@ -83,8 +83,8 @@ def pool_images(
 ) -> Floats:
     """Sums [t d] of the sorted templates of ``faces``, kept in the file that ``bound`` names.
 
-    What is saved counts as long as the images that are in it have the same contents. An image that cannot be read is
-    noted in ``damage`` by its row; the others of its medium count for it, and a template that none is left of is zeros.
+    Saved sums are valid as long as their images have the same contents. An image that cannot be read is recorded in
+    ``damage`` by its row; the others of its medium take its weight, and a template without any left is zeros.
     Raises UserError for an embedding that is not finite.
     """
     state, key = bound
@@ -107,6 +107,7 @@ def pool_images(
                 add_images(now.sums, rows[whole], features, weights[whole])
             now = Progress(key, batch.stop, now.sums, now.damaged)
             progress(len(crops))
+            # writing t x d sums takes seconds
             if batch.stop == len(faces) or time.monotonic() >= saved_s + saved_every_s:
                 now.save(state, contents.sha256(batch.stop))
                 saved_s = time.monotonic()
@@ -114,7 +115,7 @@ def pool_images(
 
 
 def _made_up(embedder: Embedder, faces: LooseFaces, how: Pooling, score: Floats, now: Progress) -> Floats:
-    """What the sums [t d] lack because images that were not there had their share in the weights of others."""
+    """The correction [t d] of the sums for damaged images: weights of the others of their media were too small."""
     lacking = np.zeros_like(now.sums)
     lost = np.isin(np.arange(len(faces)), list(now.damaged))
     beside = _same_medium(faces, lost) & ~lost
@@ -123,6 +124,7 @@ def _made_up(embedder: Embedder, faces: LooseFaces, how: Pooling, score: Floats,
     _, rows = np.unique(faces.template, return_inverse=True)
     weights = np.zeros(len(faces))
     weights[beside] = image_weights(faces.template[beside], faces.medium[beside], score[beside])
+    # new weight minus the one already in the sums
     weights -= np.where(beside, image_weights(faces.template, faces.medium, score), 0)
     for row in np.flatnonzero(beside).tolist():
         features = _embed(embedder, faces, how, np.array([row]), [faces.crop(row)])
@@ -131,13 +133,13 @@ def _made_up(embedder: Embedder, faces: LooseFaces, how: Pooling, score: Floats,
 
 
 def _same_medium(faces: LooseFaces, some: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which images [n] are of a medium, within a template, that one of ``some`` [n] is of."""
+    """Which images [n] share medium and template with one of ``some`` [n]."""
     _, place = np.unique(np.stack([faces.template, faces.medium]), axis=1, return_inverse=True)
     return np.isin(place.reshape(-1), place.reshape(-1)[some])
 
 
 def _begun(path: Path, nothing: Progress, contents: RowContents) -> Progress:
-    """What an earlier run left at ``path``; nothing where it is not there or was made from something else."""
+    """The progress of an earlier run at ``path``; ``nothing`` if there is none or its inputs differ."""
     if not path.exists():
         return nothing
     try:
@@ -156,7 +158,7 @@ def _begun(path: Path, nothing: Progress, contents: RowContents) -> Progress:
 
 
 def _batches(faces: LooseFaces, rows: range, size: int) -> Iterator[tuple[range, list[Crop]]]:
-    """Stretches of rows and their crops; the next ones are read while one is looked at."""
+    """Batches of rows and their crops; the next ones are read while one is embedded."""
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         crops = ahead(pool, lambda row: _crop(faces, row), rows, 2 * size)
         for batch in batches(crops, size):
@@ -165,7 +167,7 @@ def _batches(faces: LooseFaces, rows: range, size: int) -> Iterator[tuple[range,
 
 
 def _crop(faces: LooseFaces, row: int) -> Crop:
-    """A crop [112 112 3], or what is wrong with the image, for whoever counts that."""
+    """A crop [112 112 3], or the damage: threads return it, the main thread counts it."""
     try:
         return faces.crop(row)
     except DamagedImage as damaged:
@@ -175,7 +177,7 @@ def _crop(faces: LooseFaces, row: int) -> Crop:
 def _whole(
     faces: LooseFaces, batch: range, crops: list[Crop], damaged: dict[int, str], damage: Damage
 ) -> NDArray[np.int64]:
-    """The rows of a batch that have a crop; what is wrong with the others is noted."""
+    """The rows of a batch that have a crop; the others are recorded as damaged."""
     for row, crop in zip(batch, crops, strict=True):
         if isinstance(crop, DamagedImage):
             damaged[row] = f"{faces.path(row)}: {crop}"
@@ -184,7 +186,7 @@ def _whole(
 
 
 def _embed(embedder: Embedder, faces: LooseFaces, how: Pooling, rows: NDArray[np.int64], crops: list[Crop]) -> Floats:
-    """Embeddings [k d] of the crops of some rows, those of the mirror images added where that is wanted."""
+    """Embeddings [k d] of the crops of some rows, plus those of the mirror images with ``flip``."""
     images = torch.from_numpy(np.stack([np.asarray(crop) for crop in crops])).permute(0, 3, 1, 2)
     with torch.no_grad():
         views = [images, images.flip(3)] if how.flip else [images]

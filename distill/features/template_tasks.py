@@ -28,7 +28,7 @@ from distill.progress import waiting
 
 @dataclass(frozen=True)
 class TaskScores:
-    """Tables to print, by their titles, and what the JSON file holds of them."""
+    """Tables to print, by their titles, and their content for the JSON file."""
 
     tables: Mapping[str, Sequence[Sequence[str]]]
     json: Mapping[str, object]
@@ -36,7 +36,7 @@ class TaskScores:
 
 @dataclass(frozen=True, eq=False)
 class Verifying:
-    """1:1: pairs of templates, and whose template each is where the tables of the 1:N protocol say so."""
+    """1:1: pairs of templates, and the subject of each template if the tables of the 1:N protocol have it."""
 
     name: str
     pairs: TemplatePairs
@@ -73,7 +73,7 @@ class Verifying:
 
 @dataclass(frozen=True, eq=False)
 class Identifying:
-    """1:N: galleries by name, and the probes that are looked for in each of them."""
+    """1:N: galleries by name, and the probes that are searched in each of them."""
 
     name: str
     galleries: dict[str, Enrolment]
@@ -81,12 +81,12 @@ class Identifying:
     lost: NDArray[np.bool_] | None = None
 
     def without(self, lost: NDArray[np.bool_]) -> tuple[Identifying, dict[str, int]]:
-        """The same without lost templates [t], and how many searches are not made for want of them."""
+        """The same without lost templates [t], and the number of searches left out because of them."""
         left_out = sum((~self._searchable(gallery, lost)).sum() for gallery in self.galleries.values())
         return replace(self, lost=lost), {"searches_left_out": int(left_out)}
 
     def _searchable(self, gallery: Enrolment, lost: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which probes [p] are there, and have their subject in the gallery if it was ever there."""
+        """Which probes [p] have a template, and their subject still in the gallery if it was enrolled."""
         there = gallery.subject[~lost[gallery.template]]
         gone = np.setdiff1d(gallery.subject, there)
         return ~lost[self.probes.template] & ~np.isin(self.probes.subject, gone)

@@ -19,18 +19,18 @@ from distill.files.utf8_path import utf8_path
 from distill.types import CROP_PX
 
 _log = logging.getLogger(__name__)
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's own words; what goes wrong is told here, once
-# FFmpeg goes by what is in a file: a text named a.mp4 may be a playlist, which has other files and addresses opened.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # silences FFmpeg; errors are reported here, once
+# FFmpeg probes contents: a text named a.mp4 may be a playlist that opens other files and addresses.
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "format_whitelist;avi,mov,matroska"
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The frames of a folder by name, so that their sum is rounded alike every time."""
+    """The frames of a folder sorted by name, so that their sum is rounded the same way every time."""
     return sorted(folder / name for name in os.listdir(folder) if is_frame(name))
 
 
 def files_of(faces: FaceList, row: int) -> list[Path]:
-    """The files that a row of a list is made of."""
+    """The files of a row of a list."""
     path = faces.path(row)
     return frame_files(path) if path.is_dir() else [path]
 
@@ -46,7 +46,7 @@ def read_crop(path: Path) -> np.ndarray:
 def read_video(path: Path) -> Iterator[np.ndarray]:
     """The frames of a video file, one after the other: aligned crops, RGB uint8 [112 112 3]; raises ``DamagedImage``.
 
-    A file that ends before the number of frames that it announces is told in a warning: for some containers that
+    A file with fewer frames than it announces gets a warning only: for some containers that
     number is an estimate.
     """
     capture = _open(path)
@@ -68,7 +68,7 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    """FFmpeg by name: other backends take some names for cameras and patterns of numbers. What fails is told once."""
+    """FFmpeg by name: other backends take some names for cameras and patterns of numbers. Errors are reported once."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

@@ -1,8 +1,8 @@
 """Writes a feature file block by block, so that a run that dies anywhere continues and ends with the same bytes.
 
-``OUT.partial`` grows; ``OUT.json``, the journal, says what it is made of and how many of its rows are on the disk for
-certain: it is renamed into place after each block has been flushed. What lies behind these rows is cut off by the next
-run. The last act is to rename ``OUT.partial`` to ``OUT``; the journal stays and says where the features come from.
+``OUT.partial`` grows; ``OUT.json``, the journal, holds its inputs and the number of its rows that are synced to disk:
+it is renamed into place after each block has been flushed. Bytes behind these rows are truncated by the next run. The
+last step renames ``OUT.partial`` to ``OUT``; the journal stays as a record of the inputs.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ EMPTY, DAMAGED = "rows_without_features", "damaged"
 
 
 class FeatureWriter:
-    """A feature file of ``rows`` x ``cols`` in the making, as a context; ``done`` rows are certain.
+    """A feature file of ``rows`` x ``cols`` in the making, as a context; ``done`` rows are synced.
 
-    ``made_of`` are the facts that decide the bytes, as JSON has them; ``images`` gives the digest of what the first
-    rows are made of, because later ones may still be mended. Entering raises ``UserError`` where the place
+    ``made_of`` are the inputs that determine the bytes, as JSON; ``images`` gives the digest of the images of the first
+    rows, because later ones may still be repaired. Entering raises ``UserError`` where the place
     holds a file, or the beginning of one, that was made of something else (unless ``fresh``), where another process is
     writing, and where the disk has too little space.
     """
@@ -61,6 +61,8 @@ class FeatureWriter:
             raise UserError(f"{self.out} is a folder; expected the name of a feature file to write")
         self.out.parent.mkdir(parents=True, exist_ok=True)
         new = not self._partial.exists()
+        # append: opening must not truncate a file that another process may be writing; unbuffered: fsync covers every
+        # byte
         self._file = self._partial.open("ab", buffering=0)
         try:
             self._hold()
@@ -78,7 +80,7 @@ class FeatureWriter:
         self._file.close()
 
     def append(self, features: NDArray[np.float32]) -> None:
-        """Write the next rows [k d] and make certain that they stay."""
+        """Write the next rows [k d] and sync them to disk."""
         assert features.dtype == np.float32
         assert features.shape[1] == self.cols
         assert self.done + len(features) <= self.rows
@@ -86,14 +88,14 @@ class FeatureWriter:
         self._note(self.done + len(features))
 
     def finish(self) -> None:
-        """Give the whole file its name, unless an earlier run has done so."""
+        """Rename the complete file into place, unless an earlier run has done so."""
         assert self.done == self.rows
         if not self._named:
             rename_synced(self._partial, self.out)
             self._named = True
 
     def _hold(self) -> None:
-        """Be the only process that writes here."""
+        """Lock the partial file for this process."""
         try:
             hold(self._file, self._partial)
         except Held:
@@ -102,7 +104,7 @@ class FeatureWriter:
             ) from None
 
     def _continue_or_begin(self) -> None:
-        """Find what an earlier run has left; cut off what is not certain, or start with the header."""
+        """Resume what an earlier run left, truncated to its synced rows, or start with the header."""
         held = self._partial.stat().st_size > HEADER_BYTES
         self._named = self.out.exists() and not held and not self._fresh
         if self._named:
@@ -118,7 +120,7 @@ class FeatureWriter:
         self._note(self.done)
 
     def _rows_of_earlier(self, there: Path) -> int:
-        """How many certain rows the file ``there`` has; ``UserError`` unless they are rows of this very file."""
+        """Number of synced rows of the file ``there``; ``UserError`` unless they have the same inputs."""
         journal = self._read_journal()
         for key, wanted in self._made_of.items():
             if journal.get(key, wanted) != wanted:
@@ -179,12 +181,12 @@ class FeatureWriter:
 
 
 def journal_path(out: Path) -> Path:
-    """Where it stands what the features in ``out`` are made of."""
+    """The journal of the features in ``out``."""
     return out.with_name(f"{out.name}.json")
 
 
 def kept_rows(out: Path, rows: int) -> NDArray[np.int64] | None:
-    """Which of the rows of a feature file [k] have features, by what stands beside it; None: all."""
+    """The rows [k] of a feature file that have features, by its journal; None: all."""
     try:
         journal = json.loads(journal_path(out).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The one way to write a file: whole or not at all, and on the disk before the call returns.
+"""The one way to write a file: atomic, and synced to disk before the call returns.
 
 Contents first, then the name, then the folder that holds the name: after a crash or a power cut there is the earlier
 file or the new one. Folders and links are made so by ``distill.files.durable``.
@@ -23,7 +23,7 @@ from distill.shown import ERRORS
 
 @contextmanager
 def replacing(path: Path, partial: Path | None = None) -> Iterator[IO[bytes]]:
-    """An open file that becomes ``path`` at the end of the block. Raises OSError; an earlier file stays then.
+    """An open file that becomes ``path`` at the end of the block. Raises OSError, and then keeps an earlier file.
 
     It is written beside ``path`` under a name that holds the writer's process number, or at ``partial`` on the same
     file system: for a writer that holds a lock, so that it overwrites what a killed one left.
@@ -43,7 +43,7 @@ def replacing(path: Path, partial: Path | None = None) -> Iterator[IO[bytes]]:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` whole. Raises UserError where that fails, and leaves an earlier file as it was."""
+    """Write ``data`` to ``path`` atomically. Raises UserError on failure, and keeps an earlier file."""
     try:
         with replacing(path) as file:
             file.write(data)

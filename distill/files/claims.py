@@ -1,4 +1,4 @@
-"""Which piece of work is whose, where several processes on one or many machines share a folder."""
+"""Claims of work items, where several processes on one or many machines share a folder."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class Claims:
         self._file = os.open(folder / LOCKS, os.O_RDWR | os.O_CREAT, 0o644)
 
     def take(self, number: int) -> bool:
-        """Whether the number is ours now."""
+        """Claim a number; False if another process holds it."""
         try:
+            # one byte at offset ``number``, which may lie beyond the end of the file
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):

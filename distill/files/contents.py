@@ -1,8 +1,8 @@
-"""Many files as one digest of their contents, which is remembered as long as none of them changes.
+"""One digest of the contents of many files, cached as long as none of them changes.
 
-A large set takes minutes to read, and every job asks whether it is still the same. As git's index does, the answer of
-an earlier process counts where every file has the inode, size, modification and change time that it had then; nobody
-can set a change time. What has changed within the last seconds is not remembered, because clocks tick coarsely.
+A large set takes minutes to read, and every job needs its digest. As in git's index, a cached digest is valid while
+every file has the same inode, size, modification and change time; programs cannot set a change time. Files that
+changed within the last seconds are not cached, because file systems' clocks are coarse.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from distill.files.hashing import sha256
 from distill.progress import waiting
 
 WORTH_BYTES = 256 << 20
-"""Less than this is read again rather than remembered."""
+"""Smaller sets are read again instead of cached."""
 SETTLED_S = 10.0
 _AT_ONCE = 4096
 _UNREADABLE = b"unreadable"
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """Files as they look from outside; ``stamps`` changes with each of them, ``changed_s`` is the latest change."""
+class _Metadata:
+    """Metadata of files; ``stamps`` changes with each of them, ``changed_s`` is the latest change."""
 
     files: int
     bytes: int
@@ -45,18 +45,18 @@ def contents_sha256(paths: Callable[[], Iterable[Path]], name: str) -> str:
 
     ``paths`` gives the same files at each call. One that cannot be read counts as such.
     """
-    seen, contents = _look(paths()), Contents()
+    seen, contents = _metadata(paths()), Contents()
     if seen.bytes < WORTH_BYTES:
         contents.add(paths())
         return contents.sha256()
-    if (memory := _memory(seen.stamps)) is not None and (known := _remembered(memory)) is not None:
+    if (cache := _cache_file(seen.stamps)) is not None and (known := _cached(cache)) is not None:
         return known
     with waiting(f"hashing {name}", seen.files, "files") as progress:
         contents.add(paths(), progress)
     found = contents.sha256()
-    if memory is not None and seen.changed_s + SETTLED_S < time.time():
+    if cache is not None and seen.changed_s + SETTLED_S < time.time():
         with suppress(UserError):  # the next process reads again
-            write_atomic(memory, found.encode())
+            write_atomic(cache, found.encode())
     return found
 
 
@@ -72,6 +72,7 @@ class Contents:
         with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
             while some := list(islice(left, _AT_ONCE)):
                 for found in pool.map(_content, some):
+                    # pool.map keeps the order of the files, whichever thread is done first
                     self._digest.update(found)
                 progress(len(some))
 
@@ -80,7 +81,7 @@ class Contents:
 
 
 class RowContents:
-    """What the first rows of something are made of, for work that is continued: later rows may still change.
+    """Digest of the inputs of the first rows, for work that is resumed: later rows may still change.
 
     ``files`` gives those of a row of ``rows``; ``name`` is shown where reading takes long.
     """
@@ -106,7 +107,7 @@ class RowContents:
         return (path for row in range(self._done, rows) for path in self._files(row))
 
 
-def _look(paths: Iterable[Path]) -> _Seen:
+def _metadata(paths: Iterable[Path]) -> _Metadata:
     digest, files, size, changed_s = hashlib.sha256(), 0, 0, 0.0
     for path in paths:
         files += 1
@@ -117,7 +118,7 @@ def _look(paths: Iterable[Path]) -> _Seen:
             continue
         digest.update(struct.pack("<QqqQ", stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
         size, changed_s = size + stat.st_size, max(changed_s, stat.st_ctime)
-    return _Seen(files, size, digest.hexdigest(), changed_s)
+    return _Metadata(files, size, digest.hexdigest(), changed_s)
 
 
 def _content(path: Path) -> bytes:
@@ -127,8 +128,8 @@ def _content(path: Path) -> bytes:
         return _UNREADABLE
 
 
-def _memory(stamps: str) -> Path | None:
-    """Where the digest of files with these stamps is kept; None for a user without a home."""
+def _cache_file(stamps: str) -> Path | None:
+    """The cache file of files with these stamps; None for a user without a home."""
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
@@ -136,9 +137,9 @@ def _memory(stamps: str) -> Path | None:
     return cache / "face-distill" / "contents" / stamps
 
 
-def _remembered(memory: Path) -> str | None:
+def _cached(cache: Path) -> str | None:
     try:
-        found = memory.read_text("ascii")
+        found = cache.read_text("ascii")
     except (OSError, UnicodeDecodeError):
         return None
     return found if len(found) == hashlib.sha256().digest_size * 2 else None

@@ -1,7 +1,7 @@
-"""Files, folders and links that appear whole and stay when the power goes: first the contents, then the name.
+"""Atomic and durable files, folders and links: they survive a power cut. First the contents, then the name.
 
 A rename is atomic, and lasts once its folder is written to disk; what it names has to be on disk before. So every
-file is synchronised, then the folder that lists it, then the rename, then the folder of the new name.
+file is synced, then the folder that lists it, then the rename, then the folder of the new name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL = ".partial"
-"""What is being made, beside the place where it will stand; whoever holds the lock may remove one that it finds."""
+"""Name of an unfinished folder beside its final place; the holder of the lock may remove one that it finds."""
 
 
 _CHUNK_BYTES = 1 << 20
@@ -50,7 +50,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def rename_synced(source: Path, target: Path) -> None:
-    """Give a file, link or folder whose contents are on disk its name, for good when this returns."""
+    """Rename a file, link or folder whose contents are on disk; durable when this returns."""
     os.replace(source, target)
     sync_folder(target.parent)
 

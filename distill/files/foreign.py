@@ -1,8 +1,8 @@
-"""What a file really is, by its first bytes, whatever its name says: for a reader that has to refuse it.
+"""The real format of a file, by its first bytes and not its name: for readers that have to refuse it.
 
     raise UserError(foreign(path, "an ONNX file", ONNX) or f"{path} is cut short; copy it again")
 
-Formats are told by their signatures; what has none by the few fields that its header must have. Nothing is unpickled,
+Formats are recognised by signatures; those without one by fields that their header must have. Nothing is unpickled,
 unpacked or run.
 """
 
@@ -73,9 +73,9 @@ def foreign(path: Path, expected: str, *own: Kind) -> str | None:
 
 
 def refuse_foreign(path: Path, expected: str, *own: Kind) -> None:
-    """Raise UserError for a file that is known and none of ``own``: for readers whom a wrong file would not stop."""
-    if told := foreign(path, expected, *own):
-        raise UserError(told)
+    """Raise UserError for a file that is known and none of ``own``: for readers that a wrong file would not stop."""
+    if problem := foreign(path, expected, *own):
+        raise UserError(problem)
 
 
 class _Name(str):
@@ -88,7 +88,7 @@ class _Name(str):
 
 
 def kind_of(source: Path | bytes) -> Kind | None:
-    """The sort of a file or of its bytes; None where nothing is known of it, or where it is not there."""
+    """The kind of a file or of its bytes; None if it is unknown or missing."""
     if isinstance(source, bytes):
         return _kind(source[:_HEAD_BYTES], len(source), source)
     if source.is_dir():
@@ -111,7 +111,7 @@ def _kind(head: bytes, size: int, source: Path | bytes) -> Kind | None:
         return _text_kind(head.removeprefix(b"\xef\xbb\xbf").lstrip(), size, source)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
         return _zip_kind(head, source)
-    # First what begins with a number of its own, which may look like any signature.
+    # First formats that begin with a count, whose bytes may equal any signature.
     counted = FEATURES if _is_feature_header(head) else _safetensors_kind(head)
     signed = (kind for place, signature, kind in SIGNATURES if head.startswith(signature, place))
     return counted or next(signed, None) or _header_kind(head)
@@ -142,10 +142,10 @@ def _safetensors_kind(head: bytes) -> Kind | None:
     if not (2 <= length <= 100_000_000 and (b'"dtype"' in head or b'"__metadata__"' in head or length == 2)):
         return None
     metadata = re.search(rb'"__metadata__":\{.*?\}', head[8:], re.DOTALL)
-    told = metadata[0] if metadata else b""
-    if b'"manifest"' in told and b'"sha256"' in told:
+    owner = metadata[0] if metadata else b""
+    if b'"manifest"' in owner and b'"sha256"' in owner:
         return SIGNALS
-    return CENTRES if b'"centres"' in told else SAFETENSORS
+    return CENTRES if b'"centres"' in owner else SAFETENSORS
 
 
 def _protobuf_kind(head: bytes) -> Kind | None:

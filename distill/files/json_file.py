@@ -1,4 +1,4 @@
-"""The one reader of records: a dataclass from JSON, its keys and types checked; what does not fit is one line."""
+"""The one reader of records: a dataclass from JSON, keys and types checked; a misfit is an error of one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from distill.errors import UserError
 from distill.files.foreign import refuse_foreign
-from distill.files.kinds import EMPTY, TEXTS, ZEROS
+from distill.files.kinds import EMPTY, TEXTS
 from distill.files.plain import fits
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ class Misfit(ValueError):
 
 
 def read_plain(path: Path, wrote: str) -> Any:
-    """What a JSON file holds. Raises OSError where it cannot be read, UserError where it is no JSON.
+    """The content of a JSON file. Raises OSError if it cannot be read, UserError if it is no JSON.
 
     ``wrote`` names what is expected, such as "the record of a version".
     """
@@ -29,7 +29,7 @@ def read_plain(path: Path, wrote: str) -> Any:
     try:
         return json.loads(content)
     except ValueError as error:
-        refuse_foreign(path, wrote, *TEXTS, EMPTY, ZEROS)
+        refuse_foreign(path, wrote, *TEXTS, EMPTY)
         raise UserError(f"{path}: cannot be read: {error}; expected {wrote}") from error
 
 

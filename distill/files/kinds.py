@@ -1,4 +1,4 @@
-"""The sorts of files that people give by mistake: what each is called, what to do with one, how it begins.
+"""Kinds of files that users pass by mistake: name, advice and signature of each.
 
 Signatures are the published ones: those of ``file``'s magic and of the libraries' own headers.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """A sort of file in words ("a PDF document") and what to do with one, where {path}, {folder}, {name} stand."""
+    """A kind of file as text ("a PDF document") and advice, with placeholders {path}, {folder} and {name}."""
 
     words: str
     advice: str = ""

@@ -1,6 +1,6 @@
 """The one lock: the kernel's flock(2) on a file, freed when its process dies, however it dies.
 
-Whoever holds it may leave a note in the file for people; whether it is held, the kernel alone says.
+The holder may leave a note in the file for users; only the kernel knows whether it is held.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 class Held(Exception):
-    """Another process holds the lock on ``path``; ``note`` is what it has written into the file, "" for nothing."""
+    """Another process holds the lock on ``path``; ``note`` is its text in the file, "" for none."""
 
     def __init__(self, path: Path, note: str = "") -> None:
         super().__init__(f"{path} is locked by {note or 'another process'}")
@@ -58,7 +58,7 @@ def hold(file: IO[Any], path: Path, wait: bool = False) -> None:
 
 
 def read_note(file: IO[str]) -> str:
-    """What the last holder wrote; "" where it left nothing or nothing that is text."""
+    """The note of the last holder; "" if there is none or it is no text."""
     file.seek(0)
     with suppress(ValueError):
         return file.read().strip()

@@ -62,8 +62,8 @@ class NetworkFile:
         Raises UserError if the file is not an ONNX file, is empty or cut off.
         """
         path, expected = self.path, "an ONNX file"
-        if told := foreign(path, expected, ONNX, EMPTY):
-            raise UserError(told)
+        if problem := foreign(path, expected, ONNX, EMPTY):
+            raise UserError(problem)
         if (model := self._content(expected).model) is None:
             raise UserError(f"{path}: not an ONNX file, or cut off; export or copy it again")
         if not model.graph.node or not model.opset_import:

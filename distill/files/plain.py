@@ -1,4 +1,4 @@
-"""The one checker of plain values: whether what YAML or JSON holds can stand for an annotation, and how it is spelt."""
+"""The one checker of plain values: whether a value from YAML or JSON fits an annotation, and the annotation as text."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _fits_scalar(value: Any, annotation: Any) -> bool:
 
 
 def spell(annotation: Any) -> str:
-    """An annotation as a user reads it: ``int``, ``a list of int``, ``'rgb' or 'bgr'``."""
+    """An annotation as text for users: ``int``, ``a list of int``, ``'rgb' or 'bgr'``."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(repr(a) for a in arguments)

@@ -1,4 +1,4 @@
-"""Tensors that cost minutes and depend on files alone, kept beside the runs under a name bound to those files."""
+"""A cache of tensors that take minutes and depend only on files, under a name derived from those files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def cached(folder: Path, kind: str, made_from: tuple[str, ...], make: Callable[[
 
 
 def _keep(made: Tensor, kind: str, path: Path) -> None:
-    """Write whole or not at all; what cannot be kept costs the next run its time, and this one nothing."""
+    """Write atomically; on failure the next run computes it again, and this one goes on."""
     try:
         with replacing(path) as file:
             file.write(save({kind: made}))

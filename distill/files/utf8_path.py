@@ -1,4 +1,4 @@
-"""Paths for libraries that take UTF-8 text alone: a file whose path is none is reached by the number of an open one."""
+"""Paths for libraries that accept only UTF-8: other files are reached through an open file descriptor in /proc."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def utf8_path(path: Path) -> Iterator[str]:
     folder_alone = is_utf8(path.name)
     number = os.open(path.parent if folder_alone else path, os.O_RDONLY)
     try:
-        opened = f"/proc/{os.getpid()}/fd/{number}"  # which processes that this one starts see too
+        opened = f"/proc/{os.getpid()}/fd/{number}"  # visible to child processes too
         yield f"{opened}/{path.name}" if folder_alone else opened
     finally:
         os.close(number)

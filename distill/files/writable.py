@@ -1,4 +1,4 @@
-"""Places that results will be written to, tried before the hours that make them."""
+"""Checks that results can be written, before the hours that compute them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distill.errors import UserError
 def require_writable(path: Path, option: str = "out=DIR") -> Path:
     """Make the folder of a file that will be written, and try to write there; returns ``path``.
 
-    ``option`` is how the command names another place.
+    ``option`` is the option that selects another place.
     """
     if path.is_dir():
         raise UserError(f"cannot write {path}: is a folder; expected the name of a file: {option}")

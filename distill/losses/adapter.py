@@ -22,18 +22,19 @@ from distill.types import LossDims
 
 AdapterKind = Literal["auto", "project", "lift"]
 
+# fixed for good: another seed is another rotation, in which stored students and their successors disagree
 _LIFT_SEED = 0
 
 
 class Same(nn.Module):
-    """For equal widths: both sides as they are."""
+    """For equal widths: both sides unchanged."""
 
     def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         return student, teacher
 
 
 class Project(nn.Module):
-    """Student [k d] to the teacher's width, learned, without bias; semi-orthogonal at first."""
+    """Student [k d] to the teacher's width, learned, without bias; initialised semi-orthogonal."""
 
     def __init__(self, student_dim: int, teacher_dim: int) -> None:
         super().__init__()
@@ -41,11 +42,12 @@ class Project(nn.Module):
         nn.init.orthogonal_(self.linear.weight)
 
     def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        # (k, d) -> (k, t)
         return self.linear(precise(student)), teacher
 
 
 class Lift(nn.Module):
-    """Teacher [n t] to the student's larger width by fixed orthonormal columns; the student stays itself."""
+    """Teacher [n t] to the student's larger width by fixed orthonormal columns; the student is unchanged."""
 
     basis: Tensor
 
@@ -54,14 +56,17 @@ class Lift(nn.Module):
         self.register_buffer("basis", orthonormal_columns(student_dim, teacher_dim))
 
     def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        # (n, t) @ (t, d) -> (n, d)
         return student, precise(teacher) @ self.basis.T
 
 
 def orthonormal_columns(rows: int, columns: int) -> Tensor:
     """A matrix [rows columns] with orthonormal columns, the same in every run."""
     generator = torch.Generator().manual_seed(_LIFT_SEED)
+    # q (rows, columns), r (columns, columns); float64, so that the rounding of different LAPACK builds stays below
+    # float32
     q, r = torch.linalg.qr(torch.randn(rows, columns, generator=generator, dtype=torch.float64))
-    return (q * r.diagonal().sign()).float()  # QR leaves the signs open; a positive diagonal settles them
+    return (q * r.diagonal().sign()).float()  # QR leaves signs open; a positive diagonal fixes them
 
 
 def make_adapter(kind: AdapterKind, sizes: LossDims, term: str) -> nn.Module:

@@ -45,8 +45,10 @@ def teacher_margins(cosine: Tensor, lowest_rad: float, range_rad: float) -> Tens
     lie in [lowest, lowest + range] for a poor teacher too.
     """
     cosine = cosine.clamp_min(0)
+    # amax of an empty tensor raises, and a batch may have no labelled row
     if len(cosine) == 0:
         return cosine
+    # 1e-6: where no cosine of the batch is above 0, all margins are lowest_rad instead of 0 / 0
     return range_rad * cosine / cosine.amax().clamp_min(1e-6) + lowest_rad
 
 
@@ -58,16 +60,19 @@ def adapted_centres(centres: Tensor, labels: Tensor, teacher: Tensor, agreement:
     student and teacher. A class with several rows takes the mean of their updates: it moves once per step, whatever
     the order of the rows, and repeatably; the authors' code keeps an arbitrary one of them.
     """
+    # both (k, t)
     target, old = unit(teacher), centres[labels]
-    keep = (agreement * row_cosines(old, target)).clamp(0, 1)[:, None]
+    keep = (agreement * row_cosines(old, target)).clamp(0, 1)[:, None]  # a of the paper, (k, 1)
     moved = keep * old + (1 - keep) * target
-    classes, member = labels.unique(return_inverse=True)
+    classes, member = labels.unique(return_inverse=True)  # (u) and (k): the place of each row's class
+    # one row per class, 1 where the sample belongs to it: (u, k). A product with it, because the atomics of index_add_
+    # on CUDA add in any order
     share = (member == torch.arange(len(classes), device=labels.device)[:, None]).to(moved.dtype)
     return classes, (share / share.sum(1, keepdim=True)) @ moved
 
 
 def margin_loss(cosine: Tensor, labels: Tensor, kind: MarginKind, margin: float, scale: float) -> Tensor:
-    """Cross-entropy [k] of cosines [k n] under an ``arc`` margin in radians or a ``cos`` margin."""
+    """Cross-entropy [k] of cosines [k n] with an ``arc`` margin in radians or a ``cos`` margin."""
     logits = arcface(cosine, labels, margin) if kind == "arc" else cosface(cosine, labels, margin)
     return cross_entropy(logits, labels, scale)
 
@@ -149,7 +154,9 @@ class MarginDistillation(Loss):
 
     def per_sample(self, step: LossInputs) -> Tensor:
         centres = teacher_centres(step)
+        # (k): both vectors are the teacher's, so no adapter
         certainty = row_cosines(teacher_output(step).embedding, centres[step.labels])
+        # (k), in radians
         margins = teacher_margins(certainty, self.lowest_rad, self.range_rad)
         cosine = cosines(*self.adapter(step.student.embedding, centres))
         return cross_entropy(arcface(cosine, step.labels, margins), step.labels, self.scale)
@@ -186,16 +193,19 @@ class AdaDistill(Loss):
         self.register_buffer("centres", unit(torch.randn(sizes.classes, teacher_dim(sizes, "AdaDistill"))))
 
     def per_sample(self, step: LossInputs) -> Tensor:
+        # before the cosines: the loss is computed against the centres as this step leaves them
         if self.training:
             self._follow(step)
+        # (k, n)
         cosine = cosines(*self.adapter(step.student.embedding, self.centres))
         return margin_loss(cosine, step.labels, self.kind, self.margin, self.scale)
 
     @torch.no_grad()
     def _follow(self, step: LossInputs) -> None:
         teacher = teacher_output(step).embedding
-        agreement = row_cosines(*self.adapter(step.student.embedding, teacher))
+        agreement = row_cosines(*self.adapter(step.student.embedding, teacher))  # (k)
         classes, moved = adapted_centres(self.centres, step.labels, teacher, agreement)
+        # every class once, so that no two writes meet
         self.centres[classes] = moved.to(self.centres.dtype)
 
 

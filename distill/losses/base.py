@@ -1,4 +1,4 @@
-"""The interface of a loss term, and what terms ask of a training step."""
+"""The interface of a loss term, and what terms require of a training step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distill.types import LossDims, LossInputs, Output
 
 
 class Loss(nn.Module, ABC):
-    """One term: a value per sample. A term says here what it needs, so that nothing else is computed for it.
+    """One term: a value per sample. A term declares what it needs, so that nothing else is computed.
 
     Every term accepts a step of no rows at all, for which it returns an empty tensor that still has a gradient.
     """
@@ -29,12 +29,13 @@ class Loss(nn.Module, ABC):
     student_maps: tuple[str, ...] = ()
     teacher_maps: tuple[str, ...] = ()
     class_rows: tuple[str, ...] = ()
-    """Parameters and buffers of the term's own that have a row for each class."""
+    """Names of the term's own parameters and buffers with one row per class."""
     attention_alone: bool = False
-    """Reads no more of the teacher's maps than the mean square over channels, at each place."""
+    """Reads only the mean square over channels of the teacher's maps, per pixel."""
 
     def forward(self, step: LossInputs) -> Tensor:
-        """Values [k] for the k rows of the step, in float32 or better whatever autocast says."""
+        """Values [k] for the k rows of the step, in float32 or better also under autocast."""
+        # bfloat16 steps by 2^-8 just below 1: the least angle that such a cosine could hold is 0.09 rad
         with torch.autocast(step.student.embedding.device.type, enabled=False):
             return self.per_sample(step)
 

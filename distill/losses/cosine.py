@@ -18,6 +18,7 @@ def unit(x: Tensor, smallest: float = 1e-6) -> Tensor:
     """
     x = precise(x)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    # clamped inside `where` too: the gradient of a 1 / 0 that is not selected is inf * 0 = NaN
     inverse = torch.where(norm > smallest, 1 / norm.clamp_min(smallest), torch.zeros_like(norm))
     return x * inverse
 

@@ -2,7 +2,7 @@
 
 Embeddings: VarGFaceNet (arXiv 1910.04985, eq. 5), PocketNet (arXiv 2108.10710). Deviation: widths may differ (adapter).
 FitNets: arXiv 1412.6550, eq. 3. Deviations: a linear 1x1 projector, and the squared error is divided by the energy of
-the teacher's map, so that 1 means "no better than zeros" at every depth and one weight suits all.
+the teacher's map, so that 1 means "no better than zeros" at every depth and one weight fits all.
 Attention transfer: arXiv 1612.03928, eq. 2, p = 2. Deviations: squared distance (as the authors' code), averaged over
 the pairs of stages; where sizes differ, attention is pooled, not the features, which would cancel by sign.
 """
@@ -53,7 +53,9 @@ def _pool(x: Tensor, size: tuple[int, int]) -> Tensor:
 def map_error(student: Tensor, teacher: Tensor) -> Tensor:
     """Squared error [k] of maps [k c h w] over the teacher's energy; 0 if equal, 1 for a student of zeros."""
     student, teacher = to_smaller(precise(student), precise(teacher))
+    # (k); a mean, so that depth and size of the map cancel
     error = (student - teacher).square().mean((1, 2, 3))
+    # 1e-6: a teacher's map of zeros gives a large number, not NaN
     return error / teacher.square().mean((1, 2, 3)).clamp_min(1e-6)
 
 
@@ -64,7 +66,9 @@ def attention(x: Tensor, power: float) -> Tensor:
 
 def attention_gap(student: Tensor, teacher: Tensor, power: float = 2.0) -> Tensor:
     """Squared distance [k] of the unit attention maps of [k c h w] and [k c' h' w'], in [0, 2]."""
+    # (k, 1, h, w) each, at one size
     left, right = to_smaller(attention(student, power), attention(teacher, power))
+    # unit vectors (k, h * w) without negative entries: their cosine is at least 0, the gap at most 2
     return (unit(left.flatten(1)) - unit(right.flatten(1))).square().sum(-1)
 
 
@@ -111,6 +115,7 @@ class MapHint(Loss):
         )
 
     def per_sample(self, step: LossInputs) -> Tensor:
+        # (k, c, h, w), projected to the c' of the teacher's (k, c', h', w')
         student = step.student.maps[self.student_maps[0]]
         teacher = teacher_output(step).maps[self.teacher_maps[0]]
         return map_error(self.projector(precise(student)), teacher)
@@ -130,6 +135,7 @@ class AttentionTransfer(Loss):
         self.student_maps = tuple(pair[0] for pair in pairs)
         self.teacher_maps = tuple(pair[1] for pair in pairs)
         self.power = power
+        # stores keep the root mean square over channels, from which only this power can be computed
         self.attention_alone = power == 2
         for student, teacher in pairs:
             channels(sizes.student_maps, student, "student", "AttentionTransfer")
@@ -138,4 +144,5 @@ class AttentionTransfer(Loss):
     def per_sample(self, step: LossInputs) -> Tensor:
         student, teacher = step.student.maps, teacher_output(step).maps
         names = zip(self.student_maps, self.teacher_maps, strict=True)
+        # (pairs, k) -> (k)
         return torch.stack([attention_gap(student[s], teacher[t], self.power) for s, t in names]).mean(0)

@@ -2,7 +2,7 @@
 
 KL with temperature: Hinton et al., arXiv 1503.02531, section 2. DKD: Zhao et al., arXiv 2203.08679, eq. 7.
 Deviation of both: logits are scaled cosines to class centres, as in the margin losses, and not a network's output;
-so a teacher without a classifier takes part, by way of the means of its embeddings.
+so a teacher without a classifier works too, with the means of its embeddings.
 """
 
 from __future__ import annotations
@@ -25,35 +25,41 @@ CentreChoice = Literal["own", "teacher"]
 
 def kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """temperature^2 * KL(teacher || student) [k] of logits [k n]."""
+    # (k, n); logarithms, because a softmax over many classes underflows
     log_student = F.log_softmax(precise(student) / temperature, -1)
     log_teacher = F.log_softmax(precise(teacher) / temperature, -1)
+    # gradients of softened logits fall as 1 / temperature^2; the factor undoes it (section 2)
     return _divergence(log_student, log_teacher) * temperature**2
 
 
 def dkd(student: Tensor, teacher: Tensor, labels: Tensor, weights: tuple[float, float], temperature: float) -> Tensor:
     """temperature^2 * (alpha * target part + beta * non-target part) [k] of logits [k n] and labels [k].
 
-    The target part is the KL of (true class, the rest); the non-target part the KL among the wrong classes alone.
+    The target part is the KL of (true class, the rest); the non-target part the KL among the wrong classes only.
     """
     alpha, beta = weights
     student, teacher = precise(student) / temperature, precise(teacher) / temperature
+    # between two distributions over (true class, all others): (k, 2) each
     target = _divergence(_split(student, labels), _split(teacher, labels))
+    # between two distributions over n classes in which the true one has probability 0
     rest = _divergence(F.log_softmax(_others(student, labels), -1), F.log_softmax(_others(teacher, labels), -1))
     return (alpha * target + beta * rest) * temperature**2
 
 
 def _divergence(log_student: Tensor, log_teacher: Tensor) -> Tensor:
+    # a class out of reach adds exp(finite minimum) * finite difference = 0
     return (log_teacher.exp() * (log_teacher - log_student)).sum(-1)
 
 
 def _others(logits: Tensor, labels: Tensor) -> Tensor:
-    """Logits with the true class out of reach: a finite bottom, since two infinities would subtract to NaN."""
+    """Logits with the true class out of reach: at the least finite number, since two infinities subtract to NaN."""
     bottom = torch.finfo(logits.dtype).min
     return logits.scatter(1, labels[:, None], bottom)
 
 
 def _split(logits: Tensor, labels: Tensor) -> Tensor:
     """Log-probabilities [k 2] of the true class and of all others together."""
+    # (k): the logit of all wrong classes together
     rest = _others(logits, labels).logsumexp(-1)
     return F.log_softmax(torch.stack([at_label(logits, labels), rest], -1), -1)
 
@@ -79,8 +85,9 @@ class ClassLogits(nn.Module):
 
     def forward(self, step: LossInputs) -> tuple[Tensor, Tensor]:
         """Cosines of the student [k n] and of the teacher [k n]."""
+        # (n, t)
         frozen = teacher_centres(step)
-        teacher = cosines(teacher_output(step).embedding, frozen)
+        teacher = cosines(teacher_output(step).embedding, frozen)  # (k, n)
         if self.adapter is None:
             return cosines(step.student.embedding, step.centres), teacher
         return cosines(*self.adapter(step.student.embedding, frozen)), teacher

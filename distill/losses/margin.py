@@ -23,6 +23,7 @@ from distill.losses.base import Loss, require_classes, require_positive, require
 from distill.losses.cosine import cosines, precise
 from distill.types import LossDims, LossInputs
 
+# acos has slope -1 / sqrt(1 - c^2): -707 here, infinite at 1
 _INSIDE = 1 - 1e-6
 
 
@@ -30,13 +31,17 @@ def add_angle(cosine: Tensor, margin_rad: float | Tensor, multiplier: float = 1.
     """cos(multiplier * theta + margin_rad) for cosines [k], one margin or one per sample [k], guarded past pi."""
     cosine = precise(cosine).clamp(-_INSIDE, _INSIDE)
     margin = torch.as_tensor(margin_rad, dtype=cosine.dtype, device=cosine.device)
+    # (k), radians
     angle = multiplier * cosine.acos() + margin
+    # theta_pi = (pi - margin) / multiplier: here multiplier * theta + margin is pi, and both branches are -1
     past_pi = cosine - torch.cos((math.pi - margin) / multiplier) - 1
+    # both branches have finite slopes, so the one not taken adds no NaN to the gradient
     return torch.where(angle <= math.pi, angle.cos(), past_pi)
 
 
 def at_label(cosine: Tensor, labels: Tensor) -> Tensor:
     """The entries [k] of cosine [k n] that belong to the labels [k]."""
+    # (k, 1) -> (k)
     return cosine.gather(1, labels[:, None])[:, 0]
 
 
@@ -71,12 +76,14 @@ def arcnegface(cosine: Tensor, labels: Tensor, margin_rad: float, alpha: float =
     """
     cosine = precise(cosine)
     target = add_angle(at_label(cosine, labels), margin_rad)
+    # (k, n); detached: the weights are constants in the gradient, as in the authors' code
     t = alpha * torch.exp(-(cosine - target[:, None]).square() / sigma).detach()
     return with_label(t * cosine + t - 1, labels, target)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, scale: float) -> Tensor:
     """Cross-entropy [k] of the scaled logits [k n]."""
+    # not reduced: the objective divides by all rows of the batch, also those without a label
     return F.cross_entropy(scale * logits, labels, reduction="none")
 
 
@@ -84,6 +91,7 @@ class CosFace(Loss):
     needs_labels = True
     needs_centres = True
 
+    # 0.4 as in arcface_torch; the paper has 0.35
     def __init__(self, scale: float = 64.0, margin: float = 0.4, *, sizes: LossDims) -> None:
         super().__init__()
         _check("CosFace", scale, sizes)

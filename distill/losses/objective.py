@@ -45,8 +45,9 @@ class Schedule:
     def __call__(self, progress: float) -> float:
         """Factor at ``progress``, the fraction of the run that is done."""
         if progress < self.warmup_fraction:
+            # above 0 here, because progress is at least 0
             return max(progress, 0.0) / self.warmup_fraction
-        if progress <= self.decay_from_fraction or self.decay_from_fraction == 1:
+        if progress <= self.decay_from_fraction or self.decay_from_fraction == 1:  # no decay; 1 - 1 divides below
             return 1.0
         done = min((progress - self.decay_from_fraction) / (1 - self.decay_from_fraction), 1.0)
         if self.decay == "cosine":
@@ -85,9 +86,9 @@ class Objective(nn.Module):
 
     A raw value is the sum over the rows that the term applies to, divided by all rows of the batch: an unlabelled row
     counts 0 in a term that needs labels, so every image weighs the same whatever mixture its batch is. A term whose
-    weight is 0 is not part of the objective: it is not computed, asks for nothing and leaves no parameters behind.
+    weight is 0 is not part of the objective: it is not computed, requires nothing and has no parameters.
     Centres are a parameter, N(0, 0.01), only if a term reads them, and otherwise empty. Nothing here is exported.
-    ``moments`` are what an optimiser begins with where the centres are those of a run before.
+    ``moments`` are the optimiser's initial state where the centres come from an earlier run (warm start).
     """
 
     centres: Tensor
@@ -98,8 +99,10 @@ class Objective(nn.Module):
         self.terms = {name: term for name, term in terms.items() if term.weight > 0}
         self.losses = nn.ModuleDict({name: term.loss for name, term in self.terms.items()})
         if any(loss.needs_centres for loss in self._losses()):
+            # arcface_torch's initial centres
             self.centres = nn.Parameter(0.01 * torch.randn(sizes.classes, sizes.student_dim))
         else:
+            # not persistent: no key in checkpoints, and `step.centres` is a tensor all the same
             self.register_buffer("centres", torch.empty(0, sizes.student_dim), persistent=False)
         self.moments: Moments | None = None
 
@@ -113,12 +116,12 @@ class Objective(nn.Module):
 
     @property
     def needs_labels(self) -> bool:
-        """Whether some term learns from labels; unlabelled rows are welcome all the same."""
+        """Whether a term reads labels; unlabelled rows are accepted all the same."""
         return any(loss.needs_labels for loss in self._losses())
 
     @property
     def class_rows(self) -> tuple[str, ...]:
-        """Names, in the state dict, of all that has a row for each class: the centres and what terms keep."""
+        """Names, in the state dict, of everything with one row per class: the centres and the terms' own."""
         own = ("centres",) if isinstance(self.centres, nn.Parameter) else ()
         return own + tuple(f"losses.{name}.{row}" for name, term in self.terms.items() for row in term.loss.class_rows)
 
@@ -141,12 +144,15 @@ class Objective(nn.Module):
     def forward(self, step: LossInputs, progress: float) -> LossBreakdown:
         """The total at ``progress``, the fraction of the run that is done."""
         batch = len(step.labels)
+        # `nonzero` waits for the device; only objectives with a labelled term pay for it
         labelled = step.pick((step.labels >= 0).nonzero()[:, 0]) if self.needs_labels else step
         raw, weighted = {}, {}
         total = torch.zeros((), device=step.labels.device)
         for name, term in self.terms.items():
+            # (k) -> scalar; divided by b, not by k
             raw[name] = term.loss(labelled if term.loss.needs_labels else step).sum() / batch
             weighted[name] = term.weight * term.schedule(progress) * raw[name]
+            # in the order of the configuration: float sums depend on it
             total = total + weighted[name]
         return LossBreakdown(total, _detached(raw), _detached(weighted))
 
@@ -156,6 +162,7 @@ class Objective(nn.Module):
 
 def _check(terms: Mapping[str, Term]) -> None:
     for name, term in terms.items():
+        # names become keys of a ModuleDict, which refuses those of its own attributes ("keys", "train")
         if not name.isidentifier() or name in dir(nn.ModuleDict):
             raise UserError(f"objective term is named {name!r}; expected letters, digits and _, no name of PyTorch's")
         if not 0 <= term.weight < float("inf"):

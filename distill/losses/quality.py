@@ -1,4 +1,4 @@
-"""Quality term: the length of the student's embedding says how far its direction can be trusted.
+"""Quality term: the length of the student's embedding measures the confidence in its direction.
 
 Source: Li et al., Spherical Confidence Learning for Face Recognition (SCF, CVPR 2021), section 3: the embedding's
 direction is the mean of a von Mises-Fisher distribution over the sphere and its concentration kappa is learned by the
@@ -37,9 +37,12 @@ def log_density_ratio(kappa: Tensor, dim: int) -> Tensor:
     """
     assert dim >= LEAST_DIM
     kappa, order = precise(kappa), dim / 2 - 1
+    # (k); DLMF's order * sqrt(1 + z^2) with z = kappa / order
     root = torch.sqrt(kappa.square() + order**2)
     excess = kappa.square() / (root + order)  # root - order, without their difference
+    # order * log((root + order) / (2 order)) + log(root / order) / 2; log1p, because both fractions are near 1
     logarithms = order * torch.log1p(excess / (2 * order)) + 0.5 * torch.log1p(excess / order)
+    # DLMF's p = order / root is 1 at kappa 0
     return logarithms - excess - torch.log(_debye(order / root, order) / _debye(torch.ones_like(root), order))
 
 
@@ -55,9 +58,10 @@ def _debye(t: Tensor, order: float) -> Tensor:
 def von_mises_fisher(kappa: Tensor, cosine: Tensor, dim: int) -> Tensor:
     """Negative log-likelihood [k], in nats per dimension and relative to the uniform distribution.
 
-    ``kappa`` [k] are concentrations, ``cosine`` [k] those between the centre and what was seen. Least where the mean
-    cosine of kappa is ``cosine``.
+    ``kappa`` [k] are concentrations, ``cosine`` [k] those between the centre and the sample. Smallest where the
+    mean cosine of kappa is ``cosine``.
     """
+    # the slope in kappa is mean cosine of kappa minus ``cosine``: 0 where they agree
     return -(log_density_ratio(kappa, dim) + kappa * cosine) / dim
 
 
@@ -65,8 +69,8 @@ class Quality(Loss):
     """The embedding's length against the cosine of its direction to ``target``.
 
     ``teacher``: the teacher's embedding of the image; with stored signals that of the image as it was before it was
-    degraded. ``centre``: the teacher's class centre, for rows with a label. Unless ``turns`` is set, the term moves the
-    length alone: good images would otherwise weigh kappa times as much in the direction's gradient, bad ones nothing.
+    degraded. ``centre``: the teacher's class centre, for rows with a label. Unless ``turns`` is set, the term trains
+    the length only: good images would otherwise get kappa times the weight in the direction's gradient, bad ones none.
     """
 
     def __init__(
@@ -94,7 +98,10 @@ class Quality(Loss):
 
     def per_sample(self, step: LossInputs) -> Tensor:
         embedding = precise(step.student.embedding)
+        # (k, t)
         target = teacher_centres(step)[step.labels] if self.to_centre else teacher_output(step).embedding
+        # detached: the cosine then passes no gradient to the direction, only kappa has one
         direction = embedding if self.turns else embedding.detach()
+        # (k)
         cosine = row_cosines(*self.adapter(direction, target))
         return von_mises_fisher(torch.linalg.vector_norm(embedding, dim=-1), cosine, embedding.shape[-1])

@@ -1,4 +1,4 @@
-"""Relational terms: how the images of a batch lie to one another, so widths may differ and no adapter is needed.
+"""Relational terms compare distances and angles within a batch, so widths may differ and no adapter is needed.
 
 RKD: Park et al., arXiv 1904.05068, eqs. 5-9. Deviations: means over distinct pairs and triples only (the authors'
 code counts the empty ones too), and unit vectors unless ``normalise`` is off. Cosine matrix: after SP (Tung and Mori,
@@ -23,23 +23,27 @@ _TOUCHING = 1e-4
 def off_diagonal_mean(values: Tensor) -> Tensor:
     """Mean [k] of each row of values [k k] without its diagonal entry; 0 for a single row."""
     rows = len(values)
-    outside = ~torch.eye(rows, dtype=torch.bool, device=values.device)
+    outside = ~torch.eye(rows, dtype=torch.bool, device=values.device)  # (k, k)
     return (values * outside).sum(1) / max(rows - 1, 1)
 
 
 def distances(x: Tensor) -> Tensor:
     """Distances [k k] of the rows [k d] over their mean (RKD, eqs. 5 and 6): free of scale."""
+    # (k, k, d) -> (k, k). Differences, because |a|^2 + |b|^2 - 2ab cancels for points that are close
     squared = (x[:, None] - x[None]).square().sum(-1)
     apart = squared > _TOUCHING**2
+    # a 1 under the root instead of 0, where sqrt has an infinite slope: inf * 0 in the gradient is NaN
     lengths = torch.where(apart, squared, torch.ones_like(squared)).sqrt() * apart
     pairs = max(len(x) * (len(x) - 1), 1)
+    # the mean has a gradient too; the floor is for a batch of equal points
     return lengths / (lengths.sum() / pairs).clamp_min(_TOUCHING)
 
 
 def angle_cosines(x: Tensor) -> Tensor:
     """Entry [j i l] of [k k k] is the cosine of the angle at row j between rows i and l of [k d] (RKD, eq. 8)."""
+    # arms[j, i] leads from row j to row i: (k, k, d)
     arms = unit(x[None] - x[:, None], smallest=_TOUCHING)
-    return arms @ arms.transpose(1, 2)
+    return arms @ arms.transpose(1, 2)  # (k, k, d) @ (k, d, k) -> (k, k, k)
 
 
 def distance_gap(student: Tensor, teacher: Tensor, delta: float = 1.0) -> Tensor:
@@ -53,7 +57,9 @@ def angle_gap(student: Tensor, teacher: Tensor, delta: float = 1.0) -> Tensor:
     gap = F.huber_loss(angle_cosines(student), angle_cosines(teacher), reduction="none", delta=delta)
     rows = len(student)
     arms = ~torch.eye(rows, dtype=torch.bool, device=gap.device)
+    # [j, i, l] with j != i, j != l and i != l
     distinct = arms[:, :, None] & arms[:, None, :] & arms[None]
+    # over i and l: each vertex j has (k - 1) * (k - 2) of them
     return (gap * distinct).sum((1, 2)) / max((rows - 1) * (rows - 2), 1)
 
 

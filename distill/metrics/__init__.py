@@ -1,1 +1,1 @@
-"""Arrays in, numbers out: how well embeddings tell persons apart. Import from the module that knows it."""
+"""Metrics of face verification and identification: arrays in, numbers out. Import from the modules."""

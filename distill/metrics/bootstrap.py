@@ -2,7 +2,7 @@
 
 Resampling pairs keeps the numbers of genuine and of impostor pairs: they are the design of the set, not chance.
 Pairs that share a person are not independent. With persons, a resample draws persons with replacement, and a pair
-counts as often as both of its persons together were drawn (a genuine pair as often as its one person): wider and
+counts as often as the product of its persons' draws (a genuine pair as often as its one person): wider and
 more honest intervals than resampling pairs.
 """
 
@@ -72,12 +72,14 @@ def draw(rng: np.random.Generator, rows: int, units: int) -> Weights:
     """How often each of ``units`` is drawn [rows units] when as many are drawn with replacement."""
     if not units:
         return np.empty((rows, 0))
+    # each resample gets its own range of keys, so that one bincount serves all of them
     drawn = rng.integers(0, units, (rows, units)) + np.arange(rows)[:, None] * units
     return np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units).astype(np.float64)
 
 
 def _draw_pairs(rng: np.random.Generator, rows: int, same: NDArray[np.bool_]) -> Weights:
     weights = np.empty((rows, len(same)))
+    # each kind by itself: their numbers are the same in every resample
     for kind in (same, ~same):
         weights[:, kind] = draw(rng, rows, int(kind.sum()))
     return weights
@@ -85,6 +87,6 @@ def _draw_pairs(rng: np.random.Generator, rows: int, same: NDArray[np.bool_]) ->
 
 def _draw_persons(rng: np.random.Generator, rows: int, persons: NDArray[np.int64]) -> Weights:
     names, index = np.unique(persons, return_inverse=True)
-    left, right = index.reshape(persons.shape).T
+    left, right = index.reshape(persons.shape).T  # (p) each
     drawn = draw(rng, rows, len(names))
-    return drawn[:, left] * np.where(left == right, 1.0, drawn[:, right])
+    return drawn[:, left] * np.where(left == right, 1.0, drawn[:, right])  # (r, p)

@@ -1,4 +1,4 @@
-"""Embeddings of a set of crops as the verification protocols want them: flip-sum, unit length."""
+"""Embeddings of a set of crops for the verification protocols: flip-sum, unit length."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def embed_flip_sum(
 ) -> NDArray[np.float64]:
     """Crops [n 3 h w] uint8 RGB to unit vectors [n d]: ``f(x) + f(mirrored x)``, normalised.
 
-    A crop that comes several times, as in verification pairs, is looked at once. ``progress`` is called after every
-    batch with the number of rows that it settles. NaN or infinite embeddings are a ``UserError``.
+    A crop that comes several times, as in verification pairs, is embedded once. ``progress`` is called after every
+    batch with the number of rows done. NaN or infinite embeddings are a ``UserError``.
     """
     assert len(images) > 0
     assert batch_size > 0
@@ -35,12 +35,13 @@ def embed_flip_sum(
         sums.append(flip_sum(embedder, crops[torch.from_numpy(rows)]))
         if progress is not None:
             progress(int(times[place[rows]].sum()))
+    # (distinct, d) -> (n, d)
     return unit_vectors(np.concatenate(sums)[place], "embeddings")
 
 
 def flip_sum(embedder: Embedder, crops: Tensor) -> NDArray[np.float64]:
     """Crops [b 3 h w] uint8 RGB to ``f(x) + f(mirrored x)`` [b d], not normalised."""
-    return plain(embedder, crops) + plain(embedder, crops.flip(3))  # in float64, as public code adds
+    return plain(embedder, crops) + plain(embedder, crops.flip(3))  # (b, d), added in float64 as in public code
 
 
 def plain(embedder: Embedder, crops: Tensor) -> NDArray[np.float64]:
@@ -55,6 +56,7 @@ def _distinct(crops: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.i
     first: list[int] = []
     place = np.empty(len(crops), np.int64)
     for row, crop in enumerate(crops):
+        # 32 bytes per crop instead of the crop itself as key
         key = hashlib.sha256(crop.tobytes()).digest()
         if key not in numbers:
             first.append(row)
@@ -66,6 +68,7 @@ def unit_vectors(vectors: NDArray[np.floating], name: str) -> NDArray[np.float64
     """Rows [n d] divided by their length, in float64; ``UserError`` names the first row that has no direction."""
     vectors = np.asarray(vectors, dtype=np.float64)
     length = np.sqrt((vectors**2).sum(axis=1, keepdims=True))
+    # checked before dividing: 0 / 0 would give silent NaN scores
     bad = np.flatnonzero(~(np.isfinite(length) & (length > 0)))
     if len(bad):
         raise UserError(

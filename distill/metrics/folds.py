@@ -19,7 +19,7 @@ THRESHOLDS = np.arange(0, 4, 0.01)
 
 @dataclass(frozen=True, eq=False)
 class FoldTable:
-    """Which pairs fall where: ``bins`` [p] counts the thresholds that do not accept the pair."""
+    """Fold and bin of each pair: ``bins`` [p] counts the thresholds that do not accept the pair."""
 
     fold: NDArray[np.int64]
     same: NDArray[np.bool_]
@@ -27,21 +27,24 @@ class FoldTable:
     folds: int
 
     def correct(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weighted pairs judged right [r folds thresholds], and all pairs [r folds], for weights [r p]."""
+        """Weight of the correctly classified pairs [r folds thresholds], and of all [r folds], for weights [r p]."""
         width = len(THRESHOLDS) + 1
-        key = (self.fold * 2 + self.same) * width + self.bins
+        key = (self.fold * 2 + self.same) * width + self.bins  # (p): cell of (fold, kind, bin)
         order = np.argsort(key, kind="stable")
+        # reduceat sums runs of equal keys, for all resamples at once
         occupied, starts = np.unique(key[order], return_index=True)
         table = np.zeros((len(weights), self.folds * 2 * width))
         table[:, occupied] = np.add.reduceat(weights[:, order], starts, axis=1)
-        accepted = table.reshape(len(weights), self.folds, 2, width).cumsum(axis=3)
+        accepted = table.reshape(len(weights), self.folds, 2, width).cumsum(axis=3)  # up to each threshold
         impostors, genuine = accepted[:, :, 0], accepted[:, :, 1]
+        # accepted genuine and rejected impostor pairs (r, folds, thresholds); the last bin is accepted by no threshold
         right = genuine[..., :-1] + impostors[..., -1:] - impostors[..., :-1]
         return right, impostors[..., -1] + genuine[..., -1]
 
     def accuracies(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Accuracy and chosen threshold of every fold [r folds]; the accuracy of a fold without weight is NaN."""
         right, total = self.correct(weights)
+        # (r, folds): best on the other folds; argmax takes the first, as the published code does
         best = (right.sum(axis=1, keepdims=True) - right).argmax(axis=2)
         hits = np.take_along_axis(right, best[..., None], axis=2)[..., 0]
         return np.divide(hits, total, out=np.full_like(hits, np.nan), where=total > 0), THRESHOLDS[best]
@@ -61,4 +64,5 @@ def fold_table(
     """
     parts = np.array_split(np.arange(len(same) + len(left_out)), folds)
     fold = np.delete(np.repeat(np.arange(folds), [len(part) for part in parts]), np.array(left_out, np.int64))
+    # a pair is accepted strictly below a threshold, so "right" counts thresholds up to its distance
     return FoldTable(fold, same, np.searchsorted(THRESHOLDS, distances, side="right"), folds)

@@ -1,16 +1,16 @@
-"""Fusion of a video's frames where they do not count alike: weights from elsewhere, and what the frames say together.
+"""Fusion of a video's frames with unequal weights: given ones, and those of a consensus among the frames.
 
-``distill/metrics/fusion.py`` has the sums that weights go into. They are running sums, and so is a weighted template
-whose weights come with each frame: a student's lengths or a separate network's word.
+Templates are weighted sums of unit vectors. They are running sums, and so is a weighted template
+whose weights come with each frame: a student's lengths or a separate network's output.
 
-Consensus is about the set, which no weight of a single frame can know: a sharp frame of somebody else. What disagrees
-with the other frames loses weight; iteratively reweighted means are the standard form of robust estimates (Holland and
-Welsch, Communications in Statistics A6, 1977). That a frame loses all of it where it disagrees (a redescending weight)
-is our choice, as is the scale, which is the agreement of the video's better half. Clean frames so keep their weights,
-whatever level of agreement the network or the video has.
+Consensus compares frames, which no weight of a single frame can do: it finds a sharp frame of another person. What
+disagrees with the other frames loses weight; iteratively reweighted means are the standard form of robust estimates
+(Holland and Welsch, Communications in Statistics A6, 1977). That a frame loses all of it where it disagrees (a
+redescending weight) is our choice, as is the scale, which is the agreement of the video's better half. Clean frames so
+keep their weights, whatever level of agreement the network or the video has.
 
 Frames that are bad alike agree with each other more than with the good ones: five that the same hand covers outvote
-three that show a face. Concentrations say how much agreement there should be. Frames are then compared with that, and a
+three that show a face. Concentrations give the expected agreement. Frames are then compared with that, and a
 video whose frames agree as they should keeps all of them.
 """
 
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 TOLERANCE = 0.6
-"""Relative agreement from which on a frame keeps its whole weight: pose and light, too, make frames differ."""
+"""Relative agreement from which on a frame keeps its full weight: pose and light, too, make frames differ."""
 SHARPNESS = 2.0
 """Power of a frame's agreement below that."""
 ROUNDS = 10
@@ -74,6 +74,7 @@ def consensus_weights(
     weights = np.ones(len(directions))
     for _ in range(rounds if len(directions) > 2 else 0):
         agreement = np.maximum(relative_agreement(directions, expected, weights), 0)
+        # the upper median: with an even number of frames the better half decides
         reference = min(float(np.sort(agreement)[len(agreement) // 2]), most)
         if reference == 0:  # most frames have nothing in common: there is no consensus to follow
             return np.ones(len(directions))
@@ -87,7 +88,9 @@ def relative_agreement(directions: Floats, expected: Floats, weights: Floats) ->
     ``expected`` [f] is each frame's cosine to its person; errors of two frames are taken as independent, so that their
     own cosine is the product. 0 where no other frame has weight.
     """
+    # sum over frames of weight * cosine, without the frame itself, whose cosine is 1: O(f d) instead of an f x f matrix
     found = directions @ (weights @ directions) - weights
+    # the same sum of the expected cosines: (f)
     due = expected * (weights @ expected) - weights * expected**2
     return np.divide(found, due, out=np.zeros_like(found), where=due > 1e-9)
 
@@ -128,7 +131,7 @@ def length_weights(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
 def weighted_sum(embeddings: NDArray[np.floating], weights: NDArray[np.floating], name: str) -> NDArray[np.float64]:
     """Sum [d] of the unit vectors of embeddings [f d], each times its weight [f]; not normalised.
 
-    Sums over parts of a video add up to that of the whole. ``UserError`` as ``unit_vectors`` says it of ``name``.
+    Sums over parts of a video add up to that of the whole. ``UserError`` as of ``unit_vectors``, with ``name``.
     """
     return np.asarray(weights, np.float64) @ unit_vectors(embeddings, name)
 

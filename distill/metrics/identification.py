@@ -32,7 +32,7 @@ Ints = NDArray[np.integer]
 
 @dataclass(frozen=True, eq=False)
 class Searches:
-    """What the searches of p probes found: ``rank`` int64 [p] of the own identity, 0 for strangers; ``score`` [p].
+    """Results of the searches of p probes: ``rank`` int64 [p] of the own identity, 0 for strangers; ``score`` [p].
 
     ``score`` is that of the own identity for mated probes and the best of all for strangers.
     """
@@ -60,8 +60,10 @@ class Searches:
         alarms = np.cumsum(counts[strangers])
         if not (len(alarms) and alarms[-1]):
             return np.nan
+        # 1e-12 as in roc.Curve.tpr_at_fpr
         allowed = far * alarms[-1] * (1 + 1e-12)
-        first = int((alarms <= allowed).sum())  # the stranger that may not raise an alarm any more
+        first = int((alarms <= allowed).sum())  # the first stranger that must not raise an alarm
+        # accepted is what scores above it; without such a stranger every score is
         bound = float(self.score[strangers[first]]) if first < len(strangers) else -np.inf
         return self._detected(bound, counts)
 
@@ -97,7 +99,7 @@ def search(
     probe_subject: Ints,
     progress: Callable[[int], None] | None = None,
 ) -> Searches:
-    """Look for each probe, unit vectors [p d], among the gallery's [g d]; subjects are [g] and [p].
+    """Search each probe, unit vectors [p d], in the gallery's [g d]; subjects are [g] and [p].
 
     Products are made for a block of probes at a time. ``progress`` is called after every block with its probes.
     """
@@ -105,9 +107,10 @@ def search(
     assert len(probes) == len(probe_subject) > 0
     order = np.argsort(gallery_subject, kind="stable")
     identities, first = np.unique(gallery_subject[order], return_index=True)
-    enrolled = gallery[order].T.copy()
+    enrolled = gallery[order].T.copy()  # (d, g), templates of an identity adjacent
     found = []
     for rows in np.split(np.arange(len(probes)), range(_block(len(gallery)), len(probes), _block(len(gallery)))):
+        # (k, g) -> (k, identities): the best template of each
         scores = np.maximum.reduceat(probes[rows] @ enrolled, first, axis=1)
         found.append(_search_block(scores, identities, probe_subject[rows]))
         if progress is not None:
@@ -122,10 +125,11 @@ def _block(gallery: int) -> int:
 
 def _search_block(scores: Floats, identities: Ints, subject: Ints) -> tuple[NDArray[np.int64], Floats]:
     """Rank and score of some probes from the scores [k i] of the sorted identities [i]."""
+    # searchsorted gives len for a subject above all: clamped, then compared
     place = np.minimum(np.searchsorted(identities, subject), len(identities) - 1)
     mated = identities[place] == subject
     own = scores[np.arange(len(subject)), place]
-    rank = (scores >= own[:, None]).sum(axis=1)  # its own identity is one of them
+    rank = (scores >= own[:, None]).sum(axis=1)  # >= counts the own identity as 1, and ties against the network
     return np.where(mated, rank, 0), np.where(mated, own, scores.max(axis=1))
 
 
@@ -173,7 +177,7 @@ class Identification:
 def identify(found: Searches, probe_subject: Ints, identities: int, bootstrap: Bootstrap) -> Identification:
     """All figures of a gallery of so many ``identities``; intervals by resampling the subjects [p] of the probes.
 
-    The gallery stays as it is: intervals are for other probes of other people, searched in this gallery.
+    The gallery is fixed: intervals are for other probes of other people, searched in this gallery.
     """
     missing = _missing(found)
     values = {key: None if key in missing else value for key, value in found.figures().items()}

@@ -1,6 +1,6 @@
-"""Operating points: at each FPR the threshold that an operator sets, what it lets through, and how certain that is.
+"""Operating points: at each FPR the threshold that an operator sets, TPR and accepted pairs, and an interval.
 
-All of it follows ``distill/metrics/roc.py``: of the thresholds whose FPR is at most what was asked, the one with the
+All of it follows ``distill/metrics/roc.py``: of the thresholds whose FPR is at most the given one, the one with the
 largest TPR; equal scores are accepted or rejected together. A band of confidence is made of one interval at each FPR.
 """
 
@@ -22,6 +22,7 @@ PER_DECADE = 20
 
 def fpr_grid(impostor: int, per_decade: int = PER_DECADE) -> tuple[float, ...]:
     """Descending FPRs below 1 at equal ratios, every decade among them, as far as so many impostor pairs support."""
+    # 1e-9: log10 of a power of ten may come out just below the integer
     last = math.floor(per_decade * math.log10(max(1, impostor)) + 1e-9)
     return tuple(float(f"{10 ** (-step / per_decade):.6g}") for step in range(1, last + 1))
 
@@ -60,6 +61,7 @@ def operating_points(
         if fpr not in band:
             return Point(fpr, missing=missing[fpr])
         allowed = min(int(fpr * len(impostor) * (1 + 1e-12)), len(impostor) - 1)  # as roc.Curve.tpr_at_fpr
+        # the best impostor pair that is rejected, sorted falling
         threshold = float(impostor[allowed])
         found = Found(threshold, int((impostor > threshold).sum()), int((genuine > threshold).sum()))
         rate = found.genuine / len(genuine)

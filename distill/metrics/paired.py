@@ -1,10 +1,10 @@
 """Two scorings of the same pairs compared: accuracy, ROC AUC and TPR at an FPR, and by how much they differ.
 
-A resample is drawn once and both scorings are looked up in it, so that what the pairs do to both cancels in the
+A resample is drawn once and both scorings are computed on it, so that the effect of the drawn pairs cancels in the
 difference (Efron and Tibshirani, An Introduction to the Bootstrap, 1993: resample the units, not the two samples).
 
 A slice is a part of a set's pairs. Its accuracy and its TPR are taken at the thresholds of the whole set, as a service
-has one threshold for everybody: a group whose scores have all risen or fallen looks well at a threshold of its own.
+has one threshold for everybody: a group whose scores have all shifted is hidden by a threshold of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Persons = NDArray[np.int64]
 
 
 class Metric(StrEnum):
-    """What is compared, in the order of the last axis of all arrays here."""
+    """The compared metrics, in the order of the last axis of all arrays here."""
 
     accuracy = "accuracy"
     auc = "auc"
@@ -35,7 +35,7 @@ class Metric(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Scoring:
-    """One model's squared distances [p] of unit vectors, and the pairs' verdicts [p], looked up under any weights.
+    """One model's squared distances [p] of unit vectors, and the pairs' labels [p], evaluated under any weights.
 
     ``weights`` [r p] are multiplicities of the pairs, ``slices`` [s p] say which pairs belong to which slice; every
     result is [r s], NaN where it is undefined.
@@ -46,12 +46,12 @@ class Scoring:
 
     @property
     def scores(self) -> Floats:
-        return 1 - self.distances / 2  # the cosine, to the bit that ``verify`` ranks by
+        return 1 - self.distances / 2  # the cosine, bit-identical to ``verify``'s
 
     def accuracies(self, weights: Weights, slices: Bools) -> Floats:
-        """Pairs judged right, each by the threshold that suits the other folds of the whole set best."""
+        """Pairs classified correctly, each by the best threshold of the other folds of the complete set."""
         _, thresholds = self.table.accuracies(weights)
-        right = (self.distances < thresholds[:, self.table.fold]) == self.table.same
+        right = (self.distances < thresholds[:, self.table.fold]) == self.table.same  # (r, p)
         return _share(right, weights, slices)
 
     def areas(self, weights: Weights, slices: Bools) -> Floats:
@@ -71,10 +71,11 @@ class Scoring:
         impostor = ~self.table.same
         scores = self.scores[impostor]
         order = np.argsort(-scores, kind="stable")
-        accepted = np.cumsum(weights[:, impostor][:, order], axis=1)
+        accepted = np.cumsum(weights[:, impostor][:, order], axis=1)  # (r, impostors), highest first
         if not len(order):
             return np.full(len(weights), np.nan)
         allowed = fpr * accepted[:, -1:] * (1 + 1e-12)  # as roc.Curve.tpr_at_fpr
+        # NaN stands behind the last impostor: every one of them may be accepted
         return np.r_[scores[order], np.nan][(accepted <= allowed).sum(axis=1)]
 
 
@@ -108,7 +109,7 @@ def resampled(
 
 
 def units(same: Bools, slices: Bools, persons: Persons | None = None) -> NDArray[np.int64]:
-    """How many things could go wrong independently of each other in each slice, for each ``Metric``: [s m].
+    """Number of independent units of each slice, for each ``Metric``: [s m].
 
     Pairs, or persons where these are known and fewer. AUC is counted by the rarer of its two kinds of pairs.
     """
@@ -125,7 +126,7 @@ def units(same: Bools, slices: Bools, persons: Persons | None = None) -> NDArray
 def units_needed(margin: float, confidence: float) -> int:
     """Units of which one or more is lost with ``confidence`` where a share of ``margin`` is lost.
 
-    With fewer, nobody can rule out such a loss, whatever the figures say (Hanley and Lippman-Hand, If nothing goes
+    With fewer units such a loss cannot be ruled out, whatever the metrics are (Hanley and Lippman-Hand, If nothing goes
     wrong, is everything all right?, JAMA 249, 1983: 3 / margin at 95 %).
     """
     assert 0 < margin < 1
@@ -145,8 +146,8 @@ class Estimate:
 def estimate(value: float, values: Floats, units: int, confidence: float) -> Estimate | None:
     """The interval around ``value`` from resampled ``values`` [r]; each end is off with chance ``1 - confidence``.
 
-    A resample never shows what no pair has shown: two models that differ in no pair would differ by nothing for
-    certain. So the interval also holds the spread of one more unit that is judged otherwise, half of it won and half
+    A resample never shows a difference that no pair has: two models that agree on every pair would get an interval of
+    width 0. So the interval also holds the spread of one more unit with another outcome, half of it won and half
     lost, as Agresti and Min add to such tables (Simple improved confidence intervals for comparing matched
     proportions, Statistics in Medicine 24, 2005). None where the figure is undefined.
     """
@@ -154,13 +155,14 @@ def estimate(value: float, values: Floats, units: int, confidence: float) -> Est
     interval = Bootstrap(confidence=2 * confidence - 1).interval(values)
     if interval is None or math.isnan(value) or not units:
         return None
+    # normal quantile times the standard deviation of one unit among ``units``
     unseen = NormalDist().inv_cdf(confidence) / units
     low, high = interval
     return Estimate(value, value - math.hypot(value - low, unseen), value + math.hypot(high - value, unseen))
 
 
 def _share(counted: Bools, weights: Weights, slices: Bools) -> Floats:
-    """The weight of what counts [r p] in parts of all weight, in each slice."""
-    members = slices.T.astype(np.float64)
+    """Share of the weight of the pairs in ``counted`` [r p], in each slice: [r s]."""
+    members = slices.T.astype(np.float64)  # (p, s)
     part, whole = (weights * counted) @ members, weights @ members
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)

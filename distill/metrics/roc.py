@@ -26,13 +26,15 @@ class Curve:
 
     def auc(self) -> Floats:
         """Area under the ROC curve [r]: a genuine pair beats an impostor pair, ties count half. NaN if undefined."""
-        steps = np.diff(self.impostor, axis=1)
+        steps = np.diff(self.impostor, axis=1)  # (r, k): impostors that each threshold adds
+        # trapezoids: in a step of tied scores, half of the genuine pairs count as won
         middle = (self.genuine[:, 1:] + self.genuine[:, :-1]) / 2
         return _ratio((steps * middle).sum(axis=1), self.impostor[:, -1] * self.genuine[:, -1])
 
     def tpr_at_fpr(self, fpr: float) -> Floats:
         """Largest TPR [r] of all thresholds whose FPR is at most ``fpr``; no interpolation. NaN if undefined."""
         allowed = fpr * self.impostor[:, -1:] * (1 + 1e-12)  # 0.29 x 100 is just below 29 in binary
+        # counts never fall along a row, so this is the last column that is allowed
         last = (self.impostor <= allowed).sum(axis=1) - 1
         accepted = np.take_along_axis(self.genuine, last[:, None], axis=1)[:, 0]
         return np.where(self.impostor[:, -1] > 0, _ratio(accepted, self.genuine[:, -1]), np.nan)
@@ -50,6 +52,7 @@ class Curve:
         bends = (np.diff(impostor, 2) != 0) | (np.diff(genuine, 2) != 0)
         kept = np.flatnonzero(np.r_[True, bends, len(impostor) > 1])
         points = np.r_[0, impostor[kept]] / impostor[-1]
+        # argmin takes the first: reversed, that is the last and largest of equals
         nearest = len(points) - 1 - np.abs(points - fpr)[::-1].argmin()
         return float(np.r_[0, genuine[kept]][nearest] / genuine[-1])
 
@@ -57,6 +60,7 @@ class Curve:
 def curve(scores: Floats, same: Bools, weights: Floats | None = None) -> Curve:
     """Count what each threshold accepts: one step for every distinct score, from the highest down."""
     order = np.argsort(-scores, kind="stable")
+    # first place of each run of equal scores
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
     genuine = same[order]
     if weights is None:  # without products: 15.6 million pairs of IJB-C then take 0.8 GB, not 1.0
@@ -79,8 +83,8 @@ def unsupported(same: Bools, fpr: float) -> str | None:
     """Why ``same`` cannot support TPR at ``fpr``, or None if it can.
 
     From 1 / fpr impostor pairs on, at least one may be accepted. Below that the threshold lies above every impostor
-    whatever ``fpr`` is, and the number would describe FPR 0. How uncertain a number from few impostors is, is what
-    its confidence interval says.
+    whatever ``fpr`` is, and the number would describe FPR 0. The uncertainty of a number from few impostors is in
+    its confidence interval.
     """
     return unsupported_by(int(same.sum()), int((~same).sum()), fpr)
 
@@ -109,6 +113,7 @@ def roc_curve(scores: Floats, same: Bools, max_points: int = 400) -> RocPoints |
     fp, tp = full.impostor[0], full.genuine[0]
     if not (fp[-1] and tp[-1]):
         return None
+    # neighbouring segments of equal slope, as a cross product: no division by 0
     straight = np.diff(fp)[1:] * np.diff(tp)[:-1] == np.diff(fp)[:-1] * np.diff(tp)[1:]
     corners = np.flatnonzero(np.r_[True, ~straight, True])
     kept = corners[np.unique(np.linspace(0, len(corners) - 1, max_points).round().astype(int))]
@@ -133,13 +138,14 @@ def similarity_histogram(scores: Floats, same: Bools, bins: int = 50) -> Histogr
 
 
 def _accepted(weights: Floats, starts: Sequence[int] | NDArray[np.intp]) -> Floats:
+    # (r, p) -> (r, k): one column per distinct score
     groups = np.add.reduceat(weights, starts, axis=1).cumsum(axis=1)
     return np.concatenate([np.zeros((len(weights), 1)), groups], axis=1)
 
 
 def _counted(kind: Bools, starts: NDArray[np.intp]) -> Floats:
     """``_accepted`` where every pair counts once."""
-    ends = np.r_[starts, len(kind)]
+    ends = np.r_[starts, len(kind)]  # (k + 1): pairs before each threshold
     return np.r_[0, np.cumsum(kind)][None, ends].astype(np.float64)
 
 

@@ -3,11 +3,11 @@
 A template's feature is the sum over its media of the mean over each medium's images, so that a video of a hundred
 frames weighs as much as a photograph (Crosswhite et al., "Template adaptation for face verification and
 identification", arXiv 1603.03958). Each image's feature, f(x) + f(mirrored x) as it comes out of the network, counts
-times the detector's score: length and score are both small where a face is hardly one. Source of the details:
+times the detector's score: length and score are both small where a face is barely one. Source of the details:
 ``recognition/arcface_torch/eval_ijbc.py`` of deepinsight/insightface.
 
 Sum of means and scores are one weighted sum. It is added up image by image, in any order, and no image's feature is
-kept.
+stored.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ Ints = NDArray[np.integer]
 
 
 def image_weights(template: Ints, medium: Ints, score: Floats) -> Floats:
-    """What each image counts in its template [n]: its ``score`` over the images of its medium in that template."""
+    """Weight of each image in its template [n]: its ``score`` over the images of its medium in that template."""
     _, place, images = np.unique(np.stack([template, medium]), axis=1, return_inverse=True, return_counts=True)
+    # NumPy 2.0 gave the inverse two axes
     return score / images[place.reshape(-1)]
 
 
 def add_images(sums: Floats, rows: Ints, features: NDArray[np.floating], weights: Floats) -> None:
     """Add features [k d] times weights [k] to their templates, ``rows`` [k] of ``sums`` [t d], in place."""
+    # not `sums[rows] +=`, which would add only one of several images of a template
     np.add.at(sums, rows, features * weights[:, None])
 
 
@@ -113,7 +115,7 @@ def verify_templates(scores: Floats, same: Bools, persons: Ints | None, bootstra
     exact = {key: None if key in missing else float(roc.tpr_at_fpr(fpr)[0]) for key, fpr in keys.items()}
     near = {key: _defined(roc.tpr_near_fpr(fpr)) for key, fpr in keys.items()}
     area = _defined(float(roc.auc()[0]))
-    del roc
+    del roc  # 0.25 GB for IJB-C, before the bootstrap needs as much
     supported = [key for key in keys if key not in missing]
     intervals = {}
     if persons is not None and supported:
@@ -143,6 +145,7 @@ def resampled_tprs(scores: Floats, same: Bools, persons: Ints, fprs: Sequence[fl
     ``Bootstrap.weights``.
     """
     impostors, genuine = (_falling(scores, np.flatnonzero(kind)) for kind in (~same, same))
+    # -inf: the bound where all impostors may be accepted; `rise` ascends, as searchsorted needs
     fall, rise = np.r_[scores[impostors], -np.inf], -scores[genuine]
     people = int(persons.max()) + 1
     sides = [_sides(persons[rows], people) for rows in (impostors, genuine)]
@@ -152,8 +155,9 @@ def resampled_tprs(scores: Floats, same: Bools, persons: Ints, fprs: Sequence[fl
         if not (accepted[-1] and matched[-1]):
             continue
         allowed = np.array(fprs) * accepted[-1] * (1 + 1e-12)
-        # ``accepted`` begins with the 0 of nobody, so the place is that of the first impostor too many
+        # ``accepted`` begins with 0 for no impostor, so the place is that of the first impostor too many
         bound = fall[np.searchsorted(accepted, allowed, side="right") - 1]
+        # genuine pairs that score more than the bound
         rates[row] = matched[np.searchsorted(rise, -bound, side="left")] / matched[-1]
     return rates
 
@@ -166,8 +170,10 @@ def _sides(persons: Ints, people: int) -> tuple[Ints, Ints]:
 
 def _running_weight(drawn: Floats, left: Ints, right: Ints) -> NDArray[np.int64]:
     """How many pairs, counted as often as both persons were drawn, come before each place [p+1]."""
+    # the last entry, 1, is the second person of genuine pairs: they count once per draw
     times = np.r_[drawn, 1].astype(np.int32)
     weights = times[left]
+    # in place: one int32 array of all pairs instead of two
     weights *= times[right]
     return np.concatenate([[0], np.cumsum(weights, dtype=np.int64)])
 

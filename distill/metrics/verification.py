@@ -37,7 +37,7 @@ class Intervals:
 class Verification:
     """The scores of one set of pairs; None where ``missing`` says why.
 
-    ``threshold`` is the squared distance of unit vectors that suits all pairs best, ``fold_thresholds`` are those of
+    ``threshold`` is the best squared distance of unit vectors over all pairs, ``fold_thresholds`` are those of
     the protocol. The keys of ``tpr_at_fpr`` are "0.1", "0.01", "0.001" and "0.0001".
     """
 
@@ -57,7 +57,7 @@ class Verification:
     histogram: Histogram
 
     def to_json(self) -> dict[str, object]:
-        """What ``verify.json`` holds."""
+        """Content of ``verify.json``."""
         return {**asdict(self), "folds": len(self.fold_accuracies)}
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -100,6 +100,7 @@ def distances(left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArra
     """Squared distances [p] of the unit vectors of embeddings [p d] and [p d]; ``UserError`` for NaN or zero rows."""
     if left.ndim != 2 or left.shape != right.shape:
         raise UserError(f"pairs: left embeddings {left.shape}, right {right.shape}; expected [p d] and [p d]")
+    # of differences, not 2 - 2 cos: exactly 0 for equal embeddings
     return ((unit_vectors(left, "left embeddings") - unit_vectors(right, "right embeddings")) ** 2).sum(axis=1)
 
 
@@ -112,7 +113,7 @@ def verify_distances(
     persons: NDArray[np.int64] | None = None,
     left_out: Sequence[int] = (),
 ) -> Verification:
-    """``verify`` from the squared distances [p] of the pairs, all that the scores depend on."""
+    """``verify`` from the squared distances [p] of the pairs."""
     same = np.asarray(same, dtype=bool)
     _check(distances, same, folds)
     scores = 1 - distances / 2  # the cosine
@@ -148,6 +149,7 @@ def _statistics(weights: Weights, scores: NDArray[np.float64], table: FoldTable)
     """Mean accuracy, AUC and the TPRs [r 2+k] for weights [r p]; NaN where undefined."""
     accuracies, _ = table.accuracies(weights)
     weighted = ~np.isnan(accuracies)
+    # over folds with weight; a resample may leave a fold empty
     mean = np.nansum(accuracies, axis=1) / np.where(weighted.any(axis=1), weighted.sum(axis=1), np.nan)
     roc = curve(scores, table.same, weights)
     return np.stack([mean, roc.auc(), *(roc.tpr_at_fpr(fpr) for fpr in FPRS)], axis=1)

@@ -1,6 +1,6 @@
-"""Files of arrays that vouch for themselves: safetensors whose metadata seal their contents.
+"""Checksummed files of arrays: safetensors whose metadata hold a sha256 of their contents.
 
-The metadata say what the file belongs to, and hold the sha256 of the arrays and of where they lie in the file.
+The metadata name the owner of the file, and the sha256 covers the arrays and their places in the file.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _PIECE_BYTES = 1 << 20
 
 
 class Damaged(UserError):
-    """A file that is not there, not whole or not the one that was expected; the message names it and the reason."""
+    """A file that is missing, incomplete or not the expected one; the message names it and the reason."""
 
 
 def sealed(arrays: Mapping[str, np.ndarray], belongs: Mapping[str, str]) -> bytes:
-    """The bytes of a file with these arrays (float16, float64 or uint64) that belongs to what ``belongs`` says."""
+    """The bytes of a file with these arrays (float16, float64 or uint64) and the owner ``belongs``."""
     plain = save(dict(arrays))
     end = _LENGTH_BYTES + struct.unpack_from("<Q", plain)[0]
     entries = json.loads(plain[_LENGTH_BYTES:end])
     metadata = {**belongs, SEAL: _seal(entries, io.BytesIO(plain[end:]))}
-    # The library writes metadata in any order; the same arrays shall give the same bytes.
+    # The library writes metadata in any order; sorted, so that the same arrays give the same bytes.
     header = json.dumps({"__metadata__": metadata, **entries}, sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % _ALIGN_BYTES)
+    header += b" " * (-len(header) % _ALIGN_BYTES)  # arrays start at a multiple of 8, as uint64 views need
     return struct.pack("<Q", len(header)) + header + plain[end:]
 
 
@@ -52,6 +52,7 @@ def open_sealed(path: Path, belongs: Mapping[str, str]) -> dict[str, np.ndarray]
             raise Damaged(f"{path}: is of another store: its {key} is {str(metadata.get(key))[:12]}, not {value[:12]}")
     size = path.stat().st_size - start
     begins, ends = zip(*sorted(entry["data_offsets"] for entry in header.values()), strict=True)
+    # sorted by place, each array begins where the one before ends, and the last ends with the file
     if (0, *ends) != (*begins, size):
         raise Damaged(f"{path}: has {size} bytes of arrays; expected {ends[-1]}: truncated?")
     mapped = np.memmap(path, np.uint8, "r", start)  # one map for all arrays: each map holds a file descriptor
@@ -67,16 +68,16 @@ def open_sealed(path: Path, belongs: Mapping[str, str]) -> dict[str, np.ndarray]
 def verify_sealed(path: Path) -> None:
     """Check every byte of a file that ``open_sealed`` accepts. Raises ``Damaged``."""
     header, start = _read_header(path)
-    said = header.pop("__metadata__").get(SEAL)
+    written = header.pop("__metadata__").get(SEAL)
     with path.open("rb") as file:
         file.seek(start)
         found = _seal(header, file)
-    if found != said:
+    if found != written:
         raise Damaged(f"{path}: its contents are not those that were written (sha256 {found[:12]}...)")
 
 
 def _seal(entries: Mapping[str, Any], contents: IO[bytes]) -> str:
-    """Sha256 of a header's entries, in one order whatever the file's, and of the bytes that follow it."""
+    """Sha256 of a header's entries in sorted order, and of the bytes that follow it."""
     digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
     while piece := contents.read(_PIECE_BYTES):
         digest.update(piece)
@@ -88,19 +89,19 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     try:
         with path.open("rb") as file:
             length = struct.unpack("<Q", file.read(_LENGTH_BYTES))[0]
-            header = json.loads(file.read(min(length, _MOST_HEADER_BYTES)))
+            header = json.loads(file.read(min(length, _MOST_HEADER_BYTES)))  # a damaged length may be exabytes
     except FileNotFoundError:
         raise Damaged(f"{path}: is missing") from None
     except (struct.error, ValueError, RecursionError) as error:
-        told = foreign(path, "a file of stored teacher outputs", SIGNALS, SAFETENSORS, EMPTY)
-        raise Damaged(told or f"{path}: has no safetensors header") from error
+        problem = foreign(path, "a file of stored teacher outputs", SIGNALS, SAFETENSORS, EMPTY)
+        raise Damaged(problem or f"{path}: has no safetensors header") from error
     if not _sane(header):
         raise Damaged(f"{path}: has a damaged header")
     return header, _LENGTH_BYTES + length
 
 
 def _sane(header: object) -> bool:
-    """Whether a header has the fields that are read of it, each of its type."""
+    """Whether a header has the fields that are read, with their types."""
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict):
         return False
     entries = [entry for name, entry in header.items() if name != "__metadata__"]

@@ -1,4 +1,4 @@
-"""The signals of several drops as one store: each drop's are written once, and a night only says which belong to it.
+"""The signals of several drops as one store: each drop's are written once, and a night only lists its drops.
 
 A joined store is a folder with the manifest of an ordinary one, class centres, distances and card; in place of shards
 it has ``parts.json``, which names the stores of the drops.
@@ -31,7 +31,7 @@ _SAME = ("teacher", "views", "arrays")
 
 @dataclass(frozen=True)
 class DropViews(Views):
-    """Fixed views, which are drawn by a picture's row [n] in its drop, whatever its place among all drops is."""
+    """Fixed views, which are drawn by a picture's row [n] in its drop, not by its place among all drops."""
 
     views: FixedViews
     rows: np.ndarray
@@ -55,6 +55,7 @@ class JoinedStore:
                 f"{folder / PARTS}: names {len(folders)} stores, but there are {len(faces.parts)} drops with pictures; "
                 "expected one each: run the night's stage `vet` again"
             )
+        # order of the drops
         self._parts = [Store(place, part) for place, part in zip(folders, faces.parts, strict=True)]
         for store, part in zip(self._parts, faces.parts, strict=True):
             _require_part(store, part, self.manifest)
@@ -70,7 +71,8 @@ class JoinedStore:
 
     def rows(self, index: np.ndarray, column: np.ndarray) -> dict[str, Tensor]:
         """Every output, float16 [b ...], for images [b] and their columns [b]."""
-        part, row = self._places.part[index], self._places.row[index]
+        part, row = self._places.part[index], self._places.row[index]  # (b) each
+        # one read per part, scattered back to the rows of the batch
         found = {n: torch.empty(len(index), *s, dtype=torch.float16) for n, s in self.manifest.arrays.items()}
         for which in np.unique(part).tolist():
             here = np.flatnonzero(part == which)
@@ -79,7 +81,7 @@ class JoinedStore:
         return found
 
     def views(self, augment: Augmentation, seed: int) -> Views:
-        """What training shows with this store."""
+        """The views that training may show with this store."""
         views = views_of(self.manifest, augment, seed)
         return DropViews(views, self._places.row) if isinstance(views, FixedViews) else views
 
@@ -94,7 +96,7 @@ def open_store(folder: Path, faces: FaceSet) -> SignalStore:
 
 
 def write_joined(folder: Path, data: Mapping[str, Any], stores: Sequence[Path]) -> Manifest:
-    """Write which stores belong together, and the manifest that they have in common for ``data``; gives that manifest.
+    """Write the list of stores and their common manifest for ``data``; returns that manifest.
 
     The stores are those of a night's drops, in order. Raises ``UserError`` where they are not of one teacher.
     """
@@ -103,7 +105,7 @@ def write_joined(folder: Path, data: Mapping[str, Any], stores: Sequence[Path]) 
         _require_same(store, part, parts[-1])
     latest = parts[-1]
     manifest = Manifest(data, latest.teacher, latest.views, latest.arrays, latest.shard_images, latest.software)
-    relative = [os.path.relpath(store, folder) for store in stores]  # the service's folder may move as a whole
+    relative = [os.path.relpath(store, folder) for store in stores]  # the service's folder may be moved
     write_atomic(folder / PARTS, (json.dumps({"stores": relative}, indent=1) + "\n").encode())
     write_atomic(folder / MANIFEST, manifest.to_json().encode())
     return manifest

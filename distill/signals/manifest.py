@@ -1,4 +1,4 @@
-"""What a store of signals was made of, and the first thing in which it is not what a run needs."""
+"""The manifest of a store of signals, and its first difference from what a run needs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Manifest:
     """``manifest.json``, the first file of a store.
 
     ``data`` has images, classes and fingerprint; ``teacher`` name, sha256, preprocessing, embedding_dim and
-    map_channels; ``views`` is what ``Views.described`` says; ``arrays`` gives the shape of each output of one view.
-    ``software`` is told and not compared: another version of a library moves an embedding by less than float16 does.
+    map_channels; ``views`` is ``Views.described``; ``arrays`` gives the shape of each output of one view.
+    ``software`` is shown and not compared: another version of a library moves an embedding by less than float16 does.
     """
 
     data: Mapping[str, Any]
@@ -40,10 +40,12 @@ class Manifest:
 
     @property
     def columns(self) -> int:
+        # the image and its mirror image
         return 2 if self.views["kind"] == "mirror" else self.views["columns"]
 
     @property
     def shards(self) -> int:
+        # rounded up: the last shard may be shorter
         return -(-self.images // self.shard_images)
 
     def rows(self, shard: int) -> range:
@@ -51,9 +53,9 @@ class Manifest:
         return range(shard * self.shard_images, min((shard + 1) * self.shard_images, self.images))
 
     def hash(self) -> str:
-        """Hex sha256 of all but the software, which every file of the store carries."""
-        said = {key: value for key, value in asdict(self).items() if key != "software"}
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        """Hex sha256 of everything but the software; every file of the store carries it."""
+        content = {key: value for key, value in asdict(self).items() if key != "software"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
@@ -74,9 +76,9 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def first_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any], place: str = "") -> str | None:
-    """Where two trees of JSON differ first, in words, in the order of ``wanted``; None where they agree.
+    """The first difference of two trees of JSON as text, in the order of ``wanted``; None if they agree.
 
-    A key that ``wanted`` does not have is not asked for.
+    Keys that ``wanted`` does not have are ignored.
     """
     for key, value in wanted.items():
         here = f"{place}.{key}" if place else key

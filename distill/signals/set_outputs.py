@@ -1,4 +1,4 @@
-"""What a store holds once for the whole set: the teacher's class centres, and its verdicts on verification pairs."""
+"""Outputs that a store holds once for the complete set: class centres, and distances of verification pairs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _PIECE_IMAGES = 1 << 16
 
 
 def write_centres(folder: Path, manifest: Manifest, centres: Tensor) -> None:
-    """Keep class centres [n t] in float16."""
+    """Write class centres [n t] in float16."""
     arrays = {"centres": centres.half().cpu().numpy()}
     write_atomic(folder / CENTRES, sealed(arrays, {"manifest": manifest.hash()}))
 
 
 def read_centres(folder: Path, manifest: Manifest) -> Tensor:
-    """Float32 class centres [n t]; ``Damaged`` where they are not those that were written."""
+    """Float32 class centres [n t]; ``Damaged`` where the contents have changed."""
     arrays = open_sealed(folder / CENTRES, {"manifest": manifest.hash()})
     verify_sealed(folder / CENTRES)
     return torch.from_numpy(arrays["centres"].astype(np.float32))
@@ -40,24 +40,26 @@ def mean_centres(store: SignalStore, labels: np.ndarray, classes: int) -> Tensor
     ``labels`` int64 [images], negative where unknown. Memory is that of the result, 8 bytes an image and one piece.
     """
     order = np.argsort(labels, kind="stable")
-    order = order[np.searchsorted(labels[order], 0) :]
+    order = order[np.searchsorted(labels[order], 0) :]  # labelled images, those of a class adjacent
     centres = torch.zeros(classes, store.manifest.arrays["embedding"][0], dtype=torch.float16)
     for rows in _pieces(labels[order]):
         index = order[rows]
-        present, member = np.unique(labels[index], return_inverse=True)
+        present, member = np.unique(labels[index], return_inverse=True)  # (u), and (k): place of each row's class
+        # (u, t) float32: in float16 a sum of many would stop growing
         sums = torch.zeros(len(present), centres.shape[1])
         for column in range(store.manifest.columns):
             found = store.rows(index, np.full(len(index), column))["embedding"].float()
-            units = normalize(found.nan_to_num(0.0), dim=1)  # an image that could not be read is NaN and counts nothing
+            units = normalize(found.nan_to_num(0.0), dim=1)  # rows of damaged images are NaN: weight 0
             sums.index_add_(0, torch.from_numpy(member), units)
         centres[torch.from_numpy(present)] = normalize(sums, dim=1).half()
     return centres
 
 
 def _pieces(labels: np.ndarray) -> Iterator[slice]:
-    """Stretches of sorted labels [n] that end between two classes, of about ``_PIECE_IMAGES`` each."""
+    """Slices of sorted labels [n] that end between two classes, of about ``_PIECE_IMAGES`` each."""
     begin = 0
     while begin < len(labels):
+        # extend the piece to the end of its last class, so that no mean is split
         last = labels[min(begin + _PIECE_IMAGES, len(labels)) - 1]
         end = int(np.searchsorted(labels, last, side="right"))
         yield slice(begin, end)
@@ -65,7 +67,7 @@ def _pieces(labels: np.ndarray) -> Iterator[slice]:
 
 
 def write_distances(folder: Path, manifest: Manifest, pairs: str, distances: np.ndarray) -> None:
-    """Keep the teacher's squared distances [p] of the pairs whose fingerprint is given."""
+    """Write the teacher's squared distances [p] of the pairs with this fingerprint."""
     belongs = {"manifest": manifest.hash(), "pairs": pairs}
     write_atomic(distances_path(folder, pairs), sealed({"distances": distances}, belongs))
 
@@ -81,5 +83,5 @@ def read_distances(folder: Path, manifest: Manifest, pairs: str) -> np.ndarray |
 
 
 def distances_path(folder: Path, pairs: str) -> Path:
-    """Where the distances of the pairs with this fingerprint are kept."""
+    """The file of the distances of the pairs with this fingerprint."""
     return folder / f"pairs-{pairs[:16]}.safetensors"

@@ -1,4 +1,4 @@
-"""A store of signals as training reads it: bound to its data, verified as a whole, mapped into memory."""
+"""A store of signals for training: bound to its data, verified, mapped into memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REPAIR = "run `make signals` again with the options that made the store: it rew
 
 
 class SignalStore(Protocol):
-    """What training asks of stored signals, wherever they lie."""
+    """The interface of stored signals for training."""
 
     folder: Path
     manifest: Manifest
@@ -40,7 +40,7 @@ class SignalStore(Protocol):
 class Store:
     """The rows of one folder for one set of faces. Can be sent to another process, which maps the files again.
 
-    Opening checks names, sizes and shapes of all shards, and raises ``UserError`` at the first that is not right;
+    Opening checks names, sizes and shapes of all shards, and raises ``UserError`` at the first that is wrong;
     ``verify`` reads every byte.
     """
 
@@ -56,7 +56,7 @@ class Store:
             raise UserError(f"{error}; {_REPAIR}") from error
 
     def __getstate__(self) -> dict[str, object]:
-        return {"folder": self.folder, "manifest": self.manifest, "_faces": self._faces}
+        return {"folder": self.folder, "manifest": self.manifest, "_faces": self._faces}  # maps are not picklable
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
@@ -77,35 +77,36 @@ class Store:
 
     def rows(self, index: np.ndarray, column: np.ndarray) -> dict[str, Tensor]:
         """Every output, float16 [b ...], for images [b] and their columns [b]."""
-        shards, rows = np.divmod(index, self.manifest.shard_images)
+        shards, rows = np.divmod(index, self.manifest.shard_images)  # (b) each
         return {
             name: torch.from_numpy(
+                # copies b rows out of the maps: the rest of a shard is never read
                 np.stack([self._shards[s][name][r, c] for s, r, c in zip(shards, rows, column, strict=True)])
             )
             for name in self.manifest.arrays
         }
 
     def views(self, augment: Augmentation, seed: int) -> Views:
-        """What training shows with this store."""
+        """The views that training may show with this store."""
         return views_of(self.manifest, augment, seed)
 
 
 def damaged_shards(folder: Path, manifest: Manifest, shards: Sequence[int]) -> Iterator[tuple[int, Damaged | None]]:
-    """Each of the shards with what is wrong with it, or None; each is read to its end."""
+    """Each of the shards with its damage, or None; every byte is read."""
 
-    def look(shard: int) -> tuple[int, Damaged | None]:
+    def checked(shard: int) -> tuple[int, Damaged | None]:
         try:
             verify_shard(folder, manifest, shard)
         except Damaged as error:
             return shard, error
         return shard, None
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # hashing lets go of the interpreter's lock
-        yield from pool.map(look, shards)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # hashing releases the GIL
+        yield from pool.map(checked, shards)
 
 
 def views_of(manifest: Manifest, augment: Augmentation, seed: int) -> StoredViews:
-    """What training shows with this store. ``UserError`` where the augmentation is not one that the store replays."""
+    """The views that the store holds. ``UserError`` where the augmentation is not one that it can replay."""
     if manifest.views["kind"] == "mirror":
         return MirrorViews(augment, seed)
     return FixedViews(augment, manifest.views["seed"], manifest.views["columns"])

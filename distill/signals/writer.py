@@ -1,4 +1,4 @@
-"""From faces and a teacher to the shards of a store; a shard is written whole, once, by whoever claims it first."""
+"""From faces and a teacher to the shards of a store; each shard is written atomically by the process that claims it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _LEAST_SHARD, _MOST_SHARD, _SHARDS = 1 << 10, 1 << 17, 256
 
 
 class OutputsOf(Protocol):
-    """A teacher as it is stored: its output for RGB uint8 crops [b 3 h w]."""
+    """The writer's view of a teacher: its output for RGB uint8 crops [b 3 h w]."""
 
     def output(self, images: Tensor, maps: bool) -> Output: ...
 
 
 def shard_images(images: int) -> int:
-    """Images of a shard: so few that little is lost with one, so many that there are some hundreds of files at most."""
+    """Images per shard: so few that a lost one costs little, so many that there are some hundreds of files."""
     size = _LEAST_SHARD
     while size < _MOST_SHARD and size * _SHARDS < images:
         size *= 2
@@ -47,7 +47,7 @@ def shard_images(images: int) -> int:
 
 
 class ViewBatch(TypedDict):
-    """Images [b] of one shard: their views uint8 [b columns 3 112 112] and digests; ``damaged`` says what is wrong."""
+    """Images [b] of one shard: their views uint8 [b columns 3 112 112] and digests; ``damaged``: image to reason."""
 
     shard: int
     views: Tensor
@@ -63,7 +63,9 @@ class ViewBatches(Dataset[ViewBatch]):
 
     def __getitem__(self, stretch: tuple[int, int, int]) -> ViewBatch:
         shard, first, end = stretch
+        # (b, columns, 112, 112, 3)
         pixels = np.zeros((end - first, self._views.columns, CROP_PX, CROP_PX, 3), np.uint8)
+        # replaced below for images that can be read
         digests = np.full(end - first, NO_IMAGE, np.uint64)
         damaged: dict[int, str] = {}
         for row, index in enumerate(range(first, end)):
@@ -83,9 +85,9 @@ class ViewBatches(Dataset[ViewBatch]):
 
 @dataclass
 class Writer:
-    """Writes the shards that are not ``done``, as far as no other process is at them.
+    """Writes the shards that are missing and that no other process has claimed.
 
-    ``progress`` gets the number of images of each finished batch. Damaged images are noted in ``damage`` and stored
+    ``progress`` gets the number of images of each finished batch. Damaged images are recorded in ``damage`` and stored
     as NaN. Memory is bounded by one shard and a few batches.
     """
 
@@ -97,7 +99,7 @@ class Writer:
     damage: Damage
 
     def write(self, faces: FaceSet, views: StoredViews, claims: Claims, progress: Callable[[int], None]) -> int:
-        """Write what is missing and can be claimed; the number of shards written."""
+        """Write the missing shards that can be claimed; returns the number of shards written."""
         loader = DataLoader(
             ViewBatches(faces, views),
             batch_size=None,
@@ -113,6 +115,7 @@ class Writer:
                 self.damage.note(index, what)
             rows.add(batch["digests"], self._outputs(batch["views"]))
             progress(len(batch["digests"]))
+            # the loader keeps the order of the sampler: batches of two shards never mix
             if len(rows) == len(self.manifest.rows(batch["shard"])):
                 self._save(batch["shard"], rows.taken())
                 claims.free(batch["shard"])
@@ -120,11 +123,11 @@ class Writer:
         return written
 
     def _stretches(self, claims: Claims) -> Iterator[tuple[int, int, int]]:
-        """The next batches to make, shard by shard; a shard is claimed when its first batch is asked for."""
+        """The next batches to make, shard by shard; a shard is claimed when its first batch is requested."""
         for shard in range(self.manifest.shards):
             if shard_path(self.folder, shard).exists() or not claims.take(shard):
                 continue
-            if shard_path(self.folder, shard).exists():  # written between the two questions
+            if shard_path(self.folder, shard).exists():  # written between check and claim
                 claims.free(shard)
                 continue
             rows = self.manifest.rows(shard)
@@ -133,10 +136,13 @@ class Writer:
 
     def _outputs(self, views: Tensor) -> dict[str, np.ndarray]:
         """Every array [b columns ...] of a batch of views [b columns 3 h w], in float16."""
+        # (b * columns, 3, 112, 112)
         found = self.teacher.output(views.flatten(0, 1), maps=len(self.manifest.arrays) > 1)
         values = {"embedding": found.embedding, **{n: attention_of(m) for n, m in found.maps.items()}}
+        # back to (b, columns, ...)
         stored = {n: values[n].unflatten(0, views.shape[:2]).half().cpu().numpy() for n in self.manifest.arrays}
         for name, array in stored.items():
+            # checked after .half(), which overflows above 65,504
             if not np.isfinite(array).all():
                 raise UserError(
                     f"the teacher's {name} is NaN, infinite or beyond float16 (65,504) for some image; expected "
@@ -147,7 +153,7 @@ class Writer:
     def _save(self, shard: int, arrays: dict[str, np.ndarray]) -> None:
         lost = arrays[DIGEST] == NO_IMAGE
         for name in self.manifest.arrays:
-            arrays[name][lost] = np.nan
+            arrays[name][lost] = np.nan  # training skips these rows by their digest; NaN makes a misuse visible
         write_atomic(shard_path(self.folder, shard), encode(self.manifest, shard, arrays))
 
 
@@ -165,7 +171,7 @@ class Rows:
             self._parts.setdefault(name, []).append(array)
 
     def taken(self) -> dict[str, np.ndarray]:
-        """All rows, which are forgotten here."""
+        """All rows; the buffer is empty afterwards."""
         parts, self._parts = self._parts, {}
         return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 

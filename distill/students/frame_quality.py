@@ -1,4 +1,4 @@
-"""A separate small network that sees how good a frame is, for recognisers that do not say it themselves.
+"""A separate small network that estimates the quality of a frame, for recognisers without a quality output.
 
 Source: the iQIYI-large winner weighed frames by a network of its own (Trojans, Liu et al., arXiv 1909.00632); its
 layout is not published in detail, so this one is ours: strided separable convolutions after MobileNet (arXiv
@@ -26,14 +26,16 @@ def _conv(cin: int, cout: int, kernel: int, stride: int, groups: int = 1) -> lis
 class CropQuality(QualityEstimate):
     """Normalised crops [b 3 112 112] alone to a quality [b 1]; exported as a file of its own.
 
-    ``widths`` are the channels of the maps of 56, 28, 14 and 7 px. Maps of a recogniser are not looked at.
+    ``widths`` are the channels of the maps of 56, 28, 14 and 7 px. Maps of a recogniser are ignored.
     """
 
     def __init__(self, widths: Sequence[int] = (8, 16, 24, 32)) -> None:
         super().__init__()
         if len(widths) != 4:
             raise ValueError(f"CropQuality needs 4 widths; got {list(widths)}")
+        # a depthwise 3x3 that halves the map, then a pointwise: 56 -> 28 -> 14 -> 7 px
         units = (layer for a, b in pairwise(widths) for layer in (*_conv(a, a, 3, 2, groups=a), *_conv(a, b, 1, 1)))
+        # -> (b, widths[-1])
         self.body = nn.Sequential(*_conv(3, widths[0], 3, 2), *units, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.last = silent(nn.Linear(widths[-1], 1))
 

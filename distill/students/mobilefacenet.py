@@ -1,7 +1,7 @@
 """MobileFaceNet: inverted residual units, a strided start and a depthwise 7x7 instead of pooling.
 
 Source: Chen et al., CCBR 2018, arXiv 1804.07573, in the widths and depths of InsightFace's MXNet networks y1
-and y2 (y2 is the light baseline of the LFR 2019 challenge). ``MobileFaceNet()`` is y2 to the digit.
+and y2 (y2 is the light baseline of the LFR 2019 challenge). ``MobileFaceNet()`` has y2's exact parameter count.
 Deviations: batch-norm keeps PyTorch's defaults, and the scale of the last norm is learned.
 """
 
@@ -41,6 +41,7 @@ class Inverted(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        # the sum has no activation: the bottleneck stays linear (MobileNetV2)
         return x + self.body(x) if self.residual else self.body(x)
 
 
@@ -61,8 +62,10 @@ class MobileFaceNet(FaceNetwork):
         self.stage1 = _first_stage(blocks[0])
         self.stage2, self.stage3, self.stage4 = (_stage(i, blocks[i]) for i in (1, 2, 3))
         self.head = nn.Sequential(
+            # (b, 128, 7, 7) -> (b, 512, 7, 7)
             *_conv(WIDTHS[-1], LAST_CHANNELS, 1),
             nn.PReLU(LAST_CHANNELS),
+            # (b, 512, 1, 1): a learned weight per pixel and channel, because the corners of a face count less
             *_conv(LAST_CHANNELS, LAST_CHANNELS, 7, groups=LAST_CHANNELS),
             nn.Flatten(),
             nn.Linear(LAST_CHANNELS, embedding_dim),
@@ -83,6 +86,7 @@ def _first_stage(count: int) -> nn.Sequential:
 
 
 def _stage(index: int, count: int) -> nn.Sequential:
+    # halves the map and sets the stage's width; not one of its ``count`` units
     down = Inverted(WIDTHS[index - 1], WIDTHS[index], DOWN_HIDDEN[index - 1], 2)
     units = (Inverted(WIDTHS[index], WIDTHS[index], UNIT_HIDDEN[index], 1) for _ in range(count))
     return nn.Sequential(down, *units)

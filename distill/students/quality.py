@@ -1,9 +1,9 @@
-"""A student whose embedding is as long as it can be trusted: any network of this package and an estimate of quality.
+"""A student whose embedding's length is its confidence: any network of this package with a quality estimate.
 
 Source: SCF (Li et al., CVPR 2021) learns a concentration kappa beside an embedding's direction. Deviations: kappa is
 made the embedding's length, so that a file has one output of the usual width, cosines are as before, and the sum of a
 video's embeddings is the fusion that SCF derives; the estimate reads the means of the network's own maps, the fine ones
-too, where blur and low resolution show (SCF reads the last map alone).
+too, where blur and low resolution show (SCF reads the last map only).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from distill.types import FaceNetwork, Output
 Learning = Literal["apart", "together", "frozen"]
 
 LEAST = 0.02
-"""Least kappa in parts of d, a mean cosine of 0.02: without a length an embedding would have no direction either."""
+"""Least kappa in parts of d, a mean cosine of 0.02: an embedding of length 0 would have no direction."""
 
 
 class QualityEstimate(nn.Module, ABC):
@@ -50,6 +50,7 @@ class MapQuality(QualityEstimate):
         self.last = silent(nn.Linear(hidden, 1))
 
     def forward(self, crops: Tensor, maps: Mapping[str, Tensor]) -> Tensor:
+        # (b, c, h, w) of each map -> (b, c), joined: (b, sum of channels)
         means = torch.cat([F.adaptive_avg_pool2d(maps[name], 1).flatten(1) for name in self.maps], 1)
         return concentration(self.last(self.head(means)))
 
@@ -57,9 +58,9 @@ class MapQuality(QualityEstimate):
 class WithQuality(FaceNetwork):
     """The direction of ``recogniser``'s embedding [b d] at length kappa = d * ``quality``.
 
-    ``learning`` says what training moves: "apart" both parts, without the gradient of the quality in the recogniser,
-    which so learns as it would alone; "together" with it; "frozen" the quality alone, the recogniser's batch statistics
-    standing still.
+    ``learning`` selects what is trained: "apart" both parts, but the gradient of the quality does not reach the
+    recogniser, which learns as it would without it; "together" both, with that gradient; "frozen" only the quality,
+    with the recogniser's batch statistics fixed.
     """
 
     def __init__(self, recogniser: FaceNetwork, quality: QualityEstimate, learning: Learning = "apart") -> None:
@@ -75,12 +76,14 @@ class WithQuality(FaceNetwork):
     def forward_maps(self, x: Tensor) -> Output:
         seen = self.recogniser.forward_maps(x)
         maps = seen.maps if self.learning == "together" else {name: m.detach() for name, m in seen.maps.items()}
-        kappa = self.embedding_dim * self.quality(x, maps)
+        kappa = self.embedding_dim * self.quality(x, maps)  # (b, 1) float32
+        # float32 also under autocast: the length is an output, and bf16 keeps 8 bits of it
         return Output(kappa * F.normalize(seen.embedding.float()), seen.maps)
 
     def train(self, mode: bool = True) -> WithQuality:
         super().train(mode)
         if self.learning == "frozen":
+            # requires_grad=False does not stop batch norm from updating its statistics
             self.recogniser.eval()
         return self
 
@@ -88,16 +91,18 @@ class WithQuality(FaceNetwork):
 def concentration(x: Tensor) -> Tensor:
     """Any numbers to float32 of at least ``LEAST``, rising: (x + sqrt(x^2 + 1)) / 2 above it.
 
-    Squareplus (Barron, arXiv 2112.11687, equation 1). Its slope falls as 1 / x^2, so that a step too far, to which a
-    recogniser that knows nothing yet invites, can be taken back; softplus has no slope left there.
+    Squareplus (Barron, arXiv 2112.11687, equation 1). Its slope falls as 1 / x^2, so that training can recover from
+    a step too far, likely while the recogniser is untrained; softplus saturates exponentially.
     """
     x = x.float()
     root = torch.sqrt(x.square() + 1)
-    return LEAST + 0.5 * torch.where(x > 0, x + root, 1 / (root - x).clamp_min(1))  # no difference of large numbers
+    # for x <= 0 as 1 / (root - x): x + root would cancel. There root - x is 1 or more, so the clamp changes nothing but
+    # the branch not taken, whose slope must stay finite
+    return LEAST + 0.5 * torch.where(x > 0, x + root, 1 / (root - x).clamp_min(1))
 
 
 def silent(layer: nn.Linear) -> nn.Linear:
-    """The same layer, which says 0 of everything until it learns."""
+    """The same layer with zero weights and bias: outputs 0 until trained."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

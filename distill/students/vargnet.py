@@ -1,8 +1,8 @@
 """VarGNet for faces: variable group convolution with a fixed number of channels in every group.
 
 Source: VarGFaceNet (Yan et al., ICCVW 2019, arXiv 1910.04985), figure 1 and table 1, after VarGNet v2
-(arXiv 1907.05653). ``VarGNet()`` with the arguments of ``conf/student/vargfacenet.yaml`` is the published
-network to the digit. Deviations: none in the network; the input is expected to be normalised already,
+(arXiv 1907.05653). ``VarGNet()`` with the arguments of ``conf/student/vargfacenet.yaml`` has the published
+network's exact parameter and MAC counts. Deviations: none in the network; the input is expected to be normalised,
 (x - 127.5) / 128, where the original does this inside its graph.
 """
 
@@ -29,6 +29,7 @@ class Separable(nn.Sequential):
     def __init__(self, cin: int, cout: int, stride: int, expansion: int, group_width: int, act: bool) -> None:
         wide = cin * expansion
         layers: list[nn.Module] = [
+            # groups of a fixed width, so that wider layers have more groups and the same cost per channel
             nn.Conv2d(cin, wide, 3, stride, 1, groups=cin // group_width, bias=False),
             _norm(wide),
             nn.PReLU(wide),
@@ -85,6 +86,7 @@ class Down(nn.Module):
         self.act = nn.PReLU(cout)
 
     def forward(self, x: Tensor) -> Tensor:
+        # all three branches (b, cout, h / 2, w / 2)
         return self.act(self.refine(self.inner(self.left(x) + self.right(x))) + self.shortcut(x))
 
 
@@ -110,15 +112,18 @@ class Embedding(nn.Sequential):
 
     def __init__(self, channels: int, last: int, embedding_dim: int, group_width: int) -> None:
         super().__init__(
+            # (b, channels, 7, 7) -> (b, last, 7, 7)
             nn.Conv2d(channels, last, 1, bias=False),
             _norm(last),
             nn.PReLU(last),
+            # (b, last, 1, 1)
             nn.Conv2d(last, last, 7, groups=last // group_width, bias=False),
             _norm(last),
             nn.Conv2d(last, last // 2, 1, bias=False),
             _norm(last // 2),
             nn.PReLU(last // 2),
             nn.Flatten(),
+            # (b, last / 2) -> (b, d)
             nn.Linear(last // 2, embedding_dim),
             nn.BatchNorm1d(embedding_dim, eps=EPS, momentum=MOMENTUM),
         )

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, and a training loop cut into intervals between them.
+"""Atomic checkpoints, and a training loop cut into intervals between them.
 
 A Lightning "epoch" is one interval here, so a run always resumes at a boundary that Lightning knows how to resume
 exactly; passes over the data are the batch sampler's business.
@@ -19,9 +19,9 @@ from distill.training.module import Distiller
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target and renames, so that a full disk or a kill leaves the last good checkpoint alone.
+    """Writes beside the target and renames, so that a full disk or a kill leaves the last good checkpoint intact.
 
-    Contents are on disk before the name, and the name before this returns: what is told of as saved survives the power.
+    The contents are synced before the rename, and the rename before this returns: checkpoints survive a power cut.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -42,11 +42,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def _disk_trouble(error: Exception) -> bool:
     text = str(error)
     return isinstance(error, OSError) or any(
-        mark in text for mark in ("PytorchStreamWriter", "unexpected pos", "file write failed", "No space left")
+        # what torch's zip writer (caffe2/serialize/inline_container.cc) and libc write of a failed write
+        mark in text
+        for mark in ("PytorchStreamWriter", "unexpected pos", "file write failed", "No space left")
     )
 
 
 def _reason(error: Exception) -> str:
+    # under torch's RuntimeError lies the OSError of the file that it wrote to
     cause = error if isinstance(error, OSError) else error.__context__
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
@@ -54,7 +57,7 @@ def _reason(error: Exception) -> str:
 
 
 class Checkpoints(pl.Callback):
-    """Saves after every interval and tells the module which file it can go back to."""
+    """Saves after every interval and records on the module which checkpoint is the last good one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,13 +69,14 @@ class Checkpoints(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Distiller)
+        # first: a checkpoint of NaN weights would replace the last good one
         _check_finite(trainer.global_step, pl_module)
         trainer.save_checkpoint(self.path)
         pl_module.last_checkpoint = f"{self.path} (step {trainer.global_step})"
 
 
 def _check_finite(step: int, module: Distiller) -> None:
-    """A finite loss may have had gradients that are not: what they made of the weights replaces no good checkpoint."""
+    """A finite loss can have gradients that are not: weights that they ruined never replace a good checkpoint."""
     bad = next((name for name, weight in module.named_parameters() if not weight.isfinite().all()), None)
     if bad is not None:
         raise UserError(

@@ -18,8 +18,8 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 
 COMPILE_PAYS_IMAGES = 30_000
-"""Image-steps from which compiling the student's step pays: it takes two minutes for each size of crops, and then
-saves a third of every step."""
+"""Samples seen (batch size x steps) from which compiling the student pays off: compiling takes two minutes for each
+size of crop and then saves a third of every step."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,12 @@ def has_fast_bf16(device: str) -> bool:
     """Whether bf16 arithmetic is native: emulated bf16 is correct and slower than float32."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    # the two instruction sets in which oneDNN multiplies bf16; private in torch 2.x, without a public name
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def can_compile() -> bool:
-    """TorchInductor needs a C++ compiler for the CPU, and brings its own for CUDA."""
+    """TorchInductor needs a C++ compiler for the CPU; for CUDA it brings Triton."""
     return torch.cuda.is_available() or any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++"))
 
 
@@ -57,6 +58,7 @@ def resolve(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision not in ("auto", "fp32", "bf16", "fp16"):
         raise UserError(f"trainer.precision is {precision!r}; expected auto, fp32, bf16 or fp16")
+    # float16 needs loss scaling, which Lightning has for CUDA only
     if precision == "fp16" and device == "cpu":
         raise UserError("trainer.precision=fp16 needs a GPU; on this CPU use auto, bf16 or fp32")
     if precision == "auto":
@@ -74,4 +76,5 @@ def resolve(
 def loader_workers(device: str) -> int:
     """Loader processes: a GPU wants many; on a CPU one keeps ahead of the step and more would take its cores."""
     cores = len(os.sched_getaffinity(0))
+    # one core stays with the process that feeds the GPU
     return min(8, max(1, cores - 1)) if device == "cuda" else 1

@@ -1,7 +1,7 @@
 """The one LightningModule: where student, teacher and objective meet.
 
-Margin loss alone, a live teacher and recursive distillation are the same module with other arguments. The teacher is
-held outside of ``nn.Module``'s sight, so that it is in no optimiser and in no checkpoint.
+A plain margin loss, a live teacher and recursive distillation are the same module with other arguments. The teacher is
+hidden from ``nn.Module``, so that it is in no optimiser and in no checkpoint.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ Report = Callable[[int, Mapping[str, float]], None]
 
 
 class TeacherOutputs(Protocol):
-    """What the module needs of a teacher: its output for a batch, with its maps where they are wanted."""
+    """The module's view of a teacher: its output for a batch, with maps on request."""
 
     def output(self, batch: Mapping[str, Any], maps: bool) -> Output: ...
 
 
 class OutputNetwork(Protocol):
-    """A network that looks at RGB uint8 crops [b 3 h w]."""
+    """A network that takes RGB uint8 crops [b 3 h w]."""
 
     def output(self, images: Tensor, maps: bool) -> Output: ...
 
 
 class LiveTeacher:
-    """Looks at the images of every batch."""
+    """Computes the teacher's output for the images of every batch."""
 
     def __init__(self, network: OutputNetwork) -> None:
         self._network = network
@@ -53,7 +53,7 @@ class LiveTeacher:
 
 
 class StoredTeacher:
-    """Reads what the loader brought along from a store: float16, all maps with one channel."""
+    """Uses the stored outputs that the loader adds to a batch: float16, all maps with one channel."""
 
     def output(self, batch: Mapping[str, Any], maps: bool) -> Output:
         stored = {name: values.float() for name, values in batch["stored"].items()}
@@ -63,10 +63,10 @@ class StoredTeacher:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, apart from the machine: all that changes its weights.
+    """How a network is trained, apart from the machine: every setting that changes its weights.
 
-    The trained network sees crops of ``small_px`` for the first ``small_fraction`` of the run, and whole ones then
-    (progressive resizing; EfficientNetV2, arXiv 2104.00298, section 4). The teacher sees whole ones always.
+    The trained network sees crops of ``small_px`` for the first ``small_fraction`` of the run, and full-size ones
+    after it (progressive resizing; EfficientNetV2, arXiv 2104.00298, section 4). The teacher's are always full-size.
     """
 
     total_steps: int
@@ -91,10 +91,10 @@ class Recipe:
 
 
 class Distiller(pl.LightningModule):
-    """Trains ``student`` with ``objective``; ``teacher`` may be absent when no term asks for one.
+    """Trains ``student`` with ``objective``; ``teacher`` may be None when no term needs one.
 
-    ``on_values`` gets every step's learning rate and terms, raw and weighted. ``last_checkpoint`` names the file that
-    a failed run can go back to.
+    ``on_values`` gets every step's learning rate and terms, raw and weighted. ``last_checkpoint`` names the file
+    from which a failed run can resume.
     """
 
     def __init__(
@@ -116,6 +116,7 @@ class Distiller(pl.LightningModule):
         self.objective = objective
         self.averaged = _averaged(student, recipe.ema_decay)
         self.teacher_centres: Tensor | None
+        # a buffer moves to the device with the module; not persistent, because the run folder already has the centres
         self.register_buffer("teacher_centres", teacher_centres, persistent=False)
         self.recipe, self.preprocessing = recipe, preprocessing
         self.on_values: Report = on_values or (lambda step, values: None)
@@ -124,11 +125,12 @@ class Distiller(pl.LightningModule):
         # A list is invisible to nn.Module: neither the teacher nor a compiled twin of the student becomes a child.
         self._hidden = [teacher, torch.compile(forward, dynamic=False) if recipe.compile else forward]
         self._guard = GrowthGuard(recipe.max_loss_growth)
+        # seconds before an interruption, and the monotonic clock at the start of this process's part
         self._earlier_s, self._since_s = 0.0, time.monotonic()
 
     @property
     def trained(self) -> FaceNetwork:
-        """The network that the run is about: the averaged weights where they are kept."""
+        """The network that the run produces: the averaged weights if averaging is on."""
         if self.averaged is None:
             return self.student
         network = self.averaged.module
@@ -144,6 +146,7 @@ class Distiller(pl.LightningModule):
         self._since_s = time.monotonic()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        # steps done as a fraction of the run, in [0, 1)
         total = self.objective(self._step(batch), self.global_step / self.recipe.total_steps)
         self._check(total)
         self._report(total)
@@ -151,19 +154,22 @@ class Distiller(pl.LightningModule):
 
     def _step(self, batch: Mapping[str, Any]) -> LossInputs:
         teacher, forward = self._hidden
-        pixels = self.preprocessing(batch["images"])
+        pixels = self.preprocessing(batch["images"])  # (b, 3, 112, 112) float32
         if self.global_step < self.recipe.small_fraction * self.recipe.total_steps:
             side = (self.recipe.small_px, self.recipe.small_px)
+            # bilinear without antialiasing has only 2 taps each way, fewer than a reduction needs
             pixels = F.interpolate(pixels, side, mode="bilinear", align_corners=False, antialias=True)
         if self.recipe.channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         student = forward(pixels)
         frozen = None
         if self.objective.needs_teacher:
+            # the batch as loaded: full-size crops also while the student's are small
             frozen = teacher.output(batch, maps=bool(self.objective.teacher_maps))
         return LossInputs(batch["labels"], student, self.objective.centres, frozen, self.teacher_centres)
 
     def _check(self, total: LossBreakdown) -> None:
+        # waits for the device, in every step: a NaN must not reach the weights
         bad = total.nonfinite()
         if bad is not None:
             raise UserError(self._diverged(bad, "is not finite"))
@@ -195,19 +201,21 @@ class Distiller(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self, self.recipe.optimizer, self.student)
         if self.objective.moments is not None and isinstance(optimizer, AdamW | Muon):
+            # a state that is not empty is not initialised again at the first step
             optimizer.state[self.objective.centres] = self.objective.moments.as_state(self.objective.centres)
         total = self.recipe.total_steps
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.recipe.schedule.factor(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def centre_moments(self) -> Moments | None:
-        """What the optimiser knows of the class centres once it has trained them; None where it keeps no such thing."""
+        """The optimiser's second moments of the class centres; None where it has none (SGD, no learned centres)."""
         state = self.trainer.optimizers[0].state.get(self.objective.centres, {})
         if "exp_avg_sq" not in state:
             return None
         return Moments(state["exp_avg_sq"].detach().cpu(), int(state["step"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # of the CPU generator, from which the loader takes its seeds
         checkpoint["torch_rng"] = torch.get_rng_state()
         checkpoint["loss_start"] = dict(self._guard.start)
         checkpoint["trained_s"] = self.trained_s
@@ -219,10 +227,10 @@ class Distiller(pl.LightningModule):
 
 
 class GrowthGuard:
-    """Notices a loss that explodes: a raw term that stays ``max_growth`` times above its first value.
+    """Detects divergence: a raw term that stays ``max_growth`` times above its first value.
 
-    Raw values, because a weighted term grows by its own warm-up. Smoothed over about ten steps, because one odd batch
-    is no explosion; one unit of slack, because a term may begin at nearly nothing.
+    Raw values, because a weighted term grows by its own warm-up. Smoothed over about ten steps, because one outlier
+    batch is no divergence; one unit of slack, because a term may start near 0.
     """
 
     def __init__(self, max_growth: float) -> None:
@@ -231,9 +239,10 @@ class GrowthGuard:
         self._smooth: dict[str, float] = {}
 
     def grown(self, raw: Mapping[str, float]) -> tuple[str, float] | None:
-        """The first term that has exploded and its smoothed value."""
+        """The first term that has diverged and its smoothed value, or None."""
         for name, value in raw.items():
             start = self.start.setdefault(name, value)
+            # exponential mean over about 10 steps
             smooth = self._smooth[name] = 0.9 * self._smooth.get(name, start) + 0.1 * value
             if smooth > self.max_growth * abs(start) + 1.0:
                 return name, smooth
@@ -244,5 +253,6 @@ def _averaged(student: FaceNetwork, decay: float) -> AveragedModel | None:
     """A running average of the weights and of the batch-norm statistics, or none."""
     if decay == 0:
         return None
+    # use_buffers: batch-norm statistics are averaged with the weights that they belong to
     averaged = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
     return averaged.requires_grad_(False)

@@ -1,11 +1,11 @@
-"""Muon: momentum whose update of a weight matrix is made orthogonal, so that no direction of it is learned last.
+"""Muon: momentum whose update of a weight matrix is made orthogonal, so that all directions are learned at one rate.
 
 Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024), with the scale that makes one
 learning rate serve both halves, 0.2 * sqrt(larger side) (Liu et al., arXiv 2502.16982, eq. 4).
 Deviations. ``torch.optim.Muon`` takes matrices only; here a convolution is the matrix [out, in * k * k] and a grouped
 one a block for each of its groups, because groups share no input. All weights of one shape are orthogonalised as one
-batch, which is most of the speed. What is no weight of a layer of the network (norms, biases, slopes, class centres,
-projectors) follows AdamW (arXiv 1711.05101) inside the same optimiser.
+batch, which is most of the speed. All other parameters (norms, biases, slopes, class centres, projectors)
+follow AdamW (arXiv 1711.05101) inside the same optimiser.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-"""The authors' coefficients: singular values end between about 0.7 and 1.2, after five steps instead of many."""
+"""The authors' coefficients: singular values end between about 0.7 and 1.2 after five steps."""
 STEPS = 5
 
 
@@ -29,11 +29,15 @@ def orthogonalised(matrices: Tensor, dtype: torch.dtype | None = None) -> Tensor
     The products are computed in ``dtype``; bfloat16 is what the authors use. None is that of ``matrices``.
     """
     a, b, c = NEWTON_SCHULZ
+    # transpose so that m <= n: the products below are then m x m
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
+    # Frobenius norm >= largest singular value: all of them land in [0, 1], where the iteration converges. 1e-7 keeps
+    # the update of a zero gradient 0; the norm is taken before rounding to ``dtype``
     x = (x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)).to(dtype)
     for _ in range(STEPS):
-        square = x @ x.mT
+        square = x @ x.mT  # A = X X^T, (k, m, m)
+        # X <- a X + (b A + c A^2) X: every singular value s becomes a s + b s^3 + c s^5, without an SVD
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return (x.mT if tall else x).to(matrices.dtype)
 
@@ -49,10 +53,10 @@ def layer_weights(network: nn.Module) -> dict[tuple[int, ...], list[Tensor]]:
 
 
 class Muon(Optimizer):
-    """Muon for the groups that say ``blocks`` (of every weight), AdamW for those that do not.
+    """Muon for parameter groups with ``blocks`` (matrices per weight), AdamW for the others.
 
-    All parameters of a ``blocks`` group have one shape [out ...], and are made orthogonal in ``dtype``. What has no
-    gradient stays as it is, as in PyTorch's.
+    All parameters of a ``blocks`` group have one shape [out ...], and are made orthogonal in ``dtype``. A parameter
+    without a gradient is not changed, as in PyTorch.
     """
 
     def __init__(
@@ -82,20 +86,26 @@ class Muon(Optimizer):
         weights, blocks = [w for w in group["params"] if w.grad is not None], group["blocks"]
         if not weights:
             return
+        # (weights, out, in / groups, kh, kw), of dense layers (weights, out, in)
         updates = torch.stack([self._nesterov(w, group["momentum"]) for w in weights])
+        # (weights * groups, out / groups, in / groups * kh * kw): output channels of a group are contiguous, so a plain
+        # reshape cuts between groups
         matrices = updates.reshape(len(weights) * blocks, weights[0].shape[0] // blocks, -1)
+        # an orthogonal m x n matrix has RMS 1 / sqrt(max(m, n)); 0.2 is the RMS of typical AdamW updates (eq. 4)
         scale = 0.2 * max(matrices.shape[1:]) ** 0.5
         turned = orthogonalised(matrices, self._dtype).reshape(updates.shape)
         for weight, update in zip(weights, turned, strict=True):
+            # decoupled weight decay, as AdamW's, then the update
             weight.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)
 
     def _nesterov(self, weight: Tensor, momentum: float) -> Tensor:
-        """The gradient ahead of the running mean of gradients, which moves on."""
+        """Nesterov momentum: updates the running mean of gradients and returns gradient and mean, mixed."""
         assert weight.grad is not None
         state = self.state[weight]
         if not state:
             state["mean"] = torch.zeros_like(weight)
         mean = state["mean"].lerp_(weight.grad, 1 - momentum)
+        # a new tensor: the gradient stays as backward left it
         return weight.grad.lerp(mean, momentum)
 
     def _adamw_step(self, group: dict[str, Any]) -> None:
@@ -103,13 +113,14 @@ class Muon(Optimizer):
         for p in parameters:
             if not self.state[p]:
                 zeros = {"exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+                # a float tensor on the CPU, as torch.optim.AdamW has it: states are exchanged between the two
                 self.state[p].update(zeros, step=torch.tensor(0.0))
         states = [self.state[p] for p in parameters]
         adamw(
             parameters,
             [p.grad for p in parameters],
             [s["exp_avg"] for s in states],
-            [s["exp_avg_sq"] for s in states],
+            [s["exp_avg_sq"] for s in states],  # then no max_exp_avg_sqs: only amsgrad has them
             [],
             [s["step"] for s in states],
             foreach=True,

@@ -1,4 +1,4 @@
-"""How far the run is: a bar on a terminal, a plain line every so often in a log."""
+"""Progress of the run: a bar on a terminal, a plain line every 30 s in a log."""
 
 from __future__ import annotations
 
@@ -61,11 +61,13 @@ class ProgressDisplay(pl.Callback):
         step = trainer.global_step
         if self._bar is not None:
             self._bar.show(step, self._speed(step), describe(self.values))
+        # logs: by time, not by steps, so that slow and fast runs are equally readable
         elif self._clock() >= self._shown_at + self.every_s:
             self._shown_at = self._clock()
             self._print_step(step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # the last step always gets its line, unless it was just printed
         if trainer.is_global_zero and trainer.global_step != self._shown_step:
             self._stop()
             self._print_step(trainer.global_step)
@@ -120,6 +122,7 @@ def describe(values: Mapping[str, float]) -> str:
     """The loss, its weighted terms and the verification accuracies in a few words."""
     terms = [f"{name.removeprefix(_TERM)} {value:.4g}" for name, value in values.items() if name.startswith(_TERM)]
     words = [f"loss {values['loss']:.4g}"] if "loss" in values else []
+    # a single term is the loss itself
     if len(terms) > 1:
         words.append(f"({', '.join(terms)})")
     for name, value in values.items():

@@ -1,7 +1,7 @@
-"""How weights move, as options: the optimiser and the learning rate over a run. The classes are the schema.
+"""Options of the optimiser and of the learning rate over a run. The classes are the schema.
 
-Nothing here needs torch, so that a configuration is read and refused without it. Hydra fills only classes that are not
-frozen; nobody changes an instance.
+Nothing here imports torch, so that a configuration is validated without it. The classes are not frozen because Hydra
+fills instances in place; treat them as constants.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class OptimizerSettings:
     momentum: float = 0.9
     """Of SGD and Muon."""
     nesterov: bool = False
-    """Whether SGD looks ahead."""
+    """Nesterov momentum, for SGD."""
     head_lr_factor: float = 0.1
     """Muon's rate for class centres and projectors, which are not part of the network, in parts of ``lr``."""
     bf16_products: bool | None = False
@@ -85,8 +85,10 @@ class LearningRate:
         """The multiple of the base learning rate for 0-based ``step`` of ``total_steps``."""
         warmup = round(self.warmup_fraction * total_steps)
         if step < warmup:
-            return (step + 1) / warmup
+            return (step + 1) / warmup  # + 1: the first step already learns
         if self.kind is ScheduleKind.multistep:
+            # gamma once for each milestone passed
             return self.gamma ** sum(step >= m * total_steps for m in self.milestones)
+        # 0 at the end of the warm-up, 1 at the last step; the floor is for a run that is all warm-up
         progress = min(1.0, (step - warmup) / max(1, total_steps - 1 - warmup))
         return self.final_factor + (1 - self.final_factor) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -1,4 +1,4 @@
-"""How fast training goes: images per second over the last half minute, pauses left out."""
+"""Training speed: images per second over the last 30 s, without pauses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Throughput:
         self._marks: deque[tuple[float, int]] = deque()
 
     def pause(self, step: int) -> None:
-        """Training stands still at ``step``; the last rate is kept until there is a new one."""
+        """Training pauses at ``step``; the last rate is kept until there is a new one."""
         self._marks.clear()
         self._marks.append((self._clock(), step))
 
@@ -32,9 +32,11 @@ class Throughput:
         """``step`` optimiser steps are done now."""
         now = self._clock()
         self._marks.append((now, step))
+        # two marks stay even if a single step takes longer than the window
         while len(self._marks) > 2 and now - self._marks[0][0] > self.window_s:
             self._marks.popleft()
         start, first = self._marks[0]
+        # a coarse clock may give the same time twice
         if now > start and step > first:
             self.images_per_s = (step - first) * self.images_per_step / (now - start)
 
@@ -62,7 +64,7 @@ class ThroughputMeter(pl.Callback):
         self._reported = 0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Each interval begins afresh: what lay before it was a checkpoint or a verification."""
+        """Each interval starts a new window: before it came a checkpoint or a verification."""
         self._reported = trainer.global_step
         self.throughput.pause(trainer.global_step)
 

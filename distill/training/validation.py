@@ -27,7 +27,7 @@ class EvalEmbedder:
 
     def embed(self, images: Tensor) -> Tensor:
         """RGB uint8 crops [b 3 h w] to float32 embeddings [b d]; the network's mode is left as it was."""
-        weight = next(self._network.parameters())
+        weight = next(self._network.parameters())  # its device is the network's
         training = self._network.training
         self._network.eval()
         try:
@@ -40,7 +40,7 @@ class EvalEmbedder:
 
 def score(embedder: Embedder, pairs: Pairs, batch_size: int = 64) -> Verification:
     """The standard protocol on one set: flip-sum, ten folds."""
-    embeddings = embed_flip_sum(embedder, pairs.images, batch_size)
+    embeddings = embed_flip_sum(embedder, pairs.images, batch_size)  # (2p, d): both images of a pair in turn
     return verify(embeddings[0::2], embeddings[1::2], pairs.same, left_out=pairs.left_out)
 
 
@@ -53,6 +53,7 @@ class VerificationDuringTraining(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Distiller)
         step, total = trainer.global_step, pl_module.recipe.total_steps
+        # optimiser steps at the last checkpoint: one Lightning epoch is the interval between two
         before = step - trainer.num_training_batches // trainer.accumulate_grad_batches
         if step < total and step // self._every_steps == before // self._every_steps:
             return

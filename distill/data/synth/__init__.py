@@ -1,1 +1,1 @@
-"""Procedurally generated faces: identities and pictures from seeds alone (docs/synthfaces.md)."""
+"""Procedurally generated faces: identities and pictures from seeds only (docs/synthfaces.md)."""

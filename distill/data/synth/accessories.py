@@ -1,4 +1,4 @@
-"""Ears, glasses, masks and mufflers: sheets set onto a finished head."""
+"""Ears, glasses, masks and scarves: sheets placed on a finished head."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AROUND = 6
 
 @dataclass(frozen=True)
 class EarShape:
-    """Lengths in mm; ``angle`` in radians is how far the ears stand off."""
+    """Lengths in mm; ``angle`` in radians is that between ear and head."""
 
     height: float
     width: float
@@ -106,12 +106,14 @@ def _temple(points: np.ndarray, shape: Glasses, eye: np.ndarray, depth: float) -
 def _tube(line: np.ndarray, radius: float) -> Sheet:
     """A round wire along a line [n 3]."""
     along = np.gradient(line, axis=0)
-    along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
+    along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9  # (n, 3) unit tangents
+    # an odd direction, to which no part of a pair of glasses is parallel: a parallel one would give a zero cross
+    # product
     first = np.cross(along, np.array([0.13, 0.31, 0.94]))
     first /= np.linalg.norm(first, axis=1, keepdims=True) + 1e-9
     second = np.cross(along, first)
     angle = np.linspace(0, 2 * np.pi, _AROUND)[None, :, None]
-    grid = line[:, None] + radius * (np.cos(angle) * first[:, None] + np.sin(angle) * second[:, None])
+    grid = line[:, None] + radius * (np.cos(angle) * first[:, None] + np.sin(angle) * second[:, None])  # (n, around, 3)
     return _solid(grid, np.full(grid.shape[:2], 0.9), Material.frame)
 
 
@@ -141,7 +143,7 @@ def mask(points: np.ndarray, thick_mm: float) -> Sheet:
 
 
 def muffler(points: np.ndarray, thick_mm: float) -> Sheet:
-    """A scarf wound round the neck up to the lips."""
+    """A scarf around the neck up to the lips."""
     rows = np.flatnonzero((head.B > 78) & (head.B < 190))
     angle, t = head.AZIMUTH, np.linspace(0, 1, len(rows))[:, None]
     edge = 82 + 12 * np.cos(angle)

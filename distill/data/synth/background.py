@@ -1,10 +1,11 @@
-"""What stands behind people, out of focus: walls, windows, shelves, foliage, lamps."""
+"""Backgrounds, out of focus: walls, windows, shelves, foliage, lamps."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
+# drawn small and enlarged: a background out of focus has no detail
 _PX = 64
 
 

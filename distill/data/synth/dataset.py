@@ -1,4 +1,4 @@
-"""Synthetic faces as an ordinary training set: made at the first use, read from disk from then on."""
+"""Synthetic faces as an ordinary training set: generated at the first use, then read from disk."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from distill.data.synth.streams import Key, Split
 class SynthFaces:
     """``identities`` people who do not exist, ``pictures`` of each, in a folder of the RecordIO layout.
 
-    Beside them lie two verification sets of ``pairs`` of other people. The folder is made where it is absent, and
-    made again where it is damaged; a folder of another recipe is refused.
+    Beside them lie two verification sets of ``pairs`` of other people. The folder is generated if it is missing or
+    damaged; a folder of another recipe is refused.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class SynthFaces:
         return self._faces.name(index)
 
     def digest(self, index: int, encoded: bytes) -> int:
-        """That of the image's place in the recipe: what is stored of it stays valid where rounding differs.
+        """Of the image's place in the recipe: stored teacher outputs stay valid on machines that round differently.
 
         The bytes themselves were verified when the folder was opened.
         """
         return bytes_digest(f"{self._identity} {index}".encode())
 
     def traits(self) -> np.ndarray:
-        """What the people were drawn from, float32 [classes k]."""
+        """The traits that the people were drawn with, float32 [classes k]."""
         people = (draw_person(Key(self._seed, Split.train, number)) for number in range(self.classes))
         return np.stack([person.traits() for person in people]).astype(np.float32)
 

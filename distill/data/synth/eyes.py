@@ -1,4 +1,4 @@
-"""Eyes, painted analytically where the head's surface bulges over the eyeball: sharp at any size of the picture.
+"""Eyes, computed analytically where the head's surface bulges over the eyeball: sharp at any picture size.
 
 Local coordinates of an eye are mm from its middle: ``x`` towards the temple, ``y`` down.
 """

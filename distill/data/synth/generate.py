@@ -1,4 +1,4 @@
-"""Makes a whole data set of synthetic faces, in several processes, in a folder that appears only when it is whole."""
+"""Generates a data set of synthetic faces, in several processes, into a folder that appears atomically."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from distill.files.lock import open_locked
 from distill.progress import waiting
 
 PAIR_FILES = {Split.validation: "synthfaces_dev.bin", Split.test: "synthfaces_test.bin"}
-"""By name the validation set comes first, and so is the main one."""
+"""The validation set sorts first by name, hence is the main one."""
 _HELD_OUT_PICTURES = 6
 _PAIRS_PER_PERSON = 5
 
@@ -42,10 +42,10 @@ class Sitting(NamedTuple):
 
 
 def make(root: Path, recipe: Recipe, processes: int | None = None) -> None:
-    """Make the folder unless it is there and whole. Whoever comes second waits for the first.
+    """Generate the folder unless it is complete. A second process waits for the first.
 
-    A run that was killed leaves a folder ``.ROOT.partial``, which the next one removes. What comes out depends on the
-    recipe alone, not on the number of processes.
+    A killed run leaves a folder ``.ROOT.partial``, which the next one removes. The result depends only on the recipe,
+    not on the number of processes.
     """
     root = root.absolute()
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def make(root: Path, recipe: Recipe, processes: int | None = None) -> None:
         with placed(root, root.with_name(f".{root.name}.partial")) as partial:
             _fill(partial, recipe, processes or len(os.sched_getaffinity(0)))
             write_manifest(partial, recipe)
-            discard(root)  # of this very recipe but damaged, or empty: ``is_made`` refuses all else
+            discard(root)  # of this recipe but damaged, or empty: ``is_made`` refuses everything else
 
 
 def _fill(folder: Path, recipe: Recipe, processes: int) -> None:
@@ -94,12 +94,12 @@ def _pictured(sittings: list[Sitting], processes: int) -> Iterator[Iterator[list
             ) from None
         except KeyboardInterrupt:
             for helper in set(active_children()) - others:
-                helper.terminate()  # a second Ctrl-C would find them waiting for ever
+                helper.terminate()  # else they would wait forever, and ignore Ctrl-C
             raise
 
 
 def _begin_helper() -> None:
-    """One core is its share, Ctrl-C is its parent's to answer, and it does not outlive that one."""
+    """Use one core, leave Ctrl-C to the parent process, and end with the parent."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
@@ -113,7 +113,7 @@ def _end_with_parent() -> None:
 
 
 def _counted(made: Iterator[list[bytes]], progress: Callable[[int], None]) -> Iterator[list[bytes]]:
-    """The same, each person's pictures counted as they come."""
+    """The same, and ``progress`` is called with each person's number of pictures."""
     for pictures in made:
         progress(len(pictures))
         yield pictures
@@ -125,12 +125,12 @@ def _sit(sitting: Sitting) -> list[bytes]:
 
 
 def held_out_people(recipe: Recipe) -> int:
-    """How many people each set of pairs needs: as many in every fold, at least two."""
+    """Number of people for each set of pairs: equally many in every fold, at least two."""
     return FOLDS * max(2, -(-recipe.pairs // (2 * FOLDS * _PAIRS_PER_PERSON)))
 
 
 def _pairs(albums: list[list[bytes]], pairs: int, key: Key) -> tuple[list[bytes], list[bool]]:
-    """Encoded images (two for every pair) and verdicts; every fold has people of its own, the same ones first."""
+    """Encoded images (two for every pair) and labels; no person is in two folds, genuine pairs come first."""
     rng = np.random.default_rng([key.seed, int(key.split), len(albums)])
     images: list[bytes] = []
     same: list[bool] = []
@@ -143,7 +143,7 @@ def _pairs(albums: list[list[bytes]], pairs: int, key: Key) -> tuple[list[bytes]
 
 
 def _alike(people: np.ndarray, turn: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Two pictures of one person; all people get their turn."""
+    """Two pictures of one person; people take turns."""
     first, second = rng.choice(_HELD_OUT_PICTURES, 2, replace=False).tolist()
     person = int(people[turn % len(people)])
     return [(person, first), (person, second)]

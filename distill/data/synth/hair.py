@@ -18,7 +18,7 @@ _THETA = head.azimuth(head.T[::_STEP])
 _DEGREES = np.degrees(np.abs(_THETA))
 _TILE = 256
 _HANG_MM = np.where(_DEGREES < 58, 60.0, np.interp(_DEGREES, [58, 75, 180], [20.0, 4.0, 26.0]))
-"""The canonical height below which hair hangs instead of lying on the head, by column."""
+"""The canonical height in mm below which hair hangs instead of lying on the head, by column."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,10 @@ def strands() -> np.ndarray:
     coarse = rng.standard_normal((12, _TILE)).astype(np.float32)
     wide = cv2.GaussianBlur(rng.standard_normal((12, _TILE)).astype(np.float32), (0, 0), 2.2)
     field = coarse + 2.5 * wide
+    # the first row again at the end: the tile repeats without a seam
     field = cv2.resize(np.vstack([field, field[:1]]), (_TILE, _TILE + _TILE // 12))[:_TILE]
     ranks = np.empty(field.size, np.float32)
+    # ranks, so that a threshold of t removes exactly a share t
     ranks[np.argsort(field.ravel(), kind="stable")] = np.linspace(0, 1, field.size, dtype=np.float32)
     return ranks.reshape(_TILE, _TILE)
 
@@ -136,7 +138,7 @@ def _lumps(rng: np.random.Generator, down: int, round_: int) -> np.ndarray:
 
 
 def _strand_coordinates(style: Style, w: np.ndarray, heights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Where each point is on the tile of strands: [n c 2]."""
+    """Coordinates of each point on the tile of strands: [n c 2]."""
     place = rng.random(2)
     twist = 0.02 * style.wave_mm * np.sin(22 * w + 6 * place[0]) + 0.02 * style.curl_mm * _lumps(rng, 11, 34)
     u = _THETA[None] * 0.55 + style.sweep * w**2 * 0.5 + place[0] + twist

@@ -1,6 +1,6 @@
 """The head as one grid of points, and everything that can move them as a linear basis.
 
-Canonical coordinates are the same for every person, so whatever is painted at them stays on its feature: ``t`` in
+Canonical coordinates are the same for every person, so what is painted at them stays on its feature: ``t`` in
 -1..1 goes round the head (0 is the middle of the face), ``b`` is the height in mm below the eyes of the mean head, and
 ``x`` in mm is the distance from the middle of the face. A person is the mean head plus a sum of the basis' fields.
 """
@@ -100,6 +100,7 @@ def mean_head() -> np.ndarray:
     """The points [r c 3] in mm of the mean head without features: skull, jaw, neck and shoulders."""
     skull, neck = _skull(), _neck()
     skull_reach, neck_reach = (np.hypot(p[..., 0], p[..., 2])[..., None] for p in (skull, neck))
+    # logistic blend over 4 mm, clipped so that exp cannot overflow
     share = 1 / (1 + np.exp(np.clip((neck_reach - skull_reach) / 4.0, -40, 40)))
     share[B < 40] = 1
     joined = share * skull + (1 - share) * neck
@@ -195,11 +196,11 @@ def girdle(b: float, spread: float, side: float, front: float) -> np.ndarray:
 
 
 def stretch(begin: float, end: float, down: float) -> np.ndarray:
-    """All that lies below ``end`` moved down; what is above ``begin`` stays: [r c 3]."""
+    """Shift of everything below ``end`` downwards, from 0 above ``begin``: [r c 3]."""
     share = np.clip((B - begin) / (end - begin), 0, 1)
     share = share * share * (3 - 2 * share)
     shift = np.zeros((*SHAPE, 3))
-    shift[..., 1] = down * share[:, None]
+    shift[..., 1] = down * share[:, None]  # (r, 1), the same all round the head
     return shift
 
 
@@ -243,10 +244,11 @@ def at_angle(points: np.ndarray, angle: float, b: float) -> np.ndarray:
 
 
 def openness(points: np.ndarray) -> np.ndarray:
-    """How much light from around reaches each point [r c] of a head, 0..1: less in hollows and below the chin."""
+    """Ambient light that reaches each point [r c] of a head, 0..1: less in hollows and below the chin."""
     normals = grid_normals(np.ascontiguousarray(points, np.float32))
     hidden = np.zeros(points.shape[:2], np.float32)
     for size, weight in ((5, 0.16), (13, 0.075), (31, 0.02)):
+        # mm by which the surroundings lie further out
         hollow = ((cv2.blur(points, (size, size), borderType=cv2.BORDER_REPLICATE) - points) * normals).sum(-1)
         hidden += weight * np.clip(hollow, -0.6, 8)
     return np.clip(1 - hidden, 0.3, 1).astype(np.float32)

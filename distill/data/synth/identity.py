@@ -1,4 +1,4 @@
-"""Who a person is: a vector of traits, drawn once. Nothing of it changes from picture to picture."""
+"""Identities: a vector of traits per person, drawn once and the same in every picture."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def lid_fold(person: Person) -> float:
 def _draw_shape(key: Key, male: float, age_years: float, region: np.ndarray) -> dict[str, float]:
     """Amounts of all fields: independent Gaussians of one common length, shifted by sex, age and population.
 
-    The common length keeps everybody about equally far from the mean face, so that no draw is a caricature and no
-    two people are alike by both being average.
+    The common length keeps all people about equally far from the mean face, so that no draw is a caricature and no
+    two people are similar by both being average.
     """
     names = list(fields())
     draw = np.clip(key.stream(Purpose.shape).standard_normal(len(names)), -_MAX_SIGMA, _MAX_SIGMA)
-    draw *= SHAPE_GAIN * np.sqrt(len(names)) / np.linalg.norm(draw)
+    draw *= SHAPE_GAIN * np.sqrt(len(names)) / np.linalg.norm(draw)  # length that of SHAPE_GAIN sigma in every trait
     shape = dict(zip(names, draw.tolist(), strict=True))
     wide_nose, bridge, lips, jaw = (region @ _REGIONS[:, 3:]).tolist()
     shifts = {
@@ -193,4 +193,4 @@ def neutral_head(person: Person) -> np.ndarray:
     """The points [r c 3] float32 in mm of the person's head at rest."""
     mean, matrix = _stacked()
     amounts = np.array(list(person.shape.values()), np.float32)
-    return mean + (amounts @ matrix).reshape(mean.shape)
+    return mean + (amounts @ matrix).reshape(mean.shape)  # (k) @ (k, r*c*3)

@@ -1,4 +1,4 @@
-"""What differs between two pictures of a person beside clothes and hair: pose, expression, gaze, light."""
+"""Variation between pictures of a person besides clothes and hair: pose, expression, gaze, light."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Nuisance:
 MILD = Nuisance(0.25, restyle=False)
 FULL = Nuisance(1.0, restyle=False)
 EVERYDAY = Nuisance(1.0, restyle=True)
-"""What the data set is made with: with fixed hair a network would learn hair."""
+"""The setting of the data set: with fixed hair a network would learn hair."""
 
 
 def draw_view(rng: np.random.Generator, strength: float) -> View:
@@ -49,7 +49,7 @@ def draw_expression(rng: np.random.Generator, strength: float) -> dict[str, floa
 
 @dataclass(frozen=True)
 class Look:
-    """Where the eyes look, in mm of the iris, and the share by which the upper lids are lowered."""
+    """Gaze, as mm that the iris moves, and the share by which the upper lids are lowered."""
 
     right_mm: float
     down_mm: float
@@ -58,7 +58,7 @@ class Look:
 
 
 def draw_look(rng: np.random.Generator, view: View, strength: float) -> Look:
-    """Half of the people look into the camera, whatever way they face."""
+    """Half of the people look into the camera, whichever way the head is turned."""
     ahead = view.turn.T @ np.array([0, 0, 1.0])
     watch = 1.0 if rng.random() < 0.5 else 0.2
     right, down = 9.5 * watch * ahead[0], 7 * watch * ahead[1]

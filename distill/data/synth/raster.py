@@ -12,8 +12,8 @@ from distill.compiled import inlined, kernel
 class Mesh(NamedTuple):
     """``screen`` [v 3] float32 (pixels right, pixels down, mm towards the viewer), ``triangles`` [t 3] int32.
 
-    Of the first ``closed`` triangles, which bound a solid, the far sides are left out. ``uv`` [v 2] and ``thin`` [v]
-    let strands be left out: a pixel where ``strands`` [s s] is below ``thin`` is empty.
+    Of the first ``closed`` triangles, which bound a solid, back faces are culled. ``uv`` [v 2] and ``thin`` [v] make
+    gaps between strands: a pixel where ``strands`` [s s] is below ``thin`` is empty.
     """
 
     screen: np.ndarray
@@ -34,7 +34,7 @@ class Visible(NamedTuple):
 
 
 def rasterise(mesh: Mesh, side: int) -> Visible:
-    """What a square picture of ``side`` pixels shows of the mesh."""
+    """The visible part of the mesh in a square picture of ``side`` pixels."""
     visible = Visible(
         np.full((side, side), -1, np.int32),
         np.full((side, side), -1e9, np.float32),
@@ -47,7 +47,7 @@ def rasterise(mesh: Mesh, side: int) -> Visible:
 
 @kernel
 def _fill(mesh, visible):
-    # Taken out of their tuples once: taken out in the loop, arrays would be counted in and out each time.
+    # Unpacked once: numba counts references each time an array is taken out of a tuple.
     screen, triangles, uv, thin, strands, closed = mesh
     seen, depth, first, second = visible
     side = depth.shape[0]
@@ -55,6 +55,7 @@ def _fill(mesh, visible):
         i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         xi, yi, xj, yj = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
         xk, yk = screen[k, 0], screen[k, 1]
+        # twice the signed area: its sign is the side that faces the viewer
         area = (xj - xi) * (yk - yi) - (xk - xi) * (yj - yi)
         if abs(area) < 1e-6 or (area > 0 and t < closed):
             continue
@@ -63,12 +64,13 @@ def _fill(mesh, visible):
         if left > right or top > bottom:
             continue
         inverse = np.float32(1.0) / area
-        a_right, b_right = (yj - yk) * inverse, (yk - yi) * inverse
+        a_right, b_right = (yj - yk) * inverse, (yk - yi) * inverse  # change of the weights per pixel to the right
         zi, zj, zk = screen[i, 2], screen[j, 2], screen[k, 2]
         laced = thin[i] + thin[j] + thin[k] > 0
         first_x = np.float32(left)
         for y in range(top, bottom + 1):
             at_y = np.float32(y)
+            # barycentric weights at the row's start, less one step, because the loop adds first
             a = ((xj - first_x) * (yk - at_y) - (xk - first_x) * (yj - at_y)) * inverse - a_right
             b = ((xk - first_x) * (yi - at_y) - (xi - first_x) * (yk - at_y)) * inverse - b_right
             for x in range(left, right + 1):

@@ -1,4 +1,4 @@
-"""What a folder of synthetic faces was made from, and whether it still is what was made."""
+"""The recipe of a folder of synthetic faces, and the check of the folder against it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from distill.files.hashing import sha256
 
 MANIFEST = "synthfaces.json"
 VERSION = 2
-"""To be raised with every change that moves pixels."""
+"""Raise it with every change that changes pixels."""
 MAX_COUNT = 1 << 24
 FOLDS = 10
 _PEOPLE_PER_FOLD = 2
@@ -28,7 +28,7 @@ class Recipe:
     version: int = VERSION
 
     def check(self) -> None:
-        """Raise UserError for numbers that cannot be."""
+        """Raise UserError for invalid numbers."""
         least = 2 * _PEOPLE_PER_FOLD * FOLDS
         limits = {
             "identities": (1, MAX_COUNT),
@@ -47,12 +47,12 @@ class Recipe:
             )
 
     def identity(self) -> str:
-        """Names what is made from the recipe on any machine, where rounding may differ in a pixel here and there."""
+        """Identity of the generated set, the same on machines that round single pixels differently."""
         return f"synthfaces {json.dumps(asdict(self), sort_keys=True)}"
 
 
 def identity_of(path: Path) -> str | None:
-    """What names a file of a folder of synthetic faces on any machine; None where it is no such file as was made."""
+    """Identity of a file of a folder of synthetic faces, the same on any machine; None if it is not as generated."""
     if not path.with_name(MANIFEST).is_file():
         return None
     made, digests = _read_manifest(path.parent)
@@ -69,9 +69,9 @@ def write_manifest(folder: Path, recipe: Recipe) -> None:
 
 
 def is_made(folder: Path, recipe: Recipe) -> bool:
-    """Whether ``folder`` holds the whole data set of ``recipe``; false where it has to be made, or made again.
+    """Whether ``folder`` holds the complete data set of ``recipe``; false if it has to be generated.
 
-    Raises UserError where something else is there, which is not ours to remove.
+    Raises UserError if it holds something else, which must not be removed.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; expected a folder or nothing: choose another data.root")

@@ -1,4 +1,4 @@
-"""From a key and a number to a picture: the one place where all parts of a face come together."""
+"""From a key and a number to a picture: the one place that combines all parts of a face."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _GLOSS = np.array([0.75, 0.9, 0.05, 3.0, 0.5])
 
 @dataclass(frozen=True)
 class Portrait:
-    """A picture and where its landmarks lie: RGB uint8 [s s 3], float [5 2] in pixels, and what of it is the person."""
+    """A picture RGB uint8 [s s 3], its landmarks [5 2] in pixels, and the mask [s' s'] of the person."""
 
     image: np.ndarray
     landmarks_px: np.ndarray
@@ -39,7 +39,7 @@ class Portrait:
 
 
 class Sitter:
-    """One person, ready to be pictured: what is the same in all pictures is made once."""
+    """One person: everything that is the same in all pictures is computed once."""
 
     def __init__(self, key: Key) -> None:
         self.person: Person = draw_person(key)
@@ -71,7 +71,7 @@ class Sitter:
         surface = assemble(sheets, view)
         marks = view.project(landmarks(points) @ view.turn.T)
         fit = similarity(marks, TEMPLATE_PX + pose.normal(0, JITTER_PX, (5, 2)))
-        fine = int(side * _SUPERSAMPLING)
+        fine = int(side * _SUPERSAMPLING)  # drawn larger and averaged down: soft edges
         visible = see(surface, view, fit, sheets, fine)
         light = draw_light(self._stream(Purpose.light, number), s)
         face = self._face(outfit, draw_look(pose, view, s), expression, view)
@@ -111,7 +111,7 @@ class Sitter:
 
 
 def _eye_traits(person: Person, rng: np.random.Generator) -> dict[str, float | np.ndarray]:
-    """What of the eyes is the person's: lengths in mm, colours linear RGB."""
+    """Traits of a person's eyes: lengths in mm, colours linear RGB."""
     fold = np.clip(lid_fold(person) + rng.normal(0, 0.15), 0.05, 1)
     darkness = np.clip(person.tone * 2.4 + rng.normal(0, 0.25), 0, 1)
     colour = np.array([np.interp((1 - darkness) * 5, range(6), _IRISES[:, c]) for c in range(3)])
@@ -156,10 +156,10 @@ def _eye(traits: dict, look: Look, outfit: Outfit, expression: dict[str, float],
 
 
 def _glaze(image: np.ndarray, outlines: list[np.ndarray], tint: float) -> None:
-    """Darken what lies behind lenses and lay a faint reflection on it, in place."""
+    """Darken the pixels behind lenses and add a faint reflection, in place."""
     mask = np.zeros(image.shape[:2], np.float32)
     for outline in outlines:
-        cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
+        cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)  # 4 fractional bits
     image *= 1 - (0.05 + 0.8 * tint) * mask[..., None]
     glare = np.clip(np.linspace(1, -1.5, image.shape[0]), 0, 1)[:, None, None] * 0.05
     image += mask[..., None] * glare

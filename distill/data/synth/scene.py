@@ -27,6 +27,7 @@ class View:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """View-space points [n 3] in mm to the picture's plane [n 2], before alignment."""
+        # perspective: 1 at the middle of the head
         nearness = np.float32(self.distance_mm) / (np.float32(self.distance_mm) - points[:, 2:3])
         return points[:, :2] * nearness
 
@@ -38,7 +39,7 @@ def turn(yaw: float, pitch: float) -> np.ndarray:
 
 
 def landmarks(points: np.ndarray) -> np.ndarray:
-    """The five points [5 3] of a head [r c 3] that the template names."""
+    """The five landmarks [5 3] of the template, of a head [r c 3]."""
     eye, mouth = head.EYE_X_MM, head.MOUTH_HALF_MM
     places = [(-eye, 0), (eye, 0), (0, head.NOSE_TIP_MM), (-mouth, head.LIP_LINE_MM), (mouth, head.LIP_LINE_MM)]
     return np.stack([head.at(points, x, b) for x, b in places])
@@ -54,7 +55,7 @@ def aligned(plane: np.ndarray, fit: tuple[complex, complex], side: int) -> np.nd
 def _pixel_fit(fit: tuple[complex, complex], side: int) -> tuple[complex, complex]:
     """A similarity to the template's 112 pixels, for ``side`` pixels: their centres lie at whole numbers."""
     scale = side / CROP_PX
-    return fit[0] * scale, fit[1] * scale + 0.5 * (scale - 1) * (1 + 1j)
+    return fit[0] * scale, fit[1] * scale + 0.5 * (scale - 1) * (1 + 1j)  # half a pixel at each scale
 
 
 def assemble(sheets: list[Sheet], view: View) -> Surface:
@@ -82,7 +83,7 @@ def _corners(sheets: list[Sheet], step: int) -> np.ndarray:
 
 
 def see(surface: Surface, view: View, fit: tuple[complex, complex], sheets: list[Sheet], side: int) -> Visible:
-    """What the camera sees of the surface in an aligned picture of ``side`` pixels."""
+    """The visible part of the surface in an aligned picture of ``side`` pixels."""
     factor, shift = _pixel_fit(fit, side)
     screen = np.empty_like(surface.points)
     _to_screen(surface.points, view.distance_mm, (factor.real, factor.imag, shift.real, shift.imag), screen)
@@ -104,10 +105,10 @@ def _to_screen(points, distance_mm, fit, screen):
 
 
 def shadow_map(surface: Surface, sheets: list[Sheet], key: Triple) -> Shadow:
-    """What keeps the key light away; hair is solid here."""
+    """The shadow map of the key light; hair is solid here."""
     across = np.cross(key, [0.0, 1.0, 0.2])
     across /= np.linalg.norm(across)
-    axes = np.stack([across, np.cross(key, across), key]).astype(np.float32)
+    axes = np.stack([across, np.cross(key, across), key]).astype(np.float32)  # rows: the light's right, down, towards
     scale = _SHADOW_PX / _SHADOW_MM
     screen = surface.points @ axes.T
     screen[:, :2] = screen[:, :2] * np.float32(scale) + np.float32(_SHADOW_PX / 2)
@@ -118,6 +119,6 @@ def shadow_map(surface: Surface, sheets: list[Sheet], key: Triple) -> Shadow:
 
 
 def triple(values: np.ndarray) -> Triple:
-    """Three numbers as the kernels take them."""
+    """An array of three numbers as a tuple of floats, for the kernels."""
     first, second, third = values.tolist()
     return first, second, third

@@ -1,4 +1,4 @@
-"""Deferred shading: the colour of each pixel from what the depth buffer shows there. Linear RGB, 1 is paper white."""
+"""Deferred shading: the colour of each pixel from the triangle in the depth buffer. Linear RGB, 1 is paper white."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Triple = tuple[float, float, float]
 
 
 class Light(NamedTuple):
-    """``key`` and ``fill`` point at the lights, which have colours; ``sky`` and ``ground`` come from around."""
+    """``key`` and ``fill`` point at the lights, which have colours; ``sky`` and ``ground`` are ambient light."""
 
     key: Triple
     key_colour: Triple
@@ -41,7 +41,7 @@ class Light(NamedTuple):
 
 
 class Shadow(NamedTuple):
-    """``depth`` [n n] is what is nearest to the key light, in mm towards it.
+    """``depth`` [n n] is that of the surface nearest to the key light, in mm towards it.
 
     ``across``, ``down`` and ``toward`` are the axes of the light's space; ``scale`` is in pixels/mm.
     """
@@ -54,7 +54,7 @@ class Shadow(NamedTuple):
 
 
 class Face(NamedTuple):
-    """What moves in a face: eyes, the gap between the lips in mm, and the axes of the head in view space."""
+    """Moving parts of a face: eyes, the gap between the lips in mm, and the axes of the head in view space."""
 
     left: Eye
     right: Eye
@@ -65,7 +65,7 @@ class Face(NamedTuple):
 
 
 class Looks(NamedTuple):
-    """What the surfaces are made of.
+    """Materials and textures of the surfaces.
 
     ``texture`` uint8 [h w 9] is the skin with the shares of its layers, ``layers`` float32 [6 4] their colours and
     amounts; ``materials`` [5 4] are the colours and the gloss of each ``Material``; ``strands`` [s s] the hairs.
@@ -78,7 +78,7 @@ class Looks(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """Everything that the shading looks at."""
+    """All inputs of the shading."""
 
     surface: Surface
     visible: Visible
@@ -97,7 +97,7 @@ def shade(scene: Scene) -> np.ndarray:
 
 @kernel
 def _shade(scene, image):
-    # Taken out of their tuples once: taken out for each pixel, arrays would be counted in and out each time.
+    # Unpacked once: numba counts references each time an array is taken out of a tuple.
     points, normals, uv, free_, triangles, materials_of = scene.surface
     seen, _, first, second = scene.visible
     texture, layers, materials, strands = scene.looks
@@ -128,7 +128,7 @@ def _shade(scene, image):
                 _plain(materials, material, u, v, rgb)
             _to_unit(normal, material > 0)
             for n in range(3):
-                position[n] += 5.0 * normal[n]  # or skin would shade itself
+                position[n] += 5.0 * normal[n]  # bias of 5 mm, or skin would shadow itself
             u = position[0] * across[0] + position[1] * across[1] + position[2] * across[2]
             v = position[0] * down[0] + position[1] * down[1] + position[2] * down[2]
             height = position[0] * toward[0] + position[1] * toward[1] + position[2] * toward[2]
@@ -139,7 +139,7 @@ def _shade(scene, image):
 
 @inlined
 def _to_unit(normal, turned):
-    """Make a normal's length 1, and let that of a surface with two sides point at the viewer, in place."""
+    """Normalise a normal, and turn that of a two-sided surface to the viewer, in place."""
     length = 1.0 / np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2 + 1e-9)
     if turned and normal[2] < 0:
         length = -length
@@ -170,8 +170,7 @@ def _hair(strands, materials, u, v, rgb):
 
 @inlined
 def _skin(texture, layers, face, t, b, normal, rgb):
-    """Write the colour at a place of the head; in the eyes and between the lips what is there. Returns how much
-    glossier than skin that is."""
+    """Write the colour at a place of the head, of eyes and mouth too. Returns the gloss relative to skin."""
     _texture(texture, layers, t, b, rgb)
     x = RADIUS_MM * np.sin(np.pi * (0.52 * t + 0.48 * t * t * t))
     if abs(t) > 0.45:
@@ -245,9 +244,9 @@ def _between(texture, r, c, n, shares):
 
 @inlined
 def _lit(light, material, gloss, arriving, normal, rgb):
-    """Multiply a colour by the light that falls on it and add the shine, in place.
+    """Multiply a colour by the light that falls on it and add the highlights, in place.
 
-    ``arriving`` are the shares of the key light and of the light from around that nothing keeps away.
+    ``arriving`` are the unoccluded shares of the key light and of ambient light.
     """
     nx, ny, nz = normal[0], normal[1], normal[2]
     reached, free = arriving
@@ -255,15 +254,17 @@ def _lit(light, material, gloss, arriving, normal, rgb):
     filled = max(0.0, nx * light.fill[0] + ny * light.fill[1] + nz * light.fill[2])
     up = 0.5 - 0.5 * ny
     hx, hy, hz = light.key[0], light.key[1], light.key[2] + 1.0
+    # Blinn-Phong: normal and half vector of light and viewer (0, 0, 1)
     half = max(0.0, (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz))
     power = half * half
     power *= power
     power *= power
-    power *= power  # 16
+    power *= power  # to the power 16
     edge = 1.0 - max(0.0, nz)
     sharp = power * power * power if gloss > 2.0 else power
     shine = gloss * (0.10 * sharp * reached + 0.05 * edge * edge * edge * edge * free)
     for c in range(3):
+        # skin scatters light beyond the terminator, red furthest
         wrap = (0.30 if c == 0 else 0.21 if c == 1 else 0.18) if material == 0 or material == 4 else 0.25
         direct = max(0.0, (toward + wrap) / (1.0 + wrap))
         soft = reached + (1.0 - reached) * (0.08 if c == 0 else 0.0)

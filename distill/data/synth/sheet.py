@@ -21,10 +21,10 @@ class Material(IntEnum):
 
 @dataclass(frozen=True)
 class Sheet:
-    """``points`` [r c 3] in mm (x right, y down, z towards the viewer); what ``uv`` [r c 2] mean is up to the material.
+    """``points`` [r c 3] in mm (x right, y down, z towards the viewer); ``uv`` [r c 2] depends on the material.
 
-    ``thin`` [r c] is the share of strands that are absent, 0 for a solid; ``open`` [r c] is the light from around that
-    arrives, 0..1; all float32.
+    ``thin`` [r c] is the share of strands that are absent, 0 for a solid; ``open`` [r c] is the share of ambient light
+    that arrives, 0..1; all float32.
     """
 
     points: np.ndarray

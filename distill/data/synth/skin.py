@@ -1,4 +1,4 @@
-"""A person's skin, painted once: its colour, and where brows, lips, beard, scalp and blush would be."""
+"""A person's skin, painted once: its colour, and masks of brows, lips, beard, scalp and blush."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHADE = (
 
 
 class Layer(IntEnum):
-    """What lies over the skin, by its place among the layers."""
+    """Layers over the skin, by their position."""
 
     brow = 0
     lips = 1
@@ -42,7 +42,7 @@ class Layer(IntEnum):
 
 @dataclass(frozen=True)
 class Hairline:
-    """Where the hair of the head begins: height at the middle in mm (canonical), and how far the temples recede."""
+    """The hairline: its height at the middle in canonical mm, and by how many mm the temples recede."""
 
     middle_mm: float
     recede_mm: float
@@ -201,7 +201,7 @@ def _beard(features: np.random.Generator) -> np.ndarray:
 
 
 def _scalp(hairline: Hairline, rng: np.random.Generator) -> np.ndarray:
-    """Where hair grows on the head: float32 [h w] in 0..255."""
+    """Mask of the hair on the head: float32 [h w] in 0..255."""
     line = hairline.at(np.degrees(np.abs(texture.azimuth(texture.T))))
     ragged = 3.0 * noise(rng, 24, 90)
     return 255 * np.clip((line - B[:, None] + ragged) / 7 + 0.3, 0, 1)

@@ -1,8 +1,8 @@
-"""Random streams that depend on their key alone: what is drawn from one never moves what is drawn from another.
+"""Random streams that depend only on their key: draws from one never change those from another.
 
 A key is (seed, split, identity, picture, purpose). The split is part of it, so people of different splits are
 different by construction (Philox: another key is another sequence); the purpose is part of it, so that a new
-hairstyle leaves the skin as it is.
+hairstyle does not change the skin.
 """
 
 from __future__ import annotations
@@ -46,5 +46,6 @@ class Key:
     def stream(self, purpose: Purpose, picture: int | None = None) -> np.random.Generator:
         """The numbers for one purpose, of the person or (counted from 0) of one picture."""
         number = 0 if picture is None else 1 + picture
+        # disjoint bit fields: no two keys collide
         words = [(self.seed << 32) + self.identity, (int(self.split) << 56) + (int(purpose) << 48) + number]
         return np.random.Generator(np.random.Philox(key=np.array(words, np.uint64)))

@@ -1,4 +1,4 @@
-"""The plane that skin is painted on: canonical coordinates of each texel, smooth noise, and drawing in mm."""
+"""The texture plane of the skin: canonical coordinates of each texel, smooth noise, and drawing in mm."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def blobs(*spots: tuple[float, float, float, float, float]) -> np.ndarray:
     weight, x, b, spread_x, spread_b = np.array(spots, np.float32).T[..., None]
     along = weight * np.exp(-0.5 * ((B - b) / spread_b) ** 2)
     across = np.exp(-0.5 * ((np.abs(X) - x) / spread_x) ** 2) * (COS > 0)
-    return along.T @ across
+    return along.T @ across  # (spots, h)^T @ (spots, w): a sum of separable Gaussians as one product
 
 
 def noise(rng: np.random.Generator, cells_down: int, cells_round: int) -> np.ndarray:
     """A smooth field [h w] float32 of about unit deviation with so many cells; it closes behind the head."""
     cells = rng.standard_normal((cells_down, cells_round)).astype(np.float32)
-    cells[:, -1] = cells[:, 0]
+    cells[:, -1] = cells[:, 0]  # closes behind the head
     return np.float32(1.3) * cv2.resize(cells, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
@@ -41,7 +41,7 @@ def place(x: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([columns, (b - TOP_MM) / (BOTTOM_MM - TOP_MM) * (HEIGHT - 1)], -1)
 
 
-_SHIFT = 4
+_SHIFT = 4  # fractional bits of coordinates in OpenCV's drawing calls
 
 
 def stroke(canvas: np.ndarray, x: np.ndarray, b: np.ndarray, value: float, thickness_px: int = 1) -> None:

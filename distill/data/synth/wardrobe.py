@@ -1,4 +1,4 @@
-"""What people can change from one picture to the next: hairstyle, beard, make-up, glasses, hats."""
+"""Styling that changes between pictures: hairstyle, beard, make-up, glasses, hats."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Outfit:
 
 
 def linear(colour: np.ndarray) -> np.ndarray:
-    """sRGB in 0..255 to linear, by squaring as the whole renderer does."""
+    """sRGB in 0..255 to linear, by squaring as everywhere in the renderer."""
     return (np.clip(colour, 0, 255) / 255.0) ** 2
 
 
 def dress(person: Person, rng: np.random.Generator, now: np.random.Generator, extras: float) -> Outfit:
-    """Draw hair, beard and make-up from ``rng``, and from ``now`` what is put on for one picture.
+    """Draw hair, beard and make-up from ``rng``, and the accessories of one picture from ``now``.
 
-    ``extras`` is the strength of what hides a face: glasses, hats, masks.
+    ``extras`` is the strength of occlusions: glasses, hats, masks.
     """
     made_up = person.male < 0.5 and rng.random() < 0.55
     natural, hair = _hair_colours(person, rng)
@@ -90,7 +90,7 @@ def dress(person: Person, rng: np.random.Generator, now: np.random.Generator, ex
 
 
 def _hair_colours(person: Person, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The hair's colour as it grew in youth, and as it is worn now: grey or dyed."""
+    """The natural colour of the hair, and its present one: grey or dyed."""
     darkness = np.clip(hair_darkness(person) + rng.normal(0, 0.14), 0, 1)
     colour = np.array([np.interp(darkness * 5, range(6), _HAIRS[:, c]) for c in range(3)])
     if darkness < 0.75 and rng.random() < 0.12:
@@ -104,7 +104,7 @@ def _hair_colours(person: Person, rng: np.random.Generator) -> tuple[np.ndarray,
 
 
 def _beard(person: Person, rng: np.random.Generator) -> tuple[float, float, float]:
-    """Shares of moustache and beard, and how far the beard stands off in mm."""
+    """Shares of moustache and beard, and the length of the beard in mm."""
     if person.male < 0.5:
         return 0.0, 0.0, 0.0
     kind = rng.choice(["shaved", "stubble", "moustache", "goatee", "full"], p=[0.42, 0.22, 0.07, 0.11, 0.18])
@@ -139,7 +139,7 @@ def _styles(person: Person, rng: np.random.Generator) -> tuple[Style, ...]:
 
 
 def _face_covers(rng: np.random.Generator, extras: float) -> tuple[Callable[[np.ndarray, float], Sheet], ...]:
-    """Now and then a mask or a muffler, which hide the lower face."""
+    """Rarely a mask or a scarf, which hide the lower face."""
     draw = rng.random() / max(extras, 1e-6)
     return (mask,) if draw < 0.012 else (muffler,) if draw < 0.045 else ()
 

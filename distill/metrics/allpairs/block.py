@@ -42,16 +42,18 @@ class Scorer:
                 todo = Shared(self._tiles(a, b))
                 persons = ByPerson(a, self._shape.tile), ByPerson(b, self._shape.tile)
                 for done in [pool.submit(self._work, worker, todo, (a, b), persons) for worker in workers]:
+                    # raises what a thread raised; also a barrier: the strips are replaced next
                     done.result()
         return Scores(workers, self._bands)
 
     def _work(
         self, worker: Worker, todo: Shared, strips: tuple[Strip, Strip], persons: tuple[ByPerson, ByPerson]
     ) -> None:
-        """What one thread does: tiles of two strips, as long as there are any."""
+        """One thread's loop: takes tiles of two strips until none are left."""
         a, b = strips
         while (tile := todo.next()) is not None:
             products = worker.tiles.multiply(a.held[tile.top : tile.bottom], b.held[tile.start : tile.end])
+            # column j of the tile is counted in row i if j > i + beyond: above the diagonal of the whole matrix
             beyond = a.first + tile.top - b.first - tile.start if self._pairing.probes is None else EVERYWHERE
             by_person = persons[0].of(tile.top), persons[1].of(tile.start)
             worker.take(products, tile.sides(a, b), by_person, beyond)
@@ -62,6 +64,7 @@ class Scorer:
             bottom, end = min(top + size, left.stop), min(start + size, right.stop)
             if self._pairing.probes is None and end <= top:
                 continue  # below the diagonal
+            # the right side varies faster, so the left strip is loaded once for all of its partners
             if self._left is None or (self._left.first, len(self._left.rows)) != (top, bottom - top):
                 self._left = self._load(self._pairing.gallery, 0, range(top, bottom), pool)
             same = self._pairing.probes is None and (top, bottom) == (start, end)
@@ -69,12 +72,14 @@ class Scorer:
 
     def _load(self, faces: LabelledFeatures, side: int, rows: range, pool: ThreadPoolExecutor) -> Strip:
         unit = np.empty((len(rows), self._pairing.columns), np.float32)
+        # ceiling, so that every thread has one piece
         piece = max(1, -(-len(rows) // self._shape.threads))
 
         def fill(first: int) -> None:
             end = min(first + piece, rows.stop)
             unit[first - rows.start : end - rows.start] = faces.unit(first, end)
 
+        # `list` waits, and raises what a thread raised
         list(pool.map(fill, rows[::piece]))
         return Strip(rows.start, unit, self.tiles[0].hold(unit), self._pairing.persons[side][rows.start : rows.stop])
 
@@ -83,6 +88,7 @@ class Scorer:
         for top in range(0, len(a.rows), size):
             for start in range(0, len(b.rows), size):
                 tile = Tile(top, min(top + size, len(a.rows)), start, min(start + size, len(b.rows)))
+                # its last column lies on or below its first row's diagonal: no pair in it
                 if not (below and b.first + tile.end <= a.first + top + 1):
                     yield tile
 
@@ -105,7 +111,7 @@ class Tile(NamedTuple):
     end: int
 
     def sides(self, a: Strip, b: Strip) -> Sides:
-        """What is known of its rows."""
+        """Rows, persons and first row numbers of both sides."""
         return Sides(
             a.rows[self.top : self.bottom],
             b.rows[self.start : self.end],
@@ -127,7 +133,7 @@ class Shared:
 
 
 class ByPerson:
-    """The persons of a strip in ascending order, tile by tile, with the rows that they are at."""
+    """The persons of a strip in ascending order, tile by tile, with their rows; sorted once for all its tiles."""
 
     def __init__(self, strip: Strip, size: int) -> None:
         starts = range(0, len(strip.rows), size)

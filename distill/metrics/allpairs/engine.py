@@ -1,4 +1,4 @@
-"""Where pairs are scored, and how much of them at a time."""
+"""The device that scores pairs, and how many at a time."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def shape_for(engine: Engine, columns: int, threads: int) -> Shape:
     """The largest strips and tiles of ``columns`` wide rows that fit; ``UserError`` where none do."""
     on_host = torch.device(engine.device).type == "cpu"
     threads = threads if on_host else 1
+    # a quarter of the memory for the float32 rows of two strips, a quarter for the tiles of all threads
     row_bytes, product_bytes = 4 * 2 * 4 * columns, 4 * threads * BYTES_OF_A_PRODUCT
     strip = engine.max_memory_bytes // row_bytes
     tile = math.isqrt(engine.max_memory_bytes // product_bytes)

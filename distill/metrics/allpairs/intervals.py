@@ -1,9 +1,9 @@
 """Confidence intervals of TPR at FPR by resampling persons, from far fewer pairs than there are.
 
 A resample draws persons with replacement; a genuine pair counts as often as its person was drawn, an impostor pair as
-often as its two persons together (``distill/metrics/bootstrap.py``). The weight of all impostor pairs follows from the
-persons' numbers of rows alone, and with it how much impostor weight an FPR allows. Which threshold that is needs only
-the impostor pairs that score highest:
+often as the product of its two persons' draws (``distill/metrics/bootstrap.py``). The weight of all impostor pairs
+follows from the persons' numbers of rows, and with it how much impostor weight an FPR allows. Which threshold that is
+needs only the impostor pairs that score highest:
 
 - **all**: with at most ``KEPT_PAIRS`` or so of them kept, a point whose allowance is used up within these, in every
   resample, is resampled exactly;
@@ -34,8 +34,8 @@ KEPT_PAIRS = 1 << 20
 """Impostor pairs, and genuine pairs, that are kept with their persons."""
 
 _SAMPLED_PAIRS = 1 << 17
-_DENSITY = 2
-_SAMPLE_SEED = 1 << 20  # far from the seeds of the passes
+_DENSITY = 2  # of DENSITY's 8: intervals need fewer pairs than brackets
+_SAMPLE_SEED = 1 << 20  # passes use seeds 0, 1, ...
 
 
 class Genuine(NamedTuple):
@@ -55,7 +55,7 @@ class Impostors(NamedTuple):
 
 
 class Exact(NamedTuple):
-    """A point of the whole set: impostor pairs that may be and are accepted, and the score that is not."""
+    """An exact point of the complete set: its FPR, the impostor pairs accepted, and the first score that is not."""
 
     fpr: float
     accepted: int
@@ -63,29 +63,34 @@ class Exact(NamedTuple):
 
 
 def genuine_first(score: NDArray[np.float64], person: NDArray[np.int32]) -> Genuine:
-    """Sorted as ``Genuine`` wants them."""
+    """Sorted by descending score."""
     order = np.argsort(-score, kind="stable")
     return Genuine(score[order], person[order])
 
 
 def impostors_first(score: NDArray, left: NDArray, right: NDArray, times: NDArray | None = None) -> Impostors:
-    """Sorted as ``Impostors`` wants them."""
+    """Sorted by descending score; each counts once without ``times``."""
     order = np.argsort(-score, kind="stable")
     times = np.ones(len(score), np.float32) if times is None else times[order]
     return Impostors(score[order], left[order], right[order], times)
 
 
 def sample_impostors(pairing: Pairing, fprs: Sequence[float], tails: Tails, threads: int) -> Impostors:
-    """A sample of all impostor pairs for thresholds around these FPRs, a point's worth for each."""
+    """A sample of the impostor pairs for thresholds around these FPRs, about as many pairs for each."""
+    # (zones), falling: all pairs, then the top share 3 * fpr of each point, so that a resampled threshold stays inside
     shares = np.array([1.0, *sorted((min(1.0, 3 * fpr) for fpr in fprs), reverse=True)])
+    # (zones - 1), rising: from this score on a pair is in the next zone
     cuts = np.array([tails.score_at(share) for share in shares[1:]])
+    # the tails were sampled at DENSITY, the blocks below at _DENSITY: expected pairs of a zone are in this ratio
     chances = np.minimum(1, _SAMPLED_PAIRS / (tails.pairs * _DENSITY / DENSITY * shares))
     found: list[Impostors] = []
     for number, block in enumerate(sample_blocks(pairing, _SAMPLE_SEED, threads, _DENSITY)):
-        chance = chances[np.searchsorted(cuts, block.scores, "right")]
+        chance = chances[np.searchsorted(cuts, block.scores, "right")]  # (r, r)
         drawn = np.random.default_rng((_SAMPLE_SEED, number)).random(chance.shape) < chance
+        # genuine pairs have score -inf
         i, j = np.nonzero(drawn & (block.scores > LOWEST))
         found.append(
+            # each stands for 1 / chance pairs (Horvitz-Thompson), which keeps sums unbiased
             Impostors(block.scores[i, j], block.left[i], block.right[j], (1 / chance[i, j]).astype(np.float32))
         )
     return impostors_first(*(np.concatenate(values) for values in zip(*found, strict=True)))
@@ -100,7 +105,7 @@ class PointInterval:
 
 
 class Resampler:
-    """Draws the same resamples of persons whatever they are asked."""
+    """Draws the same resamples of persons for every query."""
 
     def __init__(self, pairing: Pairing, genuine: Genuine, bootstrap: Bootstrap, threads: int) -> None:
         self._pairing, self._genuine, self._bootstrap, self._threads = pairing, genuine, bootstrap, threads
@@ -108,8 +113,8 @@ class Resampler:
     def intervals(self, points: Sequence[Exact], highest: Impostors | None, tails: Tails | None) -> list[PointInterval]:
         """An interval for each point of ascending FPR.
 
-        ``highest`` are all impostor pairs from some score on, None where they are too many. ``tails`` tell where to
-        sample; without them ``highest`` holds every impostor pair.
+        ``highest`` are all impostor pairs from some score on, None where they are too many. ``tails`` guide the
+        sampling; without them ``highest`` holds every impostor pair.
         """
         found = self._from_all(points, highest, tails is None) if highest is not None else {}
         short = [point for point in points if point.fpr not in found]
@@ -123,6 +128,7 @@ class Resampler:
 
     def _from_all(self, points: Sequence[Exact], highest: Impostors, complete: bool) -> dict[float, PointInterval]:
         """The points whose allowance is used up within ``highest`` in every resample."""
+        # a point that accepts more pairs than are kept cannot be found among them
         hopeful = [point for point in points if complete or point.accepted < len(highest.score)]
         if not hopeful:
             return {}
@@ -137,11 +143,13 @@ class Resampler:
         self, points: Sequence[Exact], scales: Sequence[float], impostors: Impostors
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """TPR of every resample [r k], NaN where undefined, and where the impostors went far enough."""
+        # (k); 1e-12 as in roc
         allowance = np.array([point.fpr * scale for point, scale in zip(points, scales, strict=True)]) * (1 + 1e-12)
         rates, reached = [], []
         with ThreadPoolExecutor(self._threads) as pool:
             for drawn in self._draws():
-                limits = allowance * self._pairing.impostor_weight(drawn)[:, None]
+                limits = allowance * self._pairing.impostor_weight(drawn)[:, None]  # (r, k)
+                # by resamples: threads share no sum, so their number changes no bit
                 parts = [np.array_split(x, self._threads) for x in (drawn.astype(np.float32), limits)]
                 for rate, reach in pool.map(lambda w, limit: _rates(w, limit, impostors, self._genuine), *parts):
                     rates.append(rate)
@@ -157,7 +165,7 @@ class Resampler:
 
 
 def _scale(pairing: Pairing, point: Exact, impostors: Impostors) -> float:
-    """Sampled pairs for each pair of the whole set, as found above the point's threshold."""
+    """Weight of the sample per pair of the complete set, measured above the point's exact threshold."""
     above = float(impostors.times[impostors.score > point.threshold].sum(dtype=np.float64))
     if above and point.accepted:
         return above / point.accepted
@@ -175,20 +183,22 @@ def _rates(weights, limits, impostors, genuine):
     for r in range(limits.shape[0]):
         accepted, known = 0.0, 0
         for i in range(len(impostors.score)):
+            # float32 holds the product of two draws exactly; the sum needs float64
             drawn = weights[r, impostors.left[i]] * weights[r, impostors.right[i]]
             accepted += np.float64(impostors.times[i]) * np.float64(drawn)
             while known < points and accepted > limits[r, known]:
-                thresholds[known] = impostors.score[i]  # and all pairs that score the same are rejected
-                reached[r, known] = True
+                thresholds[known] = impostors.score[i]  # rejected, with all pairs of the same score
+                reached[r, known] = True  # the kept pairs exceed the allowance, so this threshold is exact
                 known += 1
             if known == points:
                 break
         right, k = 0.0, 0
         for i in range(len(genuine.score)):
             while k < known and genuine.score[i] <= thresholds[k]:
-                rates[r, k] = right
+                rates[r, k] = right  # weight of the genuine pairs above the threshold
                 k += 1
             right += np.float64(weights[r, genuine.person[i]])
+        # thresholds below every genuine pair accept all of them
         rates[r, k:known] = right
         for k in range(known):
             rates[r, k] = rates[r, k] / right if right > 0 else np.nan

@@ -1,4 +1,4 @@
-"""Which pairs there are, and how many of each kind: counted from the identities alone, never one by one.
+"""All pairs of one set or of two, and their numbers by kind: counted from the identities, never one by one.
 
 One set: every unordered pair of different rows, once. Gallery and probes: every gallery row with every probe row. A
 pair is genuine where both rows have one identity, and impostor otherwise. A distractor is a person of its own: all of
@@ -27,7 +27,7 @@ _PIECE_BYTES = 1 << 24
 class LabelledFeatures:
     """Features [n d] float32 (np.memmap is read piece by piece), and identities [n] int64, ``DISTRACTOR`` for none.
 
-    ``name`` is what error messages call them. ``kept`` are the rows [n] of more features that these are, in order;
+    ``name`` is used in error messages. ``kept`` are the rows [n] of ``features`` that count, in order;
     None: all. ``UserError`` where the parts do not fit together.
     """
 
@@ -54,11 +54,11 @@ class LabelledFeatures:
         return len(self.identities)
 
     def number(self, row: int) -> int:
-        """The number of a row among all features."""
+        """The row number in ``features``."""
         return row if self.kept is None else int(self.kept[row])
 
     def unit(self, first: int, end: int) -> Rows:
-        """Unit rows [end-first d]; a piece at a time, so that no more of a map stays in memory than that."""
+        """Unit rows [end-first d]; read in pieces of 16 MB, so that only one piece of a memory map is resident."""
         unit = np.empty((end - first, self.features.shape[1]), np.float32)
         for start, piece in self._pieces(first, end):
             unit[start - first : start - first + len(piece)] = unit_rows(piece, self.name, start)
@@ -83,15 +83,18 @@ class LabelledFeatures:
         rows = max(1, _PIECE_BYTES // (4 * self.features.shape[1]))
         for start in range(first, end, rows):
             piece = slice(start, min(start + rows, end))
-            chosen = piece if self.kept is None else self.kept[piece]
+            chosen = piece if self.kept is None else self.kept[piece]  # a slice stays a view, an index array copies
             yield start, np.ascontiguousarray(np.asarray(self.features[chosen]))
             self._release()
 
     def _release(self) -> None:
-        """Give back the memory of a map's pages: they would count as ours until the system needs them."""
-        if not isinstance(self.features, np.memmap) or self.features.mode == "c":  # a private copy would be lost
+        """Drop a memory map's pages, which count as resident memory of the process until the system reclaims them."""
+        if (
+            not isinstance(self.features, np.memmap) or self.features.mode == "c"
+        ):  # copy-on-write: changes would be lost
             return
         base = self.features.base
+        # views of views: the mmap object is at the end of the chain
         while isinstance(base, np.ndarray):
             base = base.base
         if isinstance(base, mmap.mmap):
@@ -135,7 +138,9 @@ class Pairing:
         identities = np.concatenate([faces.identities for faces in both])
         known = identities != DISTRACTOR
         numbers = np.empty(len(identities), np.int32)
+        # (persons), and for each known row the place of its identity there
         names, numbers[known] = np.unique(identities[known], return_inverse=True)
+        # distractors follow, each a person of its own, so that no two of them make a genuine pair
         numbers[~known] = np.arange(len(names), len(names) + np.count_nonzero(~known))
         left = numbers[: len(self.gallery)]
         return left, left if self.probes is None else numbers[len(self.gallery) :]
@@ -150,6 +155,7 @@ class Pairing:
     @property
     def genuine(self) -> int:
         left, right = self.rows_of_persons
+        # rows of a person among themselves, or of both sides with each other
         return int((left * (left - 1) // 2 if self.probes is None else left * right).sum())
 
     @property
@@ -157,11 +163,12 @@ class Pairing:
         return self.pairs - self.genuine
 
     def impostor_weight(self, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum of the weights [r] of all impostor pairs when persons were drawn so often [r persons].
+        """Sum of the weights [r] of all impostor pairs for numbers of draws of the persons [r persons].
 
         A pair weighs the product of its two persons' numbers of draws: the sum over all pairs of rows less that of
         the pairs within one person.
         """
         left, right = (drawn * rows for rows in self.rows_of_persons)
+        # (r); of one set both orders of a pair are in it, hence the half below
         all_pairs = left.sum(axis=1) * right.sum(axis=1) - (left * right).sum(axis=1)
         return all_pairs / 2 if self.probes is None else all_pairs

@@ -1,4 +1,4 @@
-"""What the products of a tile say of its pairs: exact counts outside of the bands, exact scores within."""
+"""From the products of a tile to exact counts outside of the bands and exact scores within."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distill.metrics.allpairs.tiles import Sifted, padded
 
 IMPOSTOR, GENUINE = 0, 1
 PIECE = 1 << 16
-"""Products that are settled at once, which bounds the memory."""
+"""Products that are processed at once, which bounds the memory."""
 
 
 class Sides(NamedTuple):
@@ -42,7 +42,7 @@ class Scored(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """The bands as the compiled loops want them."""
+    """The bands as plain arrays for the compiled loops."""
 
     cuts: NDArray[np.float32]
     low: NDArray[np.float64]
@@ -59,7 +59,7 @@ def levels(bands: Bands) -> Levels:
 
 
 def empty(pairs: int) -> Scored:
-    """Room for so many scored pairs."""
+    """Buffers for ``pairs`` scored pairs."""
     rows = np.empty((2, pairs), np.int32)
     return Scored(np.empty(pairs), rows[0], rows[1], np.empty(pairs, bool))
 
@@ -67,8 +67,8 @@ def empty(pairs: int) -> Scored:
 def settle(sifted: Sifted, sides: Sides, bands: Levels, counts: NDArray[np.int64], room: Scored) -> int:
     """Count the sifted pairs by kind and zone in ``counts`` [2 2m+1], and put those within a band into ``room``.
 
-    Zone 2i+1 is band i, zone 2i what lies below it. Returns how many are in ``room``, which holds as many as are
-    sifted. Raises ``InaccurateProduct``: a library that multiplies in less than float32 would spoil the counts.
+    Zone 2i+1 is band i, zone 2i is between band i-1 and band i. Returns how many are in ``room``, which holds as many
+    as are sifted. Raises ``InaccurateProduct``: a library that multiplies in less than float32 would spoil the counts.
     """
     found, worst = _settle(sifted.places, sifted.products, sides, bands, counts, room)
     if worst > bands.margin:
@@ -81,19 +81,20 @@ def settle(sifted: Sifted, sides: Sides, bands: Levels, counts: NDArray[np.int64
 def settle_counted(
     sifted: Sifted, genuine: NDArray[np.float32], cuts: NDArray[np.float32], counts: NDArray[np.int64]
 ) -> None:
-    """Add to ``counts`` the pairs above the counted bands that need no look, by kind.
+    """Add to ``counts``, by kind, the pairs above the counted bands that were not sifted out.
 
-    ``genuine`` are the products of all genuine pairs of the tile: of the others it is enough to know how many.
+    ``genuine`` are the products of all genuine pairs of the tile: of impostors the number is enough.
     """
-    edges = np.append(padded(cuts), np.float32(np.inf))
+    edges = np.append(padded(cuts), np.float32(np.inf))  # low and high cut of bands 0, 1 and 2, and inf
     for band, (here, higher) in enumerate(itertools.pairwise((*sifted.above, 0))):
+        # zone 2 * band + 2 has products in [low, high); in [high, end) is the next band, whose pairs `settle` counts
         low, high, end = edges[2 * band + 1 : 2 * band + 4]
-        if low == np.inf:
+        if low == np.inf:  # no such band
             return
-        looked = np.count_nonzero((sifted.products >= high) & (sifted.products < end))
+        sifted_out = np.count_nonzero((sifted.products >= high) & (sifted.products < end))
         own = np.count_nonzero((genuine >= low) & (genuine < high))
         counts[GENUINE, 2 * band + 2] += own
-        counts[IMPOSTOR, 2 * band + 2] += here - higher - looked - own
+        counts[IMPOSTOR, 2 * band + 2] += here - higher - sifted_out - own
 
 
 @compiled
@@ -103,13 +104,14 @@ def _settle(places, products, sides, bands, counts, room):
     for k in range(len(places)):
         i, j = places[k] // columns, places[k] % columns
         kind = np.int64(sides.left_persons[i] == sides.right_persons[j])
-        zone = 0
+        zone = 0  # cuts that the product reaches: odd is within a band's margin, even is certain
         while zone < len(bands.cuts) and products[k] >= bands.cuts[zone]:
             zone += 1
         if zone % 2 == 1:
             score = exact_score(sides.left[i], sides.right[j])
             worst = max(worst, abs(score - np.float64(products[k])))
             band = zone // 2
+            # within the margin of a cut, but not in the band itself
             if score < bands.low[band]:
                 zone -= 1
             elif score >= bands.high[band]:
@@ -137,6 +139,7 @@ def genuine_places(left, right, beyond, places):
             j += 1
             continue
         at = j
+        # j stays: the next row may be of the same person and needs this run again
         while at < columns and right[0][at] == left[0][i]:
             if right[1][at] > left[1][i] + beyond:
                 places[found] = left[1][i] * columns + right[1][at]
@@ -162,11 +165,12 @@ def score_places(places, sides, room):
 def thinned(places, columns, first, share, kept):
     """Fill in those places whose pair of rows a hash chooses, a share of all; how many. The same pairs in any tile."""
     found = 0
-    limit = np.uint64(share * 2.0**53)
+    limit = np.uint64(share * 2.0**53)  # compared with 53 random bits
     for k in range(len(places)):
         left = np.uint64(first[0] + places[k] // columns)
         right = np.uint64(first[1] + places[k] % columns)
-        mixed = (left << np.uint64(32)) ^ right
+        mixed = (left << np.uint64(32)) ^ right  # rows fit 32 bits: one key per pair
+        # splitmix64's finaliser; no generator state, so tiles and threads do not matter
         for _ in range(2):
             mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

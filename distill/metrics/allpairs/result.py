@@ -1,4 +1,4 @@
-"""What scoring all pairs finds, as numbers, as a table and as JSON."""
+"""The result of scoring all pairs, as numbers, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Point:
     """One FPR, and the largest TPR of all thresholds whose FPR is at most that; None where ``missing`` says why.
 
     Pairs are accepted if they score more than ``threshold``, the score of the best impostor pair that has to be
-    rejected; pairs that score the same are rejected with it. ``evidence`` says what the interval was made from: "all"
+    rejected; pairs that score the same are rejected with it. ``evidence`` is the source of the interval: "all"
     impostor pairs that matter, or a "sample" of them.
     """
 
@@ -64,7 +64,7 @@ class AllPairs:
     seed: int | None
 
     def to_json(self) -> dict[str, object]:
-        """What a JSON file holds."""
+        """Content of the JSON file."""
         return {**asdict(self), "over": "persons"}
 
     @classmethod

@@ -1,7 +1,7 @@
-"""Where the thresholds will be: tail shares of impostor scores from a random sample, with their standard error.
+"""Estimate of the thresholds: tail shares of impostor scores from a random sample, with their standard error.
 
 Blocks of random rows on both sides, scored exactly. Pairs of one block share rows and are not independent, so the
-error is taken from how the blocks differ. A wrong guess costs another pass, never a wrong result.
+error is estimated from the differences between blocks. A wrong guess costs another pass, never a wrong result.
 """
 
 from __future__ import annotations
@@ -48,15 +48,16 @@ class Tails:
 
     def bracket(self, share: float, sigmas: float) -> tuple[float, float]:
         """Scores [low, high) between which the tail share falls through ``share``, so many standard errors safe."""
-        doubt = sigmas * self.error + sigmas**2 / self.pairs  # the second where the sample says nothing
+        doubt = sigmas * self.error + sigmas**2 / self.pairs  # second: where the sample has no pair
         below = np.flatnonzero(self.share - doubt > share)
         above = np.flatnonzero(self.share + doubt < share)
         return float(EDGES[below[-1]]) if len(below) else LOWEST, float(EDGES[above[0]]) if len(above) else HIGHEST
 
     def score_at(self, share: float) -> float:
-        """The lowest edge that no more than this share seems to reach."""
+        """The lowest edge that by the estimate at most this share reaches."""
         if share >= 1:
             return LOWEST
+        # argmax of booleans is the first True; shares fall with the edges
         return float(EDGES[np.argmax(self.share <= share)]) if self.share[-1] <= share else HIGHEST
 
 
@@ -66,7 +67,8 @@ def sample_tails(pairing: Pairing, seed: int, threads: int) -> Tails:
     pairs = 0
     for counts in _each(pairing, (seed, DENSITY), threads, _reached):
         total, squares, pairs = total + counts, squares + counts.astype(float) ** 2, pairs + int(counts[0])
-    mean = total / BLOCKS
+    mean = total / BLOCKS  # (BINS + 1): pairs of a block at or above each edge
+    # standard error of the mean over blocks; max: the difference of squares may round below 0
     spread = np.sqrt(np.maximum(squares / BLOCKS - mean**2, 0) / (BLOCKS - 1))
     return Tails(total / max(1, pairs), spread / max(1, pairs / BLOCKS), max(1, pairs))
 
@@ -76,13 +78,16 @@ def sample_blocks(pairing: Pairing, seed: int, threads: int, density: float = DE
     return _each(pairing, (seed, density), threads, lambda block: block)
 
 
-def _each(pairing: Pairing, sample: tuple[int, float], threads: int, look: Callable[[Sampled], Any]) -> Iterator[Any]:
+def _each(
+    pairing: Pairing, sample: tuple[int, float], threads: int, summarise: Callable[[Sampled], Any]
+) -> Iterator[Any]:
     seed, density = sample
+    # BLOCKS * side^2 = density * N^(2/3)
     side = max(8, math.ceil(math.sqrt(density * pairing.impostor ** (2 / 3) / BLOCKS)))
     with threads_of_one_core(threads) as pool:
-        for first in range(0, BLOCKS, 4 * threads):  # not all at once: results wait in memory
+        for first in range(0, BLOCKS, 4 * threads):  # a few at a time: results wait in memory
             numbers = range(first, min(first + 4 * threads, BLOCKS))
-            yield from pool.map(lambda number: look(_block(pairing, side, (seed, number))), numbers)
+            yield from pool.map(lambda number: summarise(_block(pairing, side, (seed, number))), numbers)
 
 
 def _block(pairing: Pairing, side: int, seed: tuple[int, int]) -> Sampled:
@@ -92,9 +97,9 @@ def _block(pairing: Pairing, side: int, seed: tuple[int, int]) -> Sampled:
         torch.from_numpy(faces.unit_at(chosen)).double()
         for faces, chosen in zip((pairing.gallery, pairing.right), rows, strict=True)
     )
-    scores = torch.mm(left, right.T).numpy()
+    scores = torch.mm(left, right.T).numpy()  # (r, r), exact: see exact_score
     persons = [side[chosen] for side, chosen in zip(pairing.persons, rows, strict=True)]
-    scores[persons[0][:, None] == persons[1]] = -np.inf  # one row is one person too
+    scores[persons[0][:, None] == persons[1]] = -np.inf  # also removes pairs of a row with itself
     return Sampled(scores, persons[0], persons[1])
 
 

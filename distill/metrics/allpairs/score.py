@@ -40,12 +40,13 @@ FPRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 SIGMAS = 6.0
 """Standard errors by which a sample's brackets are safe; doubled with every pass that they fail."""
 
+# of the files in a work folder: raise it when their contents change, so that old folders are refused
 _FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is asked: FPRs (None: ``FPRS`` and lower decades while pairs support them), intervals (None: none)."""
+    """FPRs (None: ``FPRS`` and lower decades as far as the pairs support them), intervals (None: none), engine."""
 
     fprs: Sequence[float] | None = None
     bootstrap: Bootstrap | None = field(default_factory=Bootstrap)
@@ -68,7 +69,7 @@ def score_all_pairs(
     pairing = Pairing(gallery, probes)
     fprs = _decades(pairing.impostor) if settings.fprs is None else settings.fprs
     if bad := [fpr for fpr in fprs if not 0 < fpr < 1]:
-        raise UserError(f"FPR {bad[0]} is asked; expected numbers between 0 and 1")
+        raise UserError(f"FPR is {bad[0]}; expected numbers between 0 and 1")
     with _full_float32(), tempfile.TemporaryDirectory() if work is None else nullcontext(work) as folder:
         run = _Run(pairing, settings, WorkFolder(Path(folder), _inputs(pairing, fprs, settings.bootstrap)))
         return run.result(sorted(set(fprs), reverse=True))
@@ -80,7 +81,7 @@ def _decades(impostor: int) -> tuple[float, ...]:
 
 
 def _inputs(pairing: Pairing, fprs: Sequence[float], bootstrap: Bootstrap | None) -> Mapping[str, object]:
-    """What the blocks depend on."""
+    """Everything that the contents of finished blocks depend on; device, threads and memory do not change them."""
     return {
         "format": _FORMAT,
         "gallery": pairing.gallery.check(),
@@ -92,7 +93,7 @@ def _inputs(pairing: Pairing, fprs: Sequence[float], bootstrap: Bootstrap | None
 
 @contextmanager
 def _full_float32() -> Iterator[None]:
-    """Products in full float32; the number of threads, which ours change for all, is as it was before afterwards."""
+    """Products in full float32 (no TF32); restores torch's number of threads, which the pools change globally."""
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -118,6 +119,8 @@ class _Run:
         pairing = self._pairing
         missing = {fpr: unsupported_by(pairing.genuine, pairing.impostor, fpr) for fpr in fprs}
         supported = [fpr for fpr in fprs if missing[fpr] is None]
+        # at most floor(fpr * N) impostors may be accepted: the next one is the threshold. 1e-12: 0.29 * 100 is just
+        # below 29 in binary
         ranks = {fpr: 1 + min(int(fpr * pairing.impostor * (1 + 1e-12)), pairing.impostor - 1) for fpr in supported}
         found = self._search(sorted(set(ranks.values())))
         exact = [Exact(fpr, found[ranks[fpr]].impostor, found[ranks[fpr]].threshold) for fpr in supported]
@@ -151,12 +154,13 @@ class _Run:
     def _search(self, ranks: Sequence[int]) -> dict[int, Found]:
         """The impostor pairs of these ranks, 1 for the highest score; one pass unless a sample's bracket fails."""
         found: dict[int, Found] = {}
-        turn = 0
+        turn = 0  # number of the pass: seed of its sample, and part of its files' names
         while todo := [rank for rank in ranks if rank not in found]:
             bands = self._bands(todo, turn)
             self._pass(bands, turn)
             steps = self._folder.steps(turn, self._blocks)
             for rank in todo:
+                # a rank lies in one band at most; in none where its bracket failed
                 for low, high in zip(bands.low, bands.high, strict=True):
                     if (score := steps.ranked(rank, low, high)) is not None:
                         found[rank] = Found(score, *steps.above(score))
@@ -166,31 +170,35 @@ class _Run:
     def _bands(self, ranks: Sequence[int], turn: int) -> Bands:
         impostor, margin = self._pairing.impostor, error_bound(self._pairing.columns)
         if impostor <= KEPT_PAIRS:
-            return merged([(LOWEST, HIGHEST)], margin)
+            return merged([(LOWEST, HIGHEST)], margin)  # few enough to score all of them exactly
         tails = sample_tails(self._pairing, turn, self._threads)
+        # twice as wide after each failed pass: it ends for any sample
         ranges = [tails.bracket(rank / impostor, SIGMAS * 2**turn) for rank in ranks]
         if turn == 0:
             self._tails, self._tail_score = tails, tails.score_at(KEPT_PAIRS / impostor)
+            # the bootstrap needs exact scores of the highest impostor pairs
             ranges.append((self._tail_score, HIGHEST))
         return merged(ranges, margin)
 
     def _pass(self, bands: Bands, turn: int) -> None:
         keeping = None
         if turn == 0 and self._settings.bootstrap is not None:
+            # twice the estimate: the tail's size comes from a sample
             keeping = Keeping(self._tail_score, 2 * KEPT_PAIRS, min(1.0, KEPT_PAIRS / self._pairing.genuine))
         scorer = Scorer(self._pairing, bands, keeping, self._settings.engine, self._shape)
         what = "scoring pairs" if turn == 0 else f"scoring pairs again ({turn}): a bracket of the sample failed"
         with waiting(what, self._pairing.pairs, "pairs") as progress:
 
-            def tell(block: Block) -> None:
+            def advance(block: Block) -> None:
                 progress(block.pairs(self._pairing))
 
-            self._folder.finish(turn, self._blocks, scorer.score, tell)
+            self._folder.finish(turn, self._blocks, scorer.score, advance)
 
     def _intervals(self, points: Sequence[Exact]) -> dict[float, PointInterval]:
         """Intervals of the points, by FPR."""
         if self._settings.bootstrap is None:
             return {}
+        # only the first pass keeps pairs
         kept = [self._folder.kept(0, block) for block in self._blocks]
         genuine, tail = (np.concatenate([some[some["genuine"] == kind] for some in kept]) for kind in (True, False))
         left, right = self._pairing.persons
@@ -199,5 +207,6 @@ class _Run:
         reached = self._folder.steps(0, self._blocks).reached(self._tail_score)[IMPOSTOR]
         highest = impostors_first(tail["score"], left[tail["left"]], right[tail["right"]])
         ascending = sorted(points, key=lambda point: point.fpr)
+        # the tail is complete only if no block had to drop pairs beyond its limit
         found = resampler.intervals(ascending, highest if reached == len(tail) else None, self._tails)
         return {point.fpr: interval for point, interval in zip(ascending, found, strict=True)}

@@ -1,4 +1,4 @@
-"""The folder of a run: what each finished block found, shared by all processes that score the same pairs."""
+"""The folder of a run: results of finished blocks, shared by all processes that score the same pairs."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ class Block:
 
 def blocks_of(pairing: Pairing) -> list[Block]:
     """All blocks of a pairing; with one set those on and above the diagonal. The same for every process."""
+    # depends on the numbers of rows only, so that all processes agree on the blocks
     left, right = (_stretches(len(faces)) for faces in (pairing.gallery, pairing.right))
     couples = [(a, b) for a in left for b in right if pairing.probes is not None or b.start >= a.start]
     return [Block(number, *couple) for number, couple in enumerate(couples)]
@@ -74,10 +75,10 @@ class WorkFolder:
         score: Callable[[range, range], Scores],
         progress: Callable[[Block], None],
     ) -> None:
-        """Score what is missing of a turn, as far as no other process is at it, and wait for the rest.
+        """Score the missing blocks of a turn that no other process has claimed, and wait for the others.
 
-        What another process claimed and did not finish, because it died, is claimed again here. A block is sorted and
-        written while the next one is scored.
+        Blocks that another process claimed and did not finish, because it died, are claimed again here. A block is
+        sorted and written while the next one is scored.
         """
         missing = list(blocks)
         with closing(Claims(self._folder)) as claims, ThreadPoolExecutor(1) as writer:
@@ -87,6 +88,7 @@ class WorkFolder:
                 for block in missing:
                     if self._path(turn, block, "steps").exists():
                         progress(block)
+                    # one number per block and turn, because claims are by number
                     elif not claims.take(turn * len(blocks) + block.number):
                         left.append(block)
                     else:
@@ -95,6 +97,7 @@ class WorkFolder:
                         written = [(block, writer.submit(self._write, turn, block, scores))]
                 _await(written, progress)
                 if len(left) == len(missing):
+                    # every missing block is claimed by others: poll until they finish or die
                     time.sleep(WAIT_S)
                 missing = left
 
@@ -109,7 +112,7 @@ class WorkFolder:
     def _write(self, turn: int, block: Block, scores: Scores) -> None:
         steps, kept = scores.together()
         write_array(self._path(turn, block, "kept"), kept)
-        write_array(self._path(turn, block, "steps"), steps)  # last: it says that the block is finished
+        write_array(self._path(turn, block, "steps"), steps)  # last: its existence marks a finished block
 
     def _path(self, turn: int, block: Block, what: str) -> Path:
         return self._folder / f"{what}-{turn}-{block.number:06d}.npy"

@@ -1,4 +1,4 @@
-"""What one thread finds in the tiles that it takes, and what all find in a block."""
+"""One thread's results over its tiles, and the results of all threads in a block."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Worker:
     """One thread's share of a block: counts by kind and zone, the scores within bands, and the kept pairs."""
 
     def __init__(self, tiles: Tiles, bands: Bands, keeping: Keeping | None) -> None:
-        self.counts = np.zeros((2, 2 * len(bands.low) + 1), np.int64)
+        self.counts = np.zeros((2, 2 * len(bands.low) + 1), np.int64)  # kind x zone
         self.scored: tuple[list[Counted], list[Counted]] = ([], [])
         self.kept: list[NDArray] = []
         self.tiles, self._keeping = tiles, keeping
@@ -74,27 +74,30 @@ class Worker:
             end = min(start + PIECE, len(sifted.places))
             some = Sifted((), sifted.places[start:end], sifted.products[start:end])
             found = settle(some, sides, self._levels, self.counts, self._room)
+            # copied: the buffer is reused for the next piece
             self._found.append(_joined([self._room.at(slice(found))]))
             self._loose += found
+        # bounds the memory: equal scores become one score with a count
         if self._loose > _COMPRESS:
             self.fold()
             for parts in self.scored:
                 parts[:] = [distinct(parts)]
 
     def _genuine(self, products: Tensor, sifted: Sifted, sides: Sides, places: NDArray[np.int32]) -> None:
-        """Settle what was counted without a look, of which only the genuine pairs are known, and keep these."""
+        """Split the pairs that were counted in bulk by kind, with the known genuine ones, and keep a share of these."""
         values = products.view(-1)[torch.from_numpy(places).to(products.device)].cpu().numpy()
         settle_counted(sifted, values, self._cuts, self.counts)
         if self._keeping is None or not len(places):
             return
         chosen = np.empty(len(places), np.int32)
+        # by a hash of the rows: the same pairs are kept whatever the tiles and threads
         chosen = chosen[: thinned(places, len(sides.right), sides.first, self._keeping.genuine_share, chosen)]
         room = empty(len(chosen))
         score_places(chosen, sides, room)
         self.kept.append(_table(room))
 
     def fold(self) -> None:
-        """Sort by kind what was found since the last time, and keep what is to be kept of it."""
+        """Sort the pairs found since the last call by kind, and keep those that the bootstrap needs."""
         if not self._found:
             return
         found = _joined(self._found)
@@ -106,12 +109,12 @@ class Worker:
             return
         tail = ~found.genuine & (found.score >= self._keeping.from_score)
         self._tail += np.count_nonzero(tail)
-        if self._tail <= self._keeping.most:  # one more than that, and nobody wants them
+        if self._tail <= self._keeping.most:  # with more the tail is incomplete, hence useless
             self.kept.append(_table(found.at(tail)))
 
 
 def _joined(parts: Sequence[Scored]) -> Scored:
-    """All pairs of several, copied."""
+    """The pairs of several parts, copied."""
     return Scored(
         np.concatenate([part.score for part in parts]),
         np.concatenate([part.left for part in parts]),
@@ -128,16 +131,17 @@ def _table(scored: Scored) -> NDArray:
 
 
 class Scores:
-    """What the threads found in one block."""
+    """The results of all threads in one block."""
 
     def __init__(self, workers: Sequence[Worker], bands: Bands) -> None:
         self._workers, self._bands = workers, bands
 
     def together(self) -> tuple[Steps, NDArray]:
-        """The step function of the block's pairs, and the pairs that are kept. Sorting takes a while, on one core."""
+        """The step function of the block's pairs, and the pairs that are kept. Sorts on one core."""
         for worker in self._workers:
             worker.fold()
         counts = np.sum([worker.counts for worker in self._workers], axis=0)
+        # so that there is always something to concatenate
         none = (np.empty(0), np.empty(0, np.int64))
         impostor, genuine = (
             distinct([none, *(part for worker in self._workers for part in worker.scored[kind])])
