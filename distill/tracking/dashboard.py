@@ -21,9 +21,8 @@ from rich.table import Table
 
 from distill.errors import UserError
 from distill.format import percent_cell
-from distill.tracking import panels as night_panels
 from distill.tracking.outbox import Outbox, deliver
-from distill.tracking.panels import SECTIONS, as_markdown
+from distill.tracking.panels import NIGHT_SECTIONS, SECTIONS, as_markdown
 from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 from distill.tracking.wandb_variables import read_variables
 from distill.tracking.workspace import push, push_nights
@@ -64,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
             console.print(f"{what}: {address}", markup=False, soft_wrap=True)
         return 0
     if options.panels:
-        console.print(as_markdown((*SECTIONS, *night_panels.SECTIONS)), markup=False, soft_wrap=True)
+        console.print(as_markdown((*SECTIONS, *NIGHT_SECTIONS)), markup=False, soft_wrap=True)
         return 0
     if options.deliver:
         return _deliver(options.deliver, options.project, console)
