@@ -22,7 +22,7 @@ from distill.types import Preprocessing
 
 
 @dataclass(frozen=True)
-class Cost:
+class TeacherCost:
     """One image: multiply-accumulates, FLOPs by the LFR 2019 counter, learnable parameters."""
 
     macs: int
@@ -31,7 +31,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Score:
+class TeacherScore:
     """Verification accuracy in 0..1 on a named set; null where nobody measured it."""
 
     set: str | None = None
@@ -52,8 +52,8 @@ class Card:
     preprocessing: Preprocessing
     sha256: str | None = None
     embedding_dim: int | None = None
-    cost: Cost | None = None
-    score: Score | None = None
+    cost: TeacherCost | None = None
+    score: TeacherScore | None = None
     notes: str = ""
     training: dict | None = None
     classes: int | None = None
@@ -126,7 +126,7 @@ def _parse(text: str, where: str) -> Card:
     table = _table(raw, Card, where)
     if "preprocessing" in table:
         table["preprocessing"] = parse_preprocessing(table["preprocessing"], f"{where}: preprocessing")
-    for key, kind in (("cost", Cost), ("score", Score)):
+    for key, kind in (("cost", TeacherCost), ("score", TeacherScore)):
         if table.get(key) is not None:
             table[key] = _build(kind, _table(table[key], kind, f"{where}: {key}"), f"{where}: {key}")
     return _build(Card, table, where)

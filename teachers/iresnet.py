@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.types import HEAD_PX, FaceNetwork, Output, at_head_size
-from teachers.weights import Weights, load_into, named_for
+from teachers.weights import WeightFile, load_into, named_for
 
 WIDTHS = (64, 128, 256, 512)
 BOTTLENECK_EXPANSION = 4
@@ -171,7 +171,7 @@ def _initialise(module: nn.Module) -> None:
 _BLOCK = re.compile(r"layer(\d+)\.(\d+)\.")
 
 
-def grow_into(network: IResNet, shallow: Weights) -> None:
+def grow_into(network: IResNet, shallow: WeightFile) -> None:
     """Fill ``network`` with the weights of one with as many blocks a stage or fewer; it then says what that one says.
 
     Raises UserError where a weight fits neither by name nor by shape, or is missing from a block that both have.
@@ -179,7 +179,7 @@ def grow_into(network: IResNet, shallow: Weights) -> None:
     shallow = named_for(network.state_dict(), shallow)
     known = _blocks(shallow.tensors)
     fresh = {key: value for key, value in network.state_dict().items() if (block := _block(key)) and block not in known}
-    load_into(network, Weights(shallow.path, {**shallow.tensors, **fresh}))
+    load_into(network, WeightFile(shallow.path, {**shallow.tensors, **fresh}))
 
 
 def _blocks(keys: Iterable[str]) -> set[tuple[str, str]]:

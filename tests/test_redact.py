@@ -23,7 +23,7 @@ from distill.redact import (
     redact_text,
     secret_in,
 )
-from distill.tracking.outbox import Event, Outbox
+from distill.tracking.outbox import Outbox, OutboxEvent
 from distill.tracking.wandb_run import WandbRun
 from distill.tracking.wandb_session import Shield
 from distill.tracking.wandb_settings import TrackingMode, WandbSettings
@@ -109,7 +109,11 @@ def _command(place: Path, text: str) -> str:
 
 
 def _outbox(place: Path, text: str) -> str:
-    return Outbox(place).append(Event.make("alert", "verdict", 1, {"title": text, "said": [{"why": text}]})).read_text()
+    return (
+        Outbox(place)
+        .append(OutboxEvent.make("alert", "verdict", 1, {"title": text, "said": [{"why": text}]}))
+        .read_text()
+    )
 
 
 def _wandb(place: Path, text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from distill.nightly.records import FAILED, FOLDER, STAGES, Damaged, Record, read_record
+from distill.nightly.records import FAILED, FOLDER, STAGES, DamagedRecord, Record, read_record
 from distill.nightly.results import PromoteResult
 from distill.nightly.service_folder import REGISTRY, Night, nights
 
@@ -76,7 +76,7 @@ def _told(night: Night) -> NightSummary:
     for stage in STAGES:
         try:
             record = read_record(night.folder, stage)
-        except Damaged:
+        except DamagedRecord:
             damaged.append(stage)
             continue
         if record is not None:

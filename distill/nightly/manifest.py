@@ -72,7 +72,7 @@ class FrozenPictures:
 
 
 @dataclass(frozen=True, eq=False)
-class Manifest:
+class DataManifest:
     """``drops`` in order of first sight, of which earlier nights froze the first ``known``; they lie below ``place``.
 
     ``empty`` names the drops that held nothing. ``people`` [classes]: the person with each number.
@@ -144,7 +144,7 @@ class Manifest:
         )
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> DataManifest:
     """The manifest of a night's folder; ``UserError`` where it is not there, not whole or not to be trusted."""
     path = folder / MANIFEST
     try:
@@ -158,7 +158,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise UserError(f"{path} has format {raw['format']!r}; expected {FORMAT}, which this version writes")
     try:
         drops = [_drop(entry, len(raw["people"])) for entry in raw["drops"]]
-        manifest = Manifest(str(raw["place"]), drops, raw["people"], int(raw["known"]), raw["empty"])
+        manifest = DataManifest(str(raw["place"]), drops, raw["people"], int(raw["known"]), raw["empty"])
         found = manifest.data_sha256()
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path} is damaged ({error}); expected what `make nightly` wrote") from error

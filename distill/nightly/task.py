@@ -12,7 +12,7 @@ from distill.data.pairs import sets_in
 from distill.errors import UserError
 from distill.files.hashing import sha256, sha256_of
 from distill.files.network_file import network_sha256
-from distill.nightly.manifest import Manifest
+from distill.nightly.manifest import DataManifest
 from distill.nightly.service_folder import Night
 from distill.runs.identity import begins_with
 from distill.runs.model_file import model_file
@@ -31,7 +31,7 @@ class Task:
 
     conf: NightlyConf
     night: Night
-    manifest: Manifest
+    manifest: DataManifest
     decided_by: str
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
-from distill.nightly.manifest import Manifest
+from distill.nightly.manifest import DataManifest
 from distill.nightly.results import Finding, Kind, VetResult
 
 FORMAT = 1
@@ -49,7 +49,7 @@ def write_verdicts(folder: Path, verdicts: Verdicts) -> None:
     write_atomic(folder / VERDICTS, verdicts.to_json().encode())
 
 
-def read_verdicts(folder: Path, manifest: Manifest) -> Verdicts:
+def read_verdicts(folder: Path, manifest: DataManifest) -> Verdicts:
     """The verdicts of a night's folder on just these data; ``UserError`` where there are none, or none to be used."""
     path = folder / VERDICTS
     try:

@@ -15,7 +15,7 @@ from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet
 from distill.errors import UserError
 from distill.files.network_file import network_sha256
-from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
+from distill.signals.manifest import MANIFEST, SignalManifest, first_difference, read_manifest
 from distill.signals.store import views_of
 from teachers.teacher import Teacher
 
@@ -37,7 +37,7 @@ class Wanted:
     seed: int
     precision: str | None = None
 
-    def difference(self, manifest: Manifest) -> str | None:
+    def difference(self, manifest: SignalManifest) -> str | None:
         """The first thing in which a store is not what is wanted, in words; None where it is."""
         asked = {"teacher": self.teacher, "data": self.data}
         found = first_difference({"teacher": manifest.teacher, "data": manifest.data}, asked)
@@ -69,7 +69,7 @@ def asked_precision(conf: TeacherConf) -> str | None:
     return None if conf.precision is Precision.auto else conf.precision.value
 
 
-def other_precision(manifest: Manifest, asked: str | None) -> str | None:
+def other_precision(manifest: SignalManifest, asked: str | None) -> str | None:
     """In words, where a store was made with another precision than the one asked for."""
     return None if asked is None else first_difference(manifest.software, {"precision": asked}, "teacher")
 

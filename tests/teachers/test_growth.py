@@ -9,7 +9,7 @@ import torch
 
 from distill.errors import UserError
 from teachers.iresnet import IResNet, grow_into
-from teachers.weights import Weights
+from teachers.weights import WeightFile
 
 
 def lived(units: list[int], block: str = "basic", se: bool = False) -> IResNet:
@@ -22,8 +22,8 @@ def lived(units: list[int], block: str = "basic", se: bool = False) -> IResNet:
     return network.eval()
 
 
-def weights_of(network: IResNet) -> Weights:
-    return Weights(Path("shallow.safetensors"), dict(network.state_dict()))
+def weights_of(network: IResNet) -> WeightFile:
+    return WeightFile(Path("shallow.safetensors"), dict(network.state_dict()))
 
 
 @pytest.mark.parametrize(("block", "se"), [("basic", False), ("basic", True), ("bottleneck", False)])
@@ -62,4 +62,4 @@ def test_a_weight_missing_from_a_block_that_both_have_is_named() -> None:
     tensors = dict(lived([1, 1, 1, 1]).state_dict())
     del tensors["layer2.0.conv1.weight"]
     with pytest.raises(UserError, match=r"1 keys are missing \(layer2\.0\.conv1\.weight\)"):
-        grow_into(IResNet([1, 1, 2, 1], embedding_dim=16), Weights(Path("cut.safetensors"), tensors))
+        grow_into(IResNet([1, 1, 2, 1], embedding_dim=16), WeightFile(Path("cut.safetensors"), tensors))

@@ -12,7 +12,7 @@ import pytest
 
 from distill.nightly.results import NightResults, PromoteResult
 from distill.tracking.night_events import NightFiles, failure_event, figures, mirror, night_events, pointer_events
-from distill.tracking.outbox import Event, Outbox
+from distill.tracking.outbox import Outbox, OutboxEvent
 from distill.tracking.panels import NIGHT_SECTIONS
 from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 
@@ -51,11 +51,11 @@ def files(tmp_path: Path) -> NightFiles:
     return NightFiles(*paths)
 
 
-def told(root: Path, files: NightFiles, outcome: str = "promoted") -> list[Event]:
+def told(root: Path, files: NightFiles, outcome: str = "promoted") -> list[OutboxEvent]:
     return list(night_events(root, 7, results(outcome), SECONDS, files))
 
 
-def artifacts(events: list[Event]) -> list[tuple[str, str, list[str], list[str]]]:
+def artifacts(events: list[OutboxEvent]) -> list[tuple[str, str, list[str], list[str]]]:
     return [(e.run, e.body["name"], e.body["uses"], e.body["aliases"]) for e in events if e.kind == "artifact"]
 
 

@@ -20,7 +20,7 @@ from distill.data.pairs import write_pairs
 from distill.data.prefetch import ahead
 from distill.data.records import RecordWriter
 from distill.data.synth.nuisance import EVERYDAY
-from distill.data.synth.recipe import FOLDS, Recipe, is_made, write_manifest
+from distill.data.synth.recipe import FOLDS, FacesRecipe, is_made, write_manifest
 from distill.data.synth.render import Sitter
 from distill.data.synth.streams import Key, Split
 from distill.errors import UserError
@@ -41,7 +41,7 @@ class Sitting(NamedTuple):
     pictures: int
 
 
-def make(root: Path, recipe: Recipe, processes: int | None = None) -> None:
+def make(root: Path, recipe: FacesRecipe, processes: int | None = None) -> None:
     """Make the folder unless it is there and whole. Whoever comes second waits for the first.
 
     A run that was killed leaves a folder ``.ROOT.partial``, which the next one removes. What comes out depends on the
@@ -58,7 +58,7 @@ def make(root: Path, recipe: Recipe, processes: int | None = None) -> None:
             discard(root)  # of this very recipe but damaged, or empty: ``is_made`` refuses all else
 
 
-def _fill(folder: Path, recipe: Recipe, processes: int) -> None:
+def _fill(folder: Path, recipe: FacesRecipe, processes: int) -> None:
     people = {Split.train: recipe.identities, **dict.fromkeys(PAIR_FILES, held_out_people(recipe))}
     counts = {Split.train: recipe.pictures, **dict.fromkeys(PAIR_FILES, _HELD_OUT_PICTURES)}
     sittings = [
@@ -124,7 +124,7 @@ def _sit(sitting: Sitting) -> list[bytes]:
     return [sitter.picture(number, EVERYDAY) for number in range(sitting.pictures)]
 
 
-def held_out_people(recipe: Recipe) -> int:
+def held_out_people(recipe: FacesRecipe) -> int:
     """How many people each set of pairs needs: as many in every fold, at least two."""
     return FOLDS * max(2, -(-recipe.pairs // (2 * FOLDS * _PAIRS_PER_PERSON)))
 

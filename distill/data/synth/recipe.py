@@ -18,7 +18,7 @@ _PEOPLE_PER_FOLD = 2
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FacesRecipe:
     """``identities`` people with ``pictures`` each to train on; two sets of ``pairs`` of other people."""
 
     identities: int
@@ -61,14 +61,14 @@ def identity_of(path: Path) -> str | None:
     return f"synthfaces {json.dumps(made, sort_keys=True)} {path.name}"
 
 
-def write_manifest(folder: Path, recipe: Recipe) -> None:
+def write_manifest(folder: Path, recipe: FacesRecipe) -> None:
     """Write the recipe and the sha256 of every other file into ``folder``."""
     digests = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     content = json.dumps({"recipe": asdict(recipe), "sha256": digests}, indent=1)
     (folder / MANIFEST).write_text(content + "\n")
 
 
-def is_made(folder: Path, recipe: Recipe) -> bool:
+def is_made(folder: Path, recipe: FacesRecipe) -> bool:
     """Whether ``folder`` holds the whole data set of ``recipe``; false where it has to be made, or made again.
 
     Raises UserError where something else is there, which is not ours to remove.

@@ -127,7 +127,7 @@ def _table(scored: Scored) -> NDArray:
     return table
 
 
-class Scores:
+class BlockScores:
     """What the threads found in one block."""
 
     def __init__(self, workers: Sequence[Worker], bands: Bands) -> None:
