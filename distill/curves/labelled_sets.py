@@ -19,7 +19,7 @@ from distill.errors import UserError
 from distill.features.evaluation import FILE, Evaluation, labelled_features, read_evaluation
 from distill.features.face_list import FaceList, Kind, read_labels, read_lines
 from distill.features.writer import journal_path
-from distill.files.atomic import read_json
+from distill.files.json_file import read_json
 from distill.metrics.allpairs.engine import Engine
 from distill.metrics.allpairs.exhaustive import Survey, survey_pairs
 from distill.metrics.allpairs.intervals import KEPT_PAIRS

@@ -12,7 +12,7 @@ from typing import Any
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
 from distill.files.hashing import sha256, sha256_of
-from distill.files.json_file import Misfit, build
+from distill.files.json_file import Misfit, build, read_plain
 
 STAGES = (
     "freeze",
@@ -82,10 +82,10 @@ def read_record(night: Path, stage: str) -> Record | None:
     """The record of a stage; None where there is none. Raises ``DamagedRecord`` where it is not what was written."""
     path = record_path(night, stage)
     try:
-        content = json.loads(path.read_bytes())
+        content = read_plain(path, "the record of a stage")
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except UserError as error:
         raise DamagedRecord(f"{path}: is torn") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected a record that can be read") from error

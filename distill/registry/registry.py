@@ -12,13 +12,13 @@ crash leaves half done beside it is cleared away by the next change, which also 
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from distill.files.json_file import through_json
 from distill.files.lock import open_locked
 from distill.registry.history import EventKind, RegistryEvent, append_events, read_events
 from distill.registry.pointers import CHAMPION, PREVIOUS, Pointers
@@ -88,7 +88,7 @@ class Registry:
         assert files, "a version without files"
         if bad := [name for name in files if not plain_name(name)]:
             raise UserError(f"a version cannot hold {bad[0]!r}; expected a plain file name")
-        said = json.loads(json.dumps(facts, allow_nan=False))
+        said = through_json(facts)
         with self._alone():
             digests = {name: file_sha256(path) for name, path in files.items()}
             same = self._shelf.undamaged(identity(digests, said))

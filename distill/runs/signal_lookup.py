@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from distill.config.groups import Precision, TeacherConf
 from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet
 from distill.errors import UserError
+from distill.files.json_file import through_json
 from distill.files.network_file import network_sha256
 from distill.signals.manifest import MANIFEST, SignalManifest, first_difference, read_manifest
 from distill.signals.store import views_of
@@ -58,7 +58,7 @@ def described_teacher(conf: TeacherConf, teacher: Teacher | None) -> dict[str, A
     if teacher is not None and conf.weights is not None:
         known |= {
             "sha256": network_sha256(Path(conf.weights)),
-            "preprocessing": json.loads(json.dumps(asdict(teacher.preprocessing))),
+            "preprocessing": through_json(asdict(teacher.preprocessing)),
             "embedding_dim": teacher.embedding_dim,
         }
     return known

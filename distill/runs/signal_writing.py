@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from distill.data.views import FixedViews, MirrorViews, StoredViews
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
 from distill.files.claims import Claims
+from distill.files.json_file import through_json
 from distill.metrics.verification import distances
 from distill.progress import waiting
 from distill.runs.signal_lookup import asked_precision, described_data, described_teacher, other_precision
@@ -144,7 +144,7 @@ def bound(folder: Path, wanted: SignalManifest, precision: str | None) -> Signal
     if not (folder / MANIFEST).exists():
         write_atomic(folder / MANIFEST, wanted.to_json().encode())
     found = read_manifest(folder)
-    asked: dict[str, Any] = {k: v for k, v in json.loads(wanted.to_json()).items() if k != "software"}
+    asked: dict[str, Any] = {k: v for k, v in through_json(asdict(wanted)).items() if k != "software"}
     difference = first_difference(asdict(found), asked) or other_precision(found, precision)
     if difference is not None:
         raise UserError(f"{folder} holds the signals of another run: {difference}; give another folder with out=DIR")

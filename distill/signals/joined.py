@@ -22,6 +22,7 @@ from distill.data.faceset import FaceSet, InParts
 from distill.data.views import FixedViews, Views
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
+from distill.files.json_file import from_plain, read_json
 from distill.signals.manifest import MANIFEST, SignalManifest, first_difference, read_manifest
 from distill.signals.store import SignalStore, Store, views_of
 
@@ -109,12 +110,16 @@ def write_joined(folder: Path, data: Mapping[str, Any], stores: Sequence[Path]) 
     return manifest
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """``stores``: the parts' folders, in order and relative to the joined one."""
+
+    stores: list[str]
+
+
 def _read_parts(folder: Path) -> list[Path]:
-    path = folder / PARTS
-    try:
-        return [folder / str(name) for name in json.loads(path.read_text("utf-8"))["stores"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read: {error!r}; expected what `make nightly` wrote") from error
+    path, wrote = folder / PARTS, "what `make nightly` wrote"
+    return [folder / name for name in from_plain(_Parts, read_json(path, wrote), path, wrote).stores]
 
 
 def _require_part(store: Store, part: FaceSet, joined: SignalManifest) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
-from distill.files.json_file import from_plain, read_plain
+from distill.files.json_file import from_plain, read_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -62,12 +62,7 @@ class SignalManifest:
 def read_manifest(folder: Path) -> SignalManifest:
     """The manifest of a store; ``UserError`` where there is none, or none that can be read."""
     path = folder / MANIFEST
-    try:
-        raw = read_plain(path, WROTE)
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no {MANIFEST}; expected a folder that `make signals` wrote") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}; expected {WROTE}") from error
+    raw = read_json(path, WROTE, f"{folder} holds no {MANIFEST}; expected a folder that `make signals` wrote")
     if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
         raise UserError(f"{path} has format {raw['format']!r}; expected {FORMAT}: make the signals again")
     return from_plain(SignalManifest, raw, path, WROTE)

@@ -8,7 +8,6 @@ prints them. ``--deliver nightly`` sends what waits in the outbox of the nights.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distill.errors import UserError
+from distill.files.json_file import read_json
 from distill.format import percent_cell
 from distill.tracking.outbox import Outbox, deliver
 from distill.tracking.panels import NIGHT_SECTIONS, SECTIONS, as_markdown
@@ -112,8 +112,8 @@ def read_run(folder: Path, root: Path) -> RunLine:
     if not path.exists():
         return RunLine(name, "not finished")
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        metrics = read_json(path)
+    except UserError:
         return RunLine(name, f"unreadable {METRICS_FILE}")
     verdict = metrics.get("verdict") if isinstance(metrics, dict) else None
     return RunLine(name, verdict or "no verdict", _accuracy(metrics, "student"), _accuracy(metrics, "teacher"))

@@ -17,11 +17,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import distill
+from distill.errors import UserError
 from distill.files.atomic import write_atomic
 from distill.files.durable import rename_synced
+from distill.files.json_file import Misfit, build, read_plain
 from distill.redact import redact
 from distill.tracking.wandb_settings import WandbSettings
 
@@ -93,13 +95,12 @@ class Outbox:
 def read_event(path: Path) -> OutboxEvent:
     """The event in a file of the outbox. Raises ``DamagedEvent``."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_plain(path, "an event")
         said = content.pop("sha256")
-        event = OutboxEvent(**content)
-        whole = event.kind in get_args(Kind) and isinstance(event.body, dict) and event.hash() == said
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        event = build(OutboxEvent, content)
+    except (UserError, Misfit, KeyError, TypeError, AttributeError) as error:
         raise DamagedEvent(f"{path} is torn") from error
-    if not whole:
+    if event.hash() != said:
         raise DamagedEvent(f"{path} is not the event that was written")
     return event
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from distill.files.hashing import sha256
+from distill.files.json_file import from_text
 from distill.files.lock import Held, open_locked
 from distill.tracking.outbox import DamagedEvent, Outbox, OutboxEvent, read_event
 from distill.tracking.wandb_run import environment, run_id, writable
@@ -41,7 +42,7 @@ class Undeliverable(Exception):
 def main(argv: Sequence[str]) -> int:
     """Deliver; prints why it stopped where it did not come to the end, and returns 1 then."""
     root, said = argv
-    failure = deliver_all(Outbox(Path(root)), WandbSettings(**json.loads(said)))
+    failure = deliver_all(Outbox(Path(root)), from_text(WandbSettings, said))
     print(failure)
     return 1 if failure else 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distill.errors import UserError
 from distill.files.hashing import sha256
+from distill.files.json_file import read_plain
 
 MANIFEST = "synthfaces.json"
 VERSION = 2
@@ -90,14 +91,14 @@ def is_made(folder: Path, recipe: FacesRecipe) -> bool:
 def _read_manifest(folder: Path) -> tuple[dict, dict[str, str]]:
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text())
+        content = read_plain(path, "a manifest of synthetic faces")
         return {**content["recipe"]}, {**content["sha256"]}
     except FileNotFoundError:
         raise UserError(
             f"{folder}: holds no {MANIFEST}; expected an empty or absent folder for synthetic faces: "
             "faces of your own are data=recordio or data=folder"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, UserError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: is damaged or no manifest of synthetic faces; remove {folder} to make it again"
         ) from error
