@@ -18,6 +18,7 @@ from distill.files.foreign import refuse_foreign
 from distill.files.kinds import EMPTY, TEXTS
 from distill.files.network_file import network_sha256
 from distill.files.plain import fits, spell
+from distill.redact import redact
 from distill.types import Preprocessing
 
 
@@ -92,9 +93,8 @@ def check_hash(card: Card, weights: Path) -> None:
 
 
 def write_card(card: Card, path: Path) -> None:
-    """Write ``card.yaml`` whole or not at all."""
-    content = dataclasses.asdict(card)
-    content["preprocessing"] = {k: list(v) if isinstance(v, tuple) else v for k, v in content["preprocessing"].items()}
+    """Write ``card.yaml`` whole or not at all, without secrets."""
+    content = redact(dataclasses.asdict(card))  # which makes lists of tuples
     write_atomic(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
 
 

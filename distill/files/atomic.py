@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from distill.errors import UserError
 from distill.files.durable import rename_synced
-from distill.redact import redact_known
+from distill.redact import redact, redact_known
 from distill.shown import ERRORS
 
 
@@ -63,4 +63,5 @@ def write_page(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    """The same for plain content, without secrets."""
+    write_text(path, json.dumps(redact(content), indent=2, allow_nan=False) + "\n")

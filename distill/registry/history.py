@@ -17,6 +17,7 @@ from typing import Any
 
 from distill.files.durable import sync_folder
 from distill.files.json_file import Misfit, build
+from distill.redact import redact
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class RegistryEvent:
         return f"{self.kind} {self.version}" if self.state is None else f"state {self.state}"
 
     def to_json(self) -> str:
-        said = {key: value for key, value in asdict(self).items() if value not in (None, {})}
+        said = {key: value for key, value in redact(asdict(self)).items() if value not in (None, {})}
         return json.dumps({"event": said.pop("kind"), **said}, allow_nan=False)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from distill.errors import UserError
 from distill.files.json_file import through_json
 from distill.files.lock import open_locked
+from distill.redact import redact
 from distill.registry.history import EventKind, RegistryEvent, append_events, read_events
 from distill.registry.pointers import CHAMPION, PREVIOUS, Pointers
 from distill.registry.policy import Policy, superfluous
@@ -88,7 +89,7 @@ class Registry:
         assert files, "a version without files"
         if bad := [name for name in files if not plain_name(name)]:
             raise UserError(f"a version cannot hold {bad[0]!r}; expected a plain file name")
-        said = through_json(facts)
+        said = through_json(redact(facts))
         with self._alone():
             digests = {name: file_sha256(path) for name, path in files.items()}
             same = self._shelf.undamaged(identity(digests, said))
