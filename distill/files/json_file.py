@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from distill.errors import UserError
 from distill.files.foreign import refuse_foreign
-from distill.files.kinds import EMPTY, TEXTS, ZEROS
+from distill.files.kinds import EMPTY, TEXTS
 from distill.files.plain import fits
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ def read_plain(path: Path, wrote: str) -> Any:
     try:
         return json.loads(content)
     except ValueError as error:
-        refuse_foreign(path, wrote, *TEXTS, EMPTY, ZEROS)
+        refuse_foreign(path, wrote, *TEXTS, EMPTY)
         raise UserError(f"{path}: cannot be read: {error}; expected {wrote}") from error
 
 

@@ -149,7 +149,7 @@ def test_the_stores_of_other_drops_are_refused(join: Join):
     with pytest.raises(UserError, match="names 2 stores, but there are 3 drops"):
         open_store(folder, faces)
     (folder / PARTS).write_text("{")
-    with pytest.raises(UserError, match=r"parts.json cannot be read"):
+    with pytest.raises(UserError, match=r"parts.json: cannot be read"):
         open_store(folder, faces)
 
 
