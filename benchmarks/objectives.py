@@ -27,6 +27,9 @@ OBJECTIVES = {
     "angular": "angular-margin alone",
     "vargfacenet": "eq. 5 at weight 7 (VarGFaceNet)",
     "adadistill": "AdaDistill",
+    "arcnegface": "no distillation (ArcNegFace)",
+    "margin_distillation": "MarginDistillation",
+    "relational": "relations alone (RKD)",
     "default": "ours, all three families",
 }
 

@@ -40,12 +40,12 @@ from distill.files.claims import Claims
 from distill.losses.feature import EmbeddingCosine
 from distill.losses.objective import Objective, Term
 from distill.progress import waiting
-from distill.signals.manifest import MANIFEST, Manifest
+from distill.signals.manifest import MANIFEST, SignalManifest
 from distill.signals.store import Store
 from distill.signals.writer import Writer, shard_images
 from distill.students.vargnet import VarGNet
 from distill.training.machine import Machine, resolve
-from distill.training.module import Distiller, LiveTeacher, Recipe, StoredTeacher, TeacherOutputs
+from distill.training.module import Distiller, LiveTeacher, StoredTeacher, TeacherOutputs, TrainingRecipe
 from distill.training.settings import LearningRate, OptimizerName, OptimizerSettings
 from distill.types import LossDims, Preprocessing
 from teachers.card import shipped_card
@@ -124,7 +124,7 @@ def _settled(network: IResNet) -> IResNet:
 
 def _store(folder: Path, faces: FaceSet, teacher: Teacher) -> Store:
     """The signals of every image and its mirror image."""
-    manifest = Manifest(
+    manifest = SignalManifest(
         data={"images": len(faces), "classes": faces.classes, "fingerprint": faces.fingerprint()},
         teacher={"name": "r152", "embedding_dim": 512, "map_channels": {}},
         views=VIEWS.described(),
@@ -162,7 +162,7 @@ def _step_s(teacher: TeacherOutputs, data: Any, machine: Machine) -> float:
     student = VarGNet([40, 80, 160, 296], [3, 7, 4])
     sizes = LossDims(512, 512, 1, student.map_channels)
     objective = Objective({"embedding": Term(EmbeddingCosine(sizes=sizes))}, sizes)
-    recipe = Recipe(1000, OptimizerSettings(OptimizerName.muon), LearningRate(), compile=machine.compile)
+    recipe = TrainingRecipe(1000, OptimizerSettings(OptimizerName.muon), LearningRate(), compile=machine.compile)
     clock = StepClock()
     trainer = pl.Trainer(
         accelerator=machine.device,

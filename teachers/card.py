@@ -18,11 +18,12 @@ from distill.files.foreign import refuse_foreign
 from distill.files.kinds import EMPTY, TEXTS
 from distill.files.network_file import NetworkFile
 from distill.files.plain import fits, spell
+from distill.redact import redact
 from distill.types import Preprocessing
 
 
 @dataclass(frozen=True)
-class Cost:
+class TeacherCost:
     """One image: multiply-accumulates, FLOPs by the LFR 2019 counter, learnable parameters."""
 
     macs: int
@@ -31,7 +32,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Score:
+class TeacherScore:
     """Verification accuracy in 0..1 on a named set; null if not measured."""
 
     set: str | None = None
@@ -52,8 +53,8 @@ class Card:
     preprocessing: Preprocessing
     sha256: str | None = None
     embedding_dim: int | None = None
-    cost: Cost | None = None
-    score: Score | None = None
+    cost: TeacherCost | None = None
+    score: TeacherScore | None = None
     notes: str = ""
     training: dict | None = None
     classes: int | None = None
@@ -92,9 +93,8 @@ def check_hash(card: Card, weights: NetworkFile) -> None:
 
 
 def write_card(card: Card, path: Path) -> None:
-    """Write ``card.yaml`` atomically."""
-    content = dataclasses.asdict(card)
-    content["preprocessing"] = {k: list(v) if isinstance(v, tuple) else v for k, v in content["preprocessing"].items()}
+    """Write ``card.yaml`` atomically, without secrets."""
+    content = redact(dataclasses.asdict(card))  # which makes lists of tuples
     write_atomic(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
 
 
@@ -126,7 +126,7 @@ def _parse(text: str, where: str) -> Card:
     table = _table(raw, Card, where)
     if "preprocessing" in table:
         table["preprocessing"] = parse_preprocessing(table["preprocessing"], f"{where}: preprocessing")
-    for key, kind in (("cost", Cost), ("score", Score)):
+    for key, kind in (("cost", TeacherCost), ("score", TeacherScore)):
         if table.get(key) is not None:
             table[key] = _build(kind, _table(table[key], kind, f"{where}: {key}"), f"{where}: {key}")
     return _build(Card, table, where)

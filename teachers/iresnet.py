@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.types import HEAD_PX, FaceNetwork, Output, at_head_size
-from teachers.weights import Weights, load_into, named_for
+from teachers.weights import WeightFile, load_into, named_for
 
 WIDTHS = (64, 128, 256, 512)
 BOTTLENECK_EXPANSION = 4
@@ -173,7 +173,7 @@ def _initialise(module: nn.Module) -> None:
 _BLOCK = re.compile(r"layer(\d+)\.(\d+)\.")
 
 
-def grow_into(network: IResNet, shallow: Weights) -> None:
+def grow_into(network: IResNet, shallow: WeightFile) -> None:
     """Fill ``network`` with the weights of one with as many blocks per stage or fewer; the outputs are then the same.
 
     Raises UserError where a weight fits neither by name nor by shape, or is missing from a block that both have.
@@ -182,7 +182,7 @@ def grow_into(network: IResNet, shallow: Weights) -> None:
     known = _blocks(shallow.tensors)
     # blocks that only the deeper network has: identities, because their last norm's scale is zero
     fresh = {key: value for key, value in network.state_dict().items() if (block := _block(key)) and block not in known}
-    load_into(network, Weights(shallow.path, {**shallow.tensors, **fresh}))
+    load_into(network, WeightFile(shallow.path, {**shallow.tensors, **fresh}))
 
 
 def _blocks(keys: Iterable[str]) -> set[tuple[str, str]]:

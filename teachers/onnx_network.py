@@ -22,7 +22,7 @@ from distill.files.network_file import NetworkFile
 from distill.types import FaceNetwork, Output, Preprocessing
 from teachers.card import card_beside, check_hash, parse_preprocessing, read_card
 from teachers.onnx_probe import FREE_BATCH, find_way
-from teachers.onnx_session import Failed, open_session
+from teachers.onnx_session import SessionFailed, open_session
 
 METADATA_KEY = "preprocessing"
 """Key of ``metadata_props`` under which our exporter writes the preprocessing as JSON."""
@@ -143,7 +143,7 @@ class OnnxNetwork(FaceNetwork):
         try:
             # zeros are cut off below
             found = self._way.run(torch.cat([piece, piece.new_zeros(missing, *piece.shape[1:])]))
-        except Failed as failure:
+        except SessionFailed as failure:
             raise UserError(f"{self.path} fails on crops {list(piece.shape)}: {failure}") from failure
         return found[: len(piece)]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from distill.errors import UserError
 from distill.types import CROP_PX, Preprocessing
-from teachers.onnx_session import Failed, Session, open_undeclared
+from teachers.onnx_session import Session, SessionFailed, open_undeclared
 
 FREE_BATCH = 8  # images per run of a file with a free batch: with more, cache misses cost more than fewer calls save
 DTYPES = {
@@ -52,7 +52,7 @@ class Way:
     notes: tuple[str, ...] = ()
 
     def run(self, crops: Tensor) -> Tensor:
-        """Preprocessed crops [b 3 112 112] to float32 embeddings [b d]; b is what ``batch`` says. Raises ``Failed``."""
+        """Preprocessed crops [b 3 112 112] to float32 embeddings [b d]; b is ``batch``. Raises ``SessionFailed``."""
         (found,) = self.session.run([self.output], _as_input(self.session, self.layout, crops))
         return torch.from_numpy(np.asarray(found, np.float32).reshape(len(crops), self.width))
 
@@ -168,7 +168,7 @@ class _Try:
         names = self.session.outputs
         try:
             found = self.session.run(names, _as_input(self.session, self.layout, crops))
-        except Failed as failure:
+        except SessionFailed as failure:
             self.failures[len(crops)] = str(failure)
             return {}
         return dict(zip(names, found, strict=True))

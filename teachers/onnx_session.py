@@ -39,7 +39,7 @@ _NOISE = (  # onnxruntime's number and name of the error, its line of code, and 
 ort.set_default_logger_severity(4)  # errors are raised; onnxruntime would print them as well
 
 
-class Failed(Exception):
+class SessionFailed(Exception):
     """A run that onnxruntime refused; the message is its reason."""
 
 
@@ -67,11 +67,11 @@ class Session:
         return [size if isinstance(size, int) and size > 0 else None for size in self.shape]
 
     def run(self, names: Sequence[str], crops: np.ndarray) -> list[np.ndarray]:
-        """The named outputs; raises ``Failed``."""
+        """The named outputs; raises ``SessionFailed``."""
         try:
             return cast(list[np.ndarray], self._session.run(list(names), {self.inputs[0]: crops}))
         except _REFUSALS as error:
-            raise Failed(_reason(error)) from error
+            raise SessionFailed(_reason(error)) from error
 
 
 def open_session(path: Path) -> Session:

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightFile:
     """Tensors by name, and the text that a safetensors file carries."""
 
     path: Path
@@ -41,7 +41,7 @@ class Weights:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path) -> WeightFile:
     """Read safetensors or a PyTorch checkpoint of plain tensors, whatever its suffix; names as in the file.
 
     Tensors in nested dicts have dotted names (``weight_names.names_of``).
@@ -57,15 +57,15 @@ def read_weights(path: Path) -> Weights:
     return _read_safetensors(path) if by_name or kind in (SAFETENSORS, CENTRES) else _read_checkpoint(path)
 
 
-def _read_safetensors(path: Path) -> Weights:
+def _read_safetensors(path: Path) -> WeightFile:
     try:
         with utf8_path(path) as text, safe_open(text, framework="pt") as file:
-            return Weights(path, {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {})
+            return WeightFile(path, {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a complete safetensors file; download or copy it again") from error
 
 
-def _read_checkpoint(path: Path) -> Weights:
+def _read_checkpoint(path: Path) -> WeightFile:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's warnings are for programmers
@@ -76,7 +76,7 @@ def _read_checkpoint(path: Path) -> Weights:
     except _UNREADABLE as error:
         problem = foreign(path, _EXPECTED, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING)
         raise UserError(problem or f"{path} is not a PyTorch checkpoint, or is cut short; copy it again") from error
-    return Weights(path, _tensors(content, path))
+    return WeightFile(path, _tensors(content, path))
 
 
 def _refusal(path: Path, reason: str) -> str:
@@ -100,7 +100,7 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
     return found
 
 
-def load_into(network: nn.Module, weights: Weights) -> None:
+def load_into(network: nn.Module, weights: WeightFile) -> None:
     """Fill a network, every key and every shape, from any place in the file; UserError names what does not fit.
 
     Tensors beside the network, such as a classifier's or an optimiser's, are left out with a note. A missing
@@ -116,7 +116,7 @@ def load_into(network: nn.Module, weights: Weights) -> None:
             f"({_some(place.missing)}), {len(surplus)} are surplus ({_some(surplus)}){other}"
         )
     _check_copies(weights.path, place)
-    found = Weights(weights.path, dict(place.tensors), weights.metadata)
+    found = WeightFile(weights.path, dict(place.tensors), weights.metadata)
     _check_shapes(found, {k: v for k, v in expected.items() if k in found.tensors}, network)
     _check_finite(found)
     if place.others:
@@ -127,11 +127,11 @@ def load_into(network: nn.Module, weights: Weights) -> None:
     network.load_state_dict({**expected, **found.tensors})
 
 
-def named_for(expected: Mapping[str, Tensor], weights: Weights) -> Weights:
+def named_for(expected: Mapping[str, Tensor], weights: WeightFile) -> WeightFile:
     """The same weights by the names of a network with the state dict ``expected``, if they are found."""
     prefix = place_of(expected, weights.tensors).prefix
     tensors = {k.removeprefix(prefix): v for k, v in weights.tensors.items() if k.startswith(prefix)}
-    return Weights(weights.path, tensors, weights.metadata)
+    return WeightFile(weights.path, tensors, weights.metadata)
 
 
 def _check_copies(path: Path, place: Place) -> None:
@@ -147,7 +147,7 @@ def _check_copies(path: Path, place: Place) -> None:
     log.info("%s: the weights below %r are used, not those below %s", path, place.prefix, _some(place.copies))
 
 
-def _check_shapes(weights: Weights, expected: Mapping[str, Tensor], network: nn.Module) -> None:
+def _check_shapes(weights: WeightFile, expected: Mapping[str, Tensor], network: nn.Module) -> None:
     found = weights.tensors
     wrong = [k for k, v in expected.items() if v.shape != found[k].shape]
     if not wrong:
@@ -161,7 +161,7 @@ def _check_shapes(weights: Weights, expected: Mapping[str, Tensor], network: nn.
     raise UserError(f"{weights.path} has {len(wrong)} tensors of another shape than the network: {some}")
 
 
-def _check_finite(weights: Weights) -> None:
+def _check_finite(weights: WeightFile) -> None:
     if bad := [k for k, v in weights.tensors.items() if v.is_floating_point() and not v.isfinite().all()]:
         raise UserError(f"{weights.path} has NaN or infinite values in {len(bad)} tensors: {_some(bad)}")
 

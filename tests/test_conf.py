@@ -100,11 +100,13 @@ def test_every_network_builds(choice: str):
 
 @pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "objective"])
 def test_every_objective_builds_and_has_a_gradient(choice: str):
-    sizes = LossDims(8, 6, 5, {"stage4": 4}, {"stage4": 3})
+    stages = ("stage2", "stage3", "stage4")
+    sizes = LossDims(8, 6, 5, dict.fromkeys(stages, 4), dict.fromkeys(stages, 3))
     objective = build_objective(load("distill", [f"objective={choice}", *NEEDED["distill"]]).objective, sizes)
     embedding = torch.randn(4, 8, requires_grad=True)
-    teacher = Output(torch.randn(4, 6))
-    step = LossInputs(torch.tensor([0, 1, 2, -1]), Output(embedding), objective.centres, teacher, torch.randn(5, 6))
+    teacher = Output(torch.randn(4, 6), {stage: torch.randn(4, 3, 2, 2) for stage in stages})
+    student = Output(embedding, {stage: torch.randn(4, 4, 2, 2) for stage in stages})
+    step = LossInputs(torch.tensor([0, 1, 2, -1]), student, objective.centres, teacher, torch.randn(5, 6))
     total = objective(step, 0.5)
     assert set(total.raw) == set(objective.terms)
     total.loss.backward()

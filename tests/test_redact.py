@@ -12,7 +12,7 @@ import pytest
 from distill.cli import main
 from distill.config.compose import load
 from distill.errors import UserError
-from distill.files.atomic import write_page
+from distill.files.atomic import write_json, write_page
 from distill.redact import (
     HIDDEN,
     RedactingFormatter,
@@ -23,11 +23,17 @@ from distill.redact import (
     redact_text,
     secret_in,
 )
-from distill.tracking.outbox import Event, Outbox
+from distill.registry.history import EventKind, RegistryEvent
+from distill.registry.registry import Registry
+from distill.report.evaluation_page import EvaluationPage, write_evaluation
+from distill.report.model_card import ModelCard, write_model_card
+from distill.tracking.outbox import Outbox, OutboxEvent
 from distill.tracking.wandb_run import WandbRun
 from distill.tracking.wandb_session import Shield
 from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 from distill.tracking.wandb_variables import read_variables
+from distill.types import Preprocessing
+from teachers.card import Card, write_card
 
 KEY = "PLANTED-0123456789"
 
@@ -109,7 +115,11 @@ def _command(place: Path, text: str) -> str:
 
 
 def _outbox(place: Path, text: str) -> str:
-    return Outbox(place).append(Event.make("alert", "verdict", 1, {"title": text, "said": [{"why": text}]})).read_text()
+    return (
+        Outbox(place)
+        .append(OutboxEvent.make("alert", "verdict", 1, {"title": text, "said": [{"why": text}]}))
+        .read_text()
+    )
 
 
 def _wandb(place: Path, text: str) -> str:
@@ -127,7 +137,47 @@ def _failure(place: Path, text: str) -> str:
     return str(shield.failure)
 
 
-EXITS = [_log, _page, _command, _outbox, _wandb, _variable, _failure]
+def _json(place: Path, text: str) -> str:
+    write_json(place / "metrics.json", {"command": text, "reasons": [(text, 0.5)]})
+    return (place / "metrics.json").read_text()
+
+
+def _model_card(place: Path, text: str) -> str:
+    card = ModelCard(
+        *("vargnet", text, "2026-01-01", text, "student.onnx", 17, 512, Preprocessing(), "0" * 64, "light"),
+        **{"passed": False, "reasons": [text], "cost": [], "scores": None, "parity": None, "data": text},
+        **{"teacher": text, "licences": [text], "limits": [text]},
+    )
+    write_model_card(place / "card.md", card)
+    return (place / "card.md").read_text()
+
+
+def _teacher_card(place: Path, text: str) -> str:
+    write_card(Card(text, "url", "licence", Preprocessing(), training={"command": text}), place / "card.yaml")
+    return (place / "card.yaml").read_text()
+
+
+def _evaluation_page(place: Path, text: str) -> str:
+    page = EvaluationPage(text, "light", "TPR", "2026-01-01", False, [text], [(text, "1", "2")], [text], [], text)
+    write_evaluation(place / "evaluation.md", page)
+    return (place / "evaluation.md").read_text()
+
+
+def _registry_facts(place: Path, text: str) -> str:
+    registry = Registry(place / "registry")
+    (place / "student.onnx").write_bytes(b"student")
+    version = registry.add({"student.onnx": place / "student.onnx"}, {"data": [text]})
+    return (version.folder / "version.json").read_text()
+
+
+def _registry_event(place: Path, text: str) -> str:
+    return RegistryEvent(EventKind.promote, "v0001", "2026-01-01", 1, None, {"text": text}).to_json()
+
+
+EXITS = [
+    *(_log, _page, _command, _outbox, _wandb, _variable, _failure),
+    *(_json, _model_card, _teacher_card, _evaluation_page, _registry_facts, _registry_event),
+]
 
 
 @pytest.mark.parametrize("leave", EXITS)

@@ -38,15 +38,6 @@ def group_in(annotation: Any) -> type | None:
     return next((k for k in kinds if isinstance(k, type) and dataclasses.is_dataclass(k)), None)
 
 
-def fields_below(kind: type, prefix: str = "") -> Iterator[tuple[str, type, str]]:
-    """(dotted place, owner, name) of every field of a tree of dataclasses, groups themselves included."""
-    for one in dataclasses.fields(kind):
-        yield prefix + one.name, kind, one.name
-        inner = group_in(get_type_hints(kind)[one.name])
-        if inner is not None:
-            yield from fields_below(inner, f"{prefix}{one.name}.")
-
-
 def summary(docstring: str) -> str:
     """A docstring's first paragraph in one line, as a terminal shows it."""
     return " ".join(docstring.strip().partition("\n\n")[0].split()).replace("``", "")

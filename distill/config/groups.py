@@ -26,11 +26,6 @@ PATHS: Mapping[str, Any] = {**PATH, "one_or_more": True}
 """Of a field of type Any that takes a path or a list of them."""
 
 
-def needed(what: str) -> Any:
-    """A field that has no default; ``what`` is the sentence shown to the user who leaves it out."""
-    return field(default=MISSING, metadata={"what": what})
-
-
 def needed_path(what: str) -> Any:
     """A path that has no default."""
     return field(default=MISSING, metadata={"what": what, **PATH})

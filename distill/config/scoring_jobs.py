@@ -106,14 +106,22 @@ class EmbedConf:
 
 
 @dataclass
-class LabelledListConf:
-    """A labelled set in the challenge's layout: faces below ``root``, and two files in it with a line for each."""
+class LabelledFeaturesConf:
+    """The labelled set that feature files are of, in the challenge's layout."""
 
-    root: str = needed_path("the folder with filelist.txt and labels.txt, e.g. data.root=DIR (docs/features.md)")
+    root: str | None = path()
+    """Folder of ``list`` and ``labels``."""
     list: str = path("filelist.txt")
     """File below ``root`` with an image or video a line."""
     labels: str = path("labels.txt")
     """File below ``root`` with a person's label a line."""
+
+
+@dataclass
+class LabelledListConf(LabelledFeaturesConf):
+    """A labelled set in the challenge's layout: faces below ``root``, and two files in it with a line for each."""
+
+    root: str = needed_path("the folder with filelist.txt and labels.txt, e.g. data.root=DIR (docs/features.md)")
     links: bool = False
     """Whether links may lead out of ``root``."""
 
@@ -171,18 +179,6 @@ class ScoreConf:
     """Folder of finished blocks: a killed run continues there, and several processes share the work."""
     out: str = path("score.json")
     """The JSON file to write."""
-
-
-@dataclass
-class LabelledFeaturesConf:
-    """The labelled set that feature files are of, in the challenge's layout."""
-
-    root: str | None = path()
-    """Folder of ``list`` and ``labels``."""
-    list: str = path("filelist.txt")
-    """File below ``root`` with an image or video a line."""
-    labels: str = path("labels.txt")
-    """File below ``root`` with a person's label a line."""
 
 
 @dataclass

@@ -19,7 +19,7 @@ from distill.errors import UserError
 from distill.features.evaluation import FILE, Evaluation, labelled_features, read_evaluation
 from distill.features.face_list import FaceList, Kind, read_labels, read_lines
 from distill.features.writer import journal_path
-from distill.files.atomic import read_json
+from distill.files.json_file import read_json
 from distill.metrics.allpairs.engine import Engine
 from distill.metrics.allpairs.exhaustive import Survey, survey_pairs
 from distill.metrics.allpairs.intervals import KEPT_PAIRS
@@ -34,7 +34,7 @@ from distill.shown import shown
 
 
 @dataclass(frozen=True, eq=False)
-class _Shown:
+class _Survey:
     """What a survey is of: features, and the list of their faces."""
 
     features: LabelledFeatures
@@ -57,7 +57,7 @@ def feature_sets(files: Sequence[str], conf: CurvesConf) -> list[SetCurves]:
     models = []
     for name, features in zip(names, opened, strict=True):
         points = _points(features, conf)
-        models.append(_judged(name, points, _survey(features, conf), _Shown(features, faces), conf))
+        models.append(_judged(name, points, _survey(features, conf), _Survey(features, faces), conf))
     return [SetCurves(shown(root / conf.data.list), models, "persons", Bootstrap.confidence)]
 
 
@@ -93,7 +93,7 @@ def _evaluated(evaluation: Evaluation, name: str, conf: CurvesConf) -> ModelCurv
     features = labelled_features(evaluation.features, people)
     if Pairing(features).genuine != evaluation.scores.genuine:
         raise UserError(f"{evaluation.labels}: has changed since {evaluation.path} was written; evaluate again")
-    return _judged(name, evaluation.scores, _survey(features, conf), _Shown(features, faces), conf)
+    return _judged(name, evaluation.scores, _survey(features, conf), _Survey(features, faces), conf)
 
 
 def _faces_of(evaluation: Evaluation) -> tuple[FaceList, NDArray[np.int64]]:
@@ -128,7 +128,7 @@ def _survey(features: LabelledFeatures, conf: CurvesConf) -> Survey | None:
         return survey_pairs(pairing, conf.hardest, conf.max_memory_bytes, progress)
 
 
-def _judged(name: str, scores: AllPairs, survey: Survey | None, shown: _Shown | None, conf: CurvesConf) -> ModelCurves:
+def _judged(name: str, scores: AllPairs, survey: Survey | None, shown: _Survey | None, conf: CurvesConf) -> ModelCurves:
     band = [point for point in scores.points if point.tpr is not None]
     known = sorted((point.fpr, point.tpr) for point in band if point.tpr is not None)
     return ModelCurves(

@@ -13,7 +13,7 @@ from distill.metrics.allpairs.result import Point
 from distill.metrics.roc import Histogram
 from distill.redact import redact_text
 from distill.report.axis import Axis, axis_for
-from distill.report.charts import Figure, Line, histogram, rates
+from distill.report.charts import ChartLine, Figure, histogram, rates
 from distill.report.run_charts import GENUINE, IMPOSTOR
 from distill.report.run_page import ExamplePair, html_templates
 
@@ -153,10 +153,10 @@ def small(value: float) -> str:
     return f"{float(mantissa):g}e{int(power)}"
 
 
-def _lines(models: Sequence[ModelCurves], upside_down: bool) -> list[Line]:
+def _lines(models: Sequence[ModelCurves], upside_down: bool) -> list[ChartLine]:
     """A line for each model; of rates of errors if ``upside_down``."""
     return [
-        Line(
+        ChartLine(
             model.name,
             [(fpr, 1 - tpr if upside_down else tpr) for fpr, tpr in model.curve],
             colour,
@@ -167,7 +167,7 @@ def _lines(models: Sequence[ModelCurves], upside_down: bool) -> list[Line]:
     ]
 
 
-def _heights(lines: Sequence[Line]) -> list[float]:
+def _heights(lines: Sequence[ChartLine]) -> list[float]:
     """Where curves and bands are."""
     return [
         *(y for line in lines for _, y in line.points),

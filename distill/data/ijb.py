@@ -30,7 +30,7 @@ from distill.data.align import align
 from distill.data.decode import RULE, decode_any
 from distill.data.faceset import DamagedImage
 from distill.data.inside import Inside
-from distill.data.text_table import Line, columns_of, lines_of, parsed
+from distill.data.text_table import TableLine, columns_of, lines_of, parsed
 from distill.errors import UserError
 from distill.files.foreign import refuse_foreign
 from distill.files.kinds import EMPTY, TEXTS
@@ -234,7 +234,7 @@ def _read_block(path: Path, first: int, lines: Sequence[str], templates: Ints) -
     return np.array(found, np.int32).reshape(-1, 3)
 
 
-def _pair(line: Line, known: dict[int, int]) -> tuple[int, int, int]:
+def _pair(line: TableLine, known: dict[int, int]) -> tuple[int, int, int]:
     left, right, same = (line.whole(column) for column in range(3))
     if same not in (0, 1):
         raise line.wrong(f"has the label {same}; expected 0 or 1")
@@ -248,7 +248,7 @@ def _rows_of(names: Ints, templates: Ints) -> Rows:
     return np.where(templates[rows] == names, rows, -1).astype(np.int32)
 
 
-def _row_of(line: Line, template: int, known: dict[int, int]) -> int:
+def _row_of(line: TableLine, template: int, known: dict[int, int]) -> int:
     if template not in known:
         raise line.wrong(f"names template {template}; expected one that has an image")
     return known[template]

@@ -78,7 +78,7 @@ class Unread:
         return shown("".join(parts))
 
 
-class Found(NamedTuple):
+class FoundPicture(NamedTuple):
     """One picture: its person, its path below the root, and its stamp."""
 
     person: str
@@ -91,7 +91,7 @@ class Found(NamedTuple):
 class PeopleFolder:
     """The pictures below a root, sorted by person and path, and what is not read."""
 
-    pictures: Sequence[Found]
+    pictures: Sequence[FoundPicture]
     unread: Unread
 
     def words(self) -> str:
@@ -118,7 +118,8 @@ def read_people(root: Path, refuse_link: RefuseLink) -> PeopleFolder:
                 unread.kinds[_LINK] += 1
                 continue
         below = [
-            Found(person_name(entry.name), *one) for one in _pictures(Path(entry.path), entry.name, refuse_link, unread)
+            FoundPicture(person_name(entry.name), *one)
+            for one in _pictures(Path(entry.path), entry.name, refuse_link, unread)
         ]
         if not below:
             unread.empty.append(entry.name)

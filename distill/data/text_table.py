@@ -13,7 +13,7 @@ from distill.files.foreign import refuse_foreign
 from distill.files.kinds import EMPTY, TEXTS
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     """A line's words, with file and line number for messages."""
 
     path: Path
@@ -44,24 +44,24 @@ class Line(NamedTuple):
         return value
 
 
-def lines_of(path: Path, fields: int, expected: str) -> Iterator[Line]:
+def lines_of(path: Path, fields: int, expected: str) -> Iterator[TableLine]:
     """The lines of a file, each of ``fields`` words; ``expected`` describes one for messages."""
     refuse_foreign(path, f"a text of lines {expected}", *TEXTS, EMPTY)
     with path.open(encoding="utf-8", errors="surrogateescape") as file:
         yield from parsed(path, 1, file, fields, expected)
 
 
-def parsed(path: Path, first: int, lines: Iterable[str], fields: int, expected: str) -> Iterator[Line]:
+def parsed(path: Path, first: int, lines: Iterable[str], fields: int, expected: str) -> Iterator[TableLine]:
     """Some lines of a file, from line number ``first`` on; empty ones are skipped."""
     for number, text in enumerate(lines, first):
-        line = Line(path, number, text.split())
+        line = TableLine(path, number, text.split())
         if line.words and len(line.words) != fields:
             raise line.wrong(f"has {len(line.words)} fields; expected {fields}: {expected}")
         if line.words:
             yield line
 
 
-def columns_of(path: Path, columns: Sequence[str]) -> Iterator[Line]:
+def columns_of(path: Path, columns: Sequence[str]) -> Iterator[TableLine]:
     """The lines of a CSV file below its first, which names the columns; words are those of ``columns`` only."""
     refuse_foreign(path, f"a CSV file with the columns {', '.join(columns)}", *TEXTS, EMPTY)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -72,7 +72,7 @@ def columns_of(path: Path, columns: Sequence[str]) -> Iterator[Line]:
             raise UserError(f"{path}, line 1: names no column {absent[0]}; expected {', '.join(columns)} among others")
         places = [header.index(name) for name in columns]
         for words in rows:
-            line = Line(path, rows.line_num, words)
+            line = TableLine(path, rows.line_num, words)
             if words and len(words) != len(header):
                 raise line.wrong(f"has {len(words)} fields; expected {len(header)}, as in the first line")
             if words:

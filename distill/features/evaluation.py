@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from distill.errors import UserError
 from distill.features.feature_file import open_features
 from distill.features.writer import kept_rows
-from distill.files.atomic import read_json
+from distill.files.json_file import read_json
 from distill.metrics.allpairs import LabelledFeatures
 from distill.metrics.allpairs.result import AllPairs
 

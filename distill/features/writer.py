@@ -22,6 +22,7 @@ from distill.errors import UserError
 from distill.features.feature_file import HEADER_BYTES, file_bytes, header
 from distill.files.atomic import write_atomic
 from distill.files.durable import rename_synced
+from distill.files.json_file import read_json
 from distill.files.lock import Held, hold
 
 WRITTEN, IMAGES = "rows_written", "images_sha256"
@@ -150,8 +151,8 @@ class FeatureWriter:
 
     def _read_journal(self) -> Mapping[str, Any]:
         try:
-            journal = json.loads(self._journal.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            journal = read_json(self._journal)
+        except UserError:
             return {}
         return journal if isinstance(journal, dict) else {}
 
@@ -188,8 +189,8 @@ def journal_path(out: Path) -> Path:
 def kept_rows(out: Path, rows: int) -> NDArray[np.int64] | None:
     """The rows [k] of a feature file that have features, by its journal; None: all."""
     try:
-        journal = json.loads(journal_path(out).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        journal = read_json(journal_path(out))
+    except UserError:
         return None
     empty = journal.get(EMPTY) if isinstance(journal, dict) else None
     return np.delete(np.arange(rows), empty) if empty else None

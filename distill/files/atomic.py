@@ -15,9 +15,7 @@ from typing import IO, Any
 
 from distill.errors import UserError
 from distill.files.durable import rename_synced
-from distill.files.foreign import refuse_foreign
-from distill.files.kinds import EMPTY, TEXTS
-from distill.redact import redact_known
+from distill.redact import redact, redact_known
 from distill.shown import ERRORS
 
 
@@ -65,12 +63,5 @@ def write_page(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        refuse_foreign(path, "JSON that this project wrote", *TEXTS, EMPTY)
-        raise UserError(f"{path} cannot be read: {error}; expected JSON that this project wrote") from error
+    """The same for plain content, without secrets."""
+    write_text(path, json.dumps(redact(content), indent=2, allow_nan=False) + "\n")

@@ -13,7 +13,9 @@ LOCKS = ".locks"
 class Claims:
     """A lock on each number, held by at most one process and freed by the kernel when that one dies.
 
-    POSIX locks on single bytes of one file, which NFS passes on to its server. Where a file system has no locks at
+    POSIX locks on single bytes of one file, which NFS passes on to its server. The one lock of ``distill.files.lock``
+    is for a whole file and would need a file for each of some thousand shards or blocks; and two processes that it
+    keeps apart must not go on, while claims only save work. Where a file system has no locks at
     all, every claim is granted: processes may then do work twice, and write the same bytes.
     """
 

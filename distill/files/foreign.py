@@ -47,7 +47,7 @@ from distill.files.kinds import (
     TORCHSCRIPT,
     ZEROS,
     ZIP,
-    Kind,
+    FileKind,
 )
 
 _HEAD_BYTES = 4096
@@ -62,7 +62,7 @@ _MODEL_TAGS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72"
 """Protobuf tags of ModelProto that may follow its ir_version."""
 
 
-def foreign(path: Path, expected: str, *own: Kind) -> str | None:
+def foreign(path: Path, expected: str, *own: FileKind) -> str | None:
     """One line that names what ``path`` really is and what to do; None where that is one of ``own``, or unknown."""
     kind = kind_of(path)
     if kind is None or kind in own:
@@ -72,7 +72,7 @@ def foreign(path: Path, expected: str, *own: Kind) -> str | None:
     return f"{path} is not {expected}, but {kind.words}" + (f": {advice}" if advice else "")
 
 
-def refuse_foreign(path: Path, expected: str, *own: Kind) -> None:
+def refuse_foreign(path: Path, expected: str, *own: FileKind) -> None:
     """Raise UserError for a file that is known and none of ``own``: for readers that a wrong file would not stop."""
     if problem := foreign(path, expected, *own):
         raise UserError(problem)
@@ -87,7 +87,7 @@ class _Name(str):
         return shlex.quote(str(self))
 
 
-def kind_of(source: Path | bytes) -> Kind | None:
+def kind_of(source: Path | bytes) -> FileKind | None:
     """The kind of a file or of its bytes; None if it is unknown or missing."""
     if isinstance(source, bytes):
         return _kind(source[:_HEAD_BYTES], len(source), source)
@@ -104,7 +104,7 @@ def kind_of(source: Path | bytes) -> Kind | None:
     return _kind(head, source.stat().st_size, source)
 
 
-def _kind(head: bytes, size: int, source: Path | bytes) -> Kind | None:
+def _kind(head: bytes, size: int, source: Path | bytes) -> FileKind | None:
     if not size:
         return EMPTY
     if _is_text(head):
@@ -117,7 +117,7 @@ def _kind(head: bytes, size: int, source: Path | bytes) -> Kind | None:
     return counted or next(signed, None) or _header_kind(head)
 
 
-def _header_kind(head: bytes) -> Kind | None:
+def _header_kind(head: bytes) -> FileKind | None:
     """Formats without a signature, by what their headers must hold."""
     if not head.strip(b"\0"):
         return ZEROS
@@ -135,7 +135,7 @@ def _is_feature_header(head: bytes) -> bool:
     return rows > 0 and cols > 0 and stride == 4 * cols and kind == 5
 
 
-def _safetensors_kind(head: bytes) -> Kind | None:
+def _safetensors_kind(head: bytes) -> FileKind | None:
     if len(head) < 10 or head[8:9] != b"{":
         return None
     length = struct.unpack_from("<Q", head)[0]
@@ -148,7 +148,7 @@ def _safetensors_kind(head: bytes) -> Kind | None:
     return CENTRES if b'"centres"' in owner else SAFETENSORS
 
 
-def _protobuf_kind(head: bytes) -> Kind | None:
+def _protobuf_kind(head: bytes) -> FileKind | None:
     """ONNX and TensorFlow write protocol buffers, which begin with the tag of their first field."""
     if len(head) > 3 and head[0] == 0x08 and 1 <= head[1] < 128 and head[2] in _MODEL_TAGS:
         saved_model = head[1] == 1 and head[2] == 0x12 and head[3] >= 128
@@ -167,7 +167,7 @@ def _is_text(head: bytes) -> bool:
     return not _BINARY.search(head)
 
 
-def _text_kind(plain: bytes, size: int, source: Path | bytes) -> Kind:
+def _text_kind(plain: bytes, size: int, source: Path | bytes) -> FileKind:
     if _HTML.match(plain):
         return HTML
     if _OLD_PICKLE.match(plain):
@@ -176,7 +176,7 @@ def _text_kind(plain: bytes, size: int, source: Path | bytes) -> Kind:
     return next(known, None) or _json_kind(plain, size, source) or TEXT
 
 
-def _json_kind(plain: bytes, size: int, source: Path | bytes) -> Kind | None:
+def _json_kind(plain: bytes, size: int, source: Path | bytes) -> FileKind | None:
     if not plain.startswith((b"{", b"[")) or size > _MOST_JSON_BYTES:
         return None
     try:
@@ -186,7 +186,7 @@ def _json_kind(plain: bytes, size: int, source: Path | bytes) -> Kind | None:
     return MXNET_GRAPH if isinstance(content, dict) and {"nodes", "arg_nodes"} <= content.keys() else JSON
 
 
-def _zip_kind(head: bytes, source: Path | bytes) -> Kind | None:
+def _zip_kind(head: bytes, source: Path | bytes) -> FileKind | None:
     """By the names in it; torch writes its checkpoints and programs as zip archives."""
     try:
         with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
@@ -200,7 +200,7 @@ def _zip_kind(head: bytes, source: Path | bytes) -> Kind | None:
         return CUT_CHECKPOINT if b"/data.pkl" in head or b"/data/0" in head else CUT_ZIP
 
 
-def _by_names(names: list[str]) -> Kind:
+def _by_names(names: list[str]) -> FileKind:
     if any(name.endswith("/constants.pkl") for name in names):
         return TORCHSCRIPT
     if any("serialized_exported_program" in name or name.endswith("archive_format") for name in names):

@@ -14,6 +14,7 @@ from distill.files.kinds import EMPTY, TEXTS
 from distill.files.plain import fits
 
 T = TypeVar("T")
+OURS = "JSON that this project wrote"
 
 
 class Misfit(ValueError):
@@ -31,6 +32,26 @@ def read_plain(path: Path, wrote: str) -> Any:
     except ValueError as error:
         refuse_foreign(path, wrote, *TEXTS, EMPTY)
         raise UserError(f"{path}: cannot be read: {error}; expected {wrote}") from error
+
+
+def read_json(path: Path, wrote: str = OURS, absent: str | None = None) -> Any:
+    """The same; UserError too where it cannot be read, with the line ``absent`` where there is no such file."""
+    try:
+        return read_plain(path, wrote)
+    except OSError as error:
+        if absent is not None and isinstance(error, FileNotFoundError):
+            raise UserError(absent) from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}; expected {wrote}") from error
+
+
+def from_text(kind: type[T], text: str | bytes) -> T:
+    """``build`` for a line of JSON. Raises ValueError, ``Misfit`` too, where it is none, or not of this kind."""
+    return build(kind, json.loads(text))
+
+
+def through_json(content: Any) -> Any:
+    """What is read again of plain content that is written as JSON: lists for tuples, texts for keys."""
+    return json.loads(json.dumps(content, allow_nan=False))
 
 
 def from_plain(kind: type[T], raw: Any, path: Path, wrote: str) -> T:

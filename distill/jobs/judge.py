@@ -7,7 +7,8 @@ from pathlib import Path
 from distill.config.groups import ProtocolConf
 from distill.config.scoring_jobs import JudgeJobConf
 from distill.data.pairs import pair_files
-from distill.files.atomic import read_json, write_json
+from distill.files.atomic import write_json
+from distill.files.json_file import read_json
 from distill.files.network_file import NetworkFile
 from distill.files.writable import require_writable
 from distill.judge.decide import Facts, Requirement

@@ -11,7 +11,7 @@ from distill.runs.signal_lookup import ROOT
 from distill.runs.signal_writing import bound, missing_shards, store_name
 from distill.runs.unfinished import tell_unfinished_signals
 from distill.shown import shown
-from distill.signals.manifest import Manifest
+from distill.signals.manifest import SignalManifest
 
 
 def run(conf: SignalsConf) -> int:
@@ -32,7 +32,7 @@ def run(conf: SignalsConf) -> int:
     return 0
 
 
-def _print(folder: Path, manifest: Manifest, written: int) -> None:
+def _print(folder: Path, manifest: SignalManifest, written: int) -> None:
     size = sum(path.stat().st_size for path in folder.iterdir())
     rows = [
         ("images", f"{manifest.images:,}, {manifest.columns} views each"),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from distill.data.pairs import Pairs, read_pairs
 from distill.data.people import person_name
-from distill.data.text_table import Line
+from distill.data.text_table import TableLine
 from distill.errors import UserError
 from distill.files.foreign import refuse_foreign
 from distill.files.hashing import sha256
@@ -78,7 +78,7 @@ def read_benchmark(path: Path) -> tuple[Benchmark, Pairs]:
 def read_sidecar(path: Path, same: Bools) -> tuple[Persons, dict[str, NDArray[np.str_]]]:
     """Numbers of the persons [p 2], and the groups [p] in each further column, of pairs with verdicts ``same`` [p]."""
     lines = _lines(path)
-    header = next(lines, Line(path, 1, []))
+    header = next(lines, TableLine(path, 1, []))
     _require_header(header)
     rows = []
     for pair, line in enumerate(lines):
@@ -102,7 +102,7 @@ def _quality(pairs: Pairs) -> NDArray[np.str_]:
     return THIRDS[thirds(sharpness(pairs.images.numpy()).reshape(-1, 2).min(axis=1))]
 
 
-def _lines(path: Path) -> Iterator[Line]:
+def _lines(path: Path) -> Iterator[TableLine]:
     """The file's lines as words; the last one may lack its end."""
     refuse_foreign(path, "a text, fields separated by tabs", *TEXTS, EMPTY)
     whole = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
@@ -111,13 +111,13 @@ def _lines(path: Path) -> Iterator[Line]:
             text = person_name(raw.decode().removesuffix("\r"))
         except UnicodeDecodeError:
             raise UserError(f"{path}, line {number}: is no UTF-8; expected text, fields separated by tabs") from None
-        line = Line(path, number, text.split("\t"))
+        line = TableLine(path, number, text.split("\t"))
         if strange := [word for word in line.words if not word.isprintable()]:
             raise line.wrong(f"has {strange[0]!r}; expected printable text")
         yield line
 
 
-def _require_header(header: Line) -> None:
+def _require_header(header: TableLine) -> None:
     names: Sequence[str] = header.words
     if list(names[:2]) != PERSONS:
         raise header.wrong(f"begins with {list(names[:2])}; expected columns left, right and then any groups, by tabs")
@@ -126,7 +126,7 @@ def _require_header(header: Line) -> None:
             raise header.wrong(f"has a column {name!r}; expected other names than {SHARPNESS}, each once")
 
 
-def _require_row(line: Line, names: Sequence[str], same: bool) -> None:
+def _require_row(line: TableLine, names: Sequence[str], same: bool) -> None:
     if len(line.words) != len(names):
         raise line.wrong(f"has {len(line.words)} fields; expected {len(names)}: {', '.join(names)}")
     left, right = line.words[:2]

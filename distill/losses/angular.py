@@ -1,9 +1,8 @@
 """Angular terms, and margin losses whose class centres or margins come from the teacher.
 
-VarGFaceNet: arXiv 1910.04985, eq. 5. ShrinkTeaNet: arXiv 1905.10620, as eq. 4 of VarGFaceNet states it. Frozen centres:
-ProxylessKD, arXiv 2011.00265 (and "ArcDistill" of AdaDistill's code). MarginDistillation: arXiv 2003.02586.
-AdaDistill: arXiv 2407.01332. Deviation of all: the widths may differ, by the adapters. AdaDistill's others are
-stated at ``adapted_centres`` and at the class.
+VarGFaceNet: arXiv 1910.04985, eq. 5. Frozen centres: ProxylessKD, arXiv 2011.00265 (and "ArcDistill" of AdaDistill's
+code). MarginDistillation: arXiv 2003.02586. AdaDistill: arXiv 2407.01332. Deviation of all: the widths may differ, by
+the adapters. AdaDistill's others are stated at ``adapted_centres`` and at the class.
 """
 
 from __future__ import annotations
@@ -26,16 +25,11 @@ from distill.losses.base import (
     teacher_output,
 )
 from distill.losses.cosine import cosines, row_cosines, unit
-from distill.losses.feature import cosine_gap, unit_gap
+from distill.losses.feature import unit_gap
 from distill.losses.margin import arcface, cosface, cross_entropy
 from distill.types import LossDims, LossInputs
 
 MarginKind = Literal["arc", "cos"]
-
-
-def shrink_gap(student: Tensor, teacher: Tensor) -> Tensor:
-    """(1 - cos)^2 [k] of [k d] and [k d] (ShrinkTeaNet), in [0, 4]: the minimiser of eq. 5, a weaker pull near it."""
-    return cosine_gap(student, teacher).square()
 
 
 def teacher_margins(cosine: Tensor, lowest_rad: float, range_rad: float) -> Tensor:
@@ -88,19 +82,6 @@ class UnitGap(Loss):
 
     def per_sample(self, step: LossInputs) -> Tensor:
         return unit_gap(*self.adapter(step.student.embedding, teacher_output(step).embedding))
-
-
-class ShrinkAngular(Loss):
-    """ShrinkTeaNet's (1 - cos)^2 of the embeddings."""
-
-    needs_teacher = True
-
-    def __init__(self, adapter: AdapterKind = "auto", *, sizes: LossDims) -> None:
-        super().__init__()
-        self.adapter = make_adapter(adapter, sizes, "ShrinkAngular")
-
-    def per_sample(self, step: LossInputs) -> Tensor:
-        return shrink_gap(*self.adapter(step.student.embedding, teacher_output(step).embedding))
 
 
 class FrozenCentreMargin(Loss):

@@ -1,6 +1,6 @@
 """Feature terms: embeddings and intermediate maps of the student against the teacher's, image by image, without labels.
 
-Embeddings: VarGFaceNet (arXiv 1910.04985, eq. 5), PocketNet (arXiv 2108.10710). Deviation: widths may differ (adapter).
+Embeddings: VarGFaceNet (arXiv 1910.04985, eq. 5). Deviation: widths may differ (adapter).
 FitNets: arXiv 1412.6550, eq. 3. Deviations: a linear 1x1 projector, and the squared error is divided by the energy of
 the teacher's map, so that 1 means "no better than zeros" at every depth and one weight fits all.
 Attention transfer: arXiv 1612.03928, eq. 2, p = 2. Deviations: squared distance (as the authors' code), averaged over
@@ -33,11 +33,6 @@ def unit_gap(student: Tensor, teacher: Tensor) -> Tensor:
 def cosine_gap(student: Tensor, teacher: Tensor) -> Tensor:
     """1 - cos [k] of [k d] and [k d], in [0, 2]."""
     return unit_gap(student, teacher) / 2
-
-
-def mean_square(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared difference [k] of [k d] and [k d], averaged over the d elements (PocketNet)."""
-    return (precise(student) - precise(teacher)).square().mean(-1)
 
 
 def to_smaller(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,20 +78,6 @@ class EmbeddingCosine(Loss):
 
     def per_sample(self, step: LossInputs) -> Tensor:
         return cosine_gap(*self.adapter(step.student.embedding, teacher_output(step).embedding))
-
-
-class EmbeddingL2(Loss):
-    """Squared distance of the unit vectors or, with ``normalise=False``, mean squared error of the raw embeddings."""
-
-    needs_teacher = True
-
-    def __init__(self, normalise: bool = True, adapter: AdapterKind = "auto", *, sizes: LossDims) -> None:
-        super().__init__()
-        self.distance = unit_gap if normalise else mean_square
-        self.adapter = make_adapter(adapter, sizes, "EmbeddingL2")
-
-    def per_sample(self, step: LossInputs) -> Tensor:
-        return self.distance(*self.adapter(step.student.embedding, teacher_output(step).embedding))
 
 
 class MapHint(Loss):

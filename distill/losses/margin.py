@@ -1,7 +1,6 @@
 """Margin losses: softmax cross-entropy over scaled cosines to the class centres, with a margin on the true class.
 
-CosFace (arXiv 1801.09414, eq. 4), ArcFace (arXiv 1801.07698, eq. 3), combined margin (the same, eq. 4), ArcNegFace
-(arXiv 1909.00632 and its code).
+CosFace (arXiv 1801.09414, eq. 4), ArcFace (arXiv 1801.07698, eq. 3), ArcNegFace (arXiv 1909.00632 and its code).
 
 Deviations. (1) Gradients are exact; InsightFace's arcface_torch computes acos and cos outside autograd. (2) acos is
 evaluated within +-(1 - 1e-6), where its slope is finite; beyond, the cosine of the true class has gradient 0, as the
@@ -27,14 +26,14 @@ from distill.types import LossDims, LossInputs
 _INSIDE = 1 - 1e-6
 
 
-def add_angle(cosine: Tensor, margin_rad: float | Tensor, multiplier: float = 1.0) -> Tensor:
-    """cos(multiplier * theta + margin_rad) for cosines [k], one margin or one per sample [k], guarded past pi."""
+def add_angle(cosine: Tensor, margin_rad: float | Tensor) -> Tensor:
+    """cos(theta + margin_rad) for cosines [k], one margin or one per sample [k], guarded past pi."""
     cosine = precise(cosine).clamp(-_INSIDE, _INSIDE)
     margin = torch.as_tensor(margin_rad, dtype=cosine.dtype, device=cosine.device)
     # (k), radians
-    angle = multiplier * cosine.acos() + margin
-    # theta_pi = (pi - margin) / multiplier: here multiplier * theta + margin is pi, and both branches are -1
-    past_pi = cosine - torch.cos((math.pi - margin) / multiplier) - 1
+    angle = cosine.acos() + margin
+    # at theta = pi - margin both branches are -1
+    past_pi = cosine - torch.cos(math.pi - margin) - 1
     # both branches have finite slopes, so the one not taken adds no NaN to the gradient
     return torch.where(angle <= math.pi, angle.cos(), past_pi)
 
@@ -60,12 +59,6 @@ def arcface(cosine: Tensor, labels: Tensor, margin_rad: float | Tensor) -> Tenso
     """Logits [k n] before scaling (ArcFace, eq. 3); one margin or one per sample [k]."""
     cosine = precise(cosine)
     return with_label(cosine, labels, add_angle(at_label(cosine, labels), margin_rad))
-
-
-def combined(cosine: Tensor, labels: Tensor, m1: float, m2_rad: float, m3: float) -> Tensor:
-    """Logits [k n] before scaling (ArcFace, eq. 4): cos(m1 * theta + m2) - m3 for the true class."""
-    cosine = precise(cosine)
-    return with_label(cosine, labels, add_angle(at_label(cosine, labels), m2_rad, m1) - m3)
 
 
 def arcnegface(cosine: Tensor, labels: Tensor, margin_rad: float, alpha: float = 1.2, sigma: float = 2.0) -> Tensor:
@@ -115,27 +108,6 @@ class ArcFace(Loss):
 
     def per_sample(self, step: LossInputs) -> Tensor:
         logits = arcface(cosines(step.student.embedding, step.centres), step.labels, self.margin_rad)
-        return cross_entropy(logits, step.labels, self.scale)
-
-
-class CombinedMargin(Loss):
-    """Defaults are those of InsightFace's MXNet trainer."""
-
-    needs_labels = True
-    needs_centres = True
-
-    def __init__(
-        self, scale: float = 64.0, m1: float = 1.0, m2_rad: float = 0.3, m3: float = 0.2, *, sizes: LossDims
-    ) -> None:
-        super().__init__()
-        _check("CombinedMargin", scale, sizes)
-        require_within("CombinedMargin", "m1", m1, (1, 4))
-        require_within("CombinedMargin", "m2_rad", m2_rad, (0, math.pi / 2))
-        require_within("CombinedMargin", "m3", m3, (0, 1))
-        self.scale, self.margins = scale, (m1, m2_rad, m3)
-
-    def per_sample(self, step: LossInputs) -> Tensor:
-        logits = combined(cosines(step.student.embedding, step.centres), step.labels, *self.margins)
         return cross_entropy(logits, step.labels, self.scale)
 
 

@@ -1,9 +1,7 @@
 """Relational terms compare distances and angles within a batch, so widths may differ and no adapter is needed.
 
 RKD: Park et al., arXiv 1904.05068, eqs. 5-9. Deviations: means over distinct pairs and triples only (the authors'
-code counts the empty ones too), and unit vectors unless ``normalise`` is off. Cosine matrix: after SP (Tung and Mori,
-arXiv 1907.09682, eq. 4) and CCKD (Peng et al., arXiv 1904.01802); deviation: plain cosines of the embeddings instead
-of a row-normalised Gram matrix or a kernel, without the diagonal, which is 1 on both sides.
+code counts the empty ones too), and unit vectors unless ``normalise`` is off.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill.losses.base import Loss, require_positive, teacher_dim, teacher_output
-from distill.losses.cosine import cosines, precise, unit
+from distill.losses.cosine import precise, unit
 from distill.types import LossDims, LossInputs
 
 _TOUCHING = 1e-4
@@ -63,11 +61,6 @@ def angle_gap(student: Tensor, teacher: Tensor, delta: float = 1.0) -> Tensor:
     return (gap * distinct).sum((1, 2)) / max((rows - 1) * (rows - 2), 1)
 
 
-def cosine_matrix_gap(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared difference [k] of the cosines within [k d] and within [k t], averaged over the sample's pairs."""
-    return off_diagonal_mean((cosines(student, student) - cosines(teacher, teacher)).square())
-
-
 class RelationalDistance(Loss):
     """RKD's distances. Memory: batch^2 * width values."""
 
@@ -98,16 +91,3 @@ class RelationalAngle(Loss):
     def per_sample(self, step: LossInputs) -> Tensor:
         student, teacher = step.student.embedding, teacher_output(step).embedding
         return angle_gap(self.prepare(student), self.prepare(teacher), self.delta)
-
-
-class RelationalCosine(Loss):
-    """The batch's cosine matrix at the student's full width against the teacher's."""
-
-    needs_teacher = True
-
-    def __init__(self, *, sizes: LossDims) -> None:
-        super().__init__()
-        teacher_dim(sizes, "RelationalCosine")
-
-    def per_sample(self, step: LossInputs) -> Tensor:
-        return cosine_matrix_gap(step.student.embedding, teacher_output(step).embedding)

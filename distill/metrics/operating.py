@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.format import Interval
-from distill.metrics.allpairs.result import Found, Point
+from distill.metrics.allpairs.result import Point, RankedScore
 from distill.metrics.bootstrap import Bootstrap, Weights
 from distill.metrics.roc import Bools, Floats, curve, unsupported
 
@@ -63,7 +63,7 @@ def operating_points(
         allowed = min(int(fpr * len(impostor) * (1 + 1e-12)), len(impostor) - 1)  # as roc.Curve.tpr_at_fpr
         # the best impostor pair that is rejected, sorted falling
         threshold = float(impostor[allowed])
-        found = Found(threshold, int((impostor > threshold).sum()), int((genuine > threshold).sum()))
+        found = RankedScore(threshold, int((impostor > threshold).sum()), int((genuine > threshold).sum()))
         rate = found.genuine / len(genuine)
         return Point(fpr, rate, *found, interval=band[fpr], evidence="all")
 

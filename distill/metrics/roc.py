@@ -69,16 +69,6 @@ def curve(scores: Floats, same: Bools, weights: Floats | None = None) -> Curve:
     return Curve(_accepted(sorted_weights * ~genuine, starts), _accepted(sorted_weights * genuine, starts))
 
 
-def auc(scores: Floats, same: Bools) -> float:
-    """Exact ROC AUC; NaN without genuine or without impostor pairs."""
-    return float(curve(scores, same).auc()[0])
-
-
-def tpr_at_fpr(scores: Floats, same: Bools, fpr: float) -> float:
-    """Exact TPR at an FPR of at most ``fpr``; NaN without genuine or without impostor pairs."""
-    return float(curve(scores, same).tpr_at_fpr(fpr)[0])
-
-
 def unsupported(same: Bools, fpr: float) -> str | None:
     """Why ``same`` cannot support TPR at ``fpr``, or None if it can.
 

@@ -6,6 +6,7 @@ import glob
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from distill.config.training_jobs import SignalsConf
 from distill.data.pairs import Pairs
 from distill.errors import UserError
+from distill.files.json_file import through_json
 from distill.files.network_file import NetworkFile
 from distill.files.tensor_cache import CACHE, cached
 from distill.nightly.frozen import FrozenDrop, FrozenSet
@@ -109,7 +111,7 @@ class DropSignals:
         }
         for path in sorted(self._root.glob(f"{glob.escape(part.drop)}-*/{MANIFEST}")):
             manifest = read_manifest(path.parent)
-            said = json.loads(manifest.to_json())
+            said = through_json(asdict(manifest))
             whole = not missing_shards(path.parent, manifest)
             whole = whole and other_precision(manifest, asked_precision(self._conf.teacher)) is None
             if whole and {"embedding", *self._conf.maps} == set(manifest.arrays) and not first_difference(said, wanted):

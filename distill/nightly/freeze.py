@@ -11,7 +11,7 @@ import numpy as np
 
 from distill.errors import UserError
 from distill.nightly.drop import Listing, drop_names, list_drop, namespace, pictures_of, record_stamp
-from distill.nightly.manifest import FrozenPictures, LeftOut, Manifest
+from distill.nightly.manifest import DataManifest, FrozenPictures, LeftOut
 from distill.nightly.picture_hashes import PictureHash, Progress, digests, first_of_same, hash_pictures
 
 
@@ -25,10 +25,10 @@ class _New(NamedTuple):
 
 def freeze(
     root: Path,
-    before: Manifest | None,
+    before: DataManifest | None,
     progress: Progress = lambda images: None,
     tell: Callable[[str], None] = lambda line: None,
-) -> Manifest:
+) -> DataManifest:
     """The manifest of all drops below ``root``: those of ``before``, unchanged, and what has come since.
 
     Pure but for what it reads. A known file is read again only where its stamp has changed. ``progress`` gets the
@@ -46,7 +46,7 @@ def freeze(
     new = [_looked_at(root, name, listing, progress) for name, listing in listings.items() if listing is not None]
     empty = [name for name, listing in listings.items() if listing is None]
     drops = _admitted(known, new, people)
-    return Manifest(str(root.absolute()), drops, people, len(known), empty)
+    return DataManifest(str(root.absolute()), drops, people, len(known), empty)
 
 
 def _known(

@@ -11,7 +11,7 @@ from distill.data.decode import RULE
 from distill.data.faceset import DamagedImage, Places, bytes_digest
 from distill.errors import UserError
 from distill.nightly.drop import pictures_of
-from distill.nightly.manifest import FrozenPictures, Manifest, read_manifest
+from distill.nightly.manifest import DataManifest, FrozenPictures, read_manifest
 from distill.nightly.vetting_result import Verdicts, read_verdicts
 from distill.types import UNLABELLED
 
@@ -94,13 +94,13 @@ class FrozenSet:
         return digest.hexdigest()
 
 
-def parts_of(manifest: Manifest, drops: str | None = None) -> list[FrozenDrop]:
+def parts_of(manifest: DataManifest, drops: str | None = None) -> list[FrozenDrop]:
     """The drops of a manifest that have pictures, in order."""
     place = Path(manifest.place if drops is None else drops)
     return [FrozenDrop(place, frozen) for frozen in manifest.drops if len(frozen)]
 
 
-def vetted_labels(manifest: Manifest, verdicts: Verdicts) -> np.ndarray:
+def vetted_labels(manifest: DataManifest, verdicts: Verdicts) -> np.ndarray:
     """The person's number of each picture, ``UNLABELLED`` where vetting doubts it: int64 [n]."""
     labels = [np.empty(0, np.int64)]
     for drop in manifest.drops:

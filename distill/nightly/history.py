@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from distill.nightly.records import FAILED, FOLDER, STAGES, Damaged, Record, read_record
+from distill.errors import UserError
+from distill.files.json_file import read_plain
+from distill.nightly.records import FAILED, FOLDER, STAGES, DamagedRecord, Record, read_record
 from distill.nightly.results import PromoteResult
 from distill.nightly.service_folder import REGISTRY, Night, nights
 
@@ -76,7 +77,7 @@ def _told(night: Night) -> NightSummary:
     for stage in STAGES:
         try:
             record = read_record(night.folder, stage)
-        except Damaged:
+        except DamagedRecord:
             damaged.append(stage)
             continue
         if record is not None:
@@ -88,9 +89,9 @@ def _failure(night: Path) -> str | None:
     """Stage and reason of the note that a failed attempt left; a torn note is a failure as well."""
     path = night / FOLDER / FAILED
     try:
-        said = json.loads(path.read_bytes())
+        said = read_plain(path, "the note of a night")
         return f"{said['stage']}: {said['error']}"
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (UserError, KeyError, TypeError):
         return f"{FAILED} is damaged"

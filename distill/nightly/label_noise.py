@@ -24,7 +24,7 @@ _CELLS = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
-class People:
+class PersonSums:
     """Sums [c d] of the unit embeddings of each person's pictures, and how many [c] these are."""
 
     sums: np.ndarray
@@ -34,10 +34,10 @@ class People:
         """Mean embeddings [c d], 0 for a person without pictures."""
         return self.sums / np.maximum(self.counts, 1)[:, None]
 
-    def with_known(self, known: People) -> People:
+    def with_known(self, known: PersonSums) -> PersonSums:
         """The same, but of people who are ``known`` only what is known of them."""
         told = known.counts > 0
-        return People(np.where(told[:, None], known.sums, self.sums), np.where(told, known.counts, self.counts))
+        return PersonSums(np.where(told[:, None], known.sums, self.sums), np.where(told, known.counts, self.counts))
 
     def within(self) -> np.ndarray:
         """Mean cosine between different pictures of each person [c]; NaN with fewer than two."""
@@ -50,7 +50,7 @@ class People:
 class ReferenceStats:
     """What earlier nights know: of all people (zero of new ones), and a sample [m d] of pictures with labels [m]."""
 
-    people: People
+    people: PersonSums
     sample: np.ndarray
     labels: np.ndarray
 
@@ -65,18 +65,18 @@ class Doubt:
     other_similarity: float
 
 
-def people_of(embeddings: np.ndarray, labels: np.ndarray, classes: int) -> People:
+def people_of(embeddings: np.ndarray, labels: np.ndarray, classes: int) -> PersonSums:
     """Sums over unit embeddings [n d] with labels [n]; ``UNLABELLED`` ones count nothing."""
     use = labels != UNLABELLED
     sums = np.zeros((classes, embeddings.shape[1]))
     np.add.at(sums, labels[use], embeddings[use])
-    return People(sums, np.bincount(labels[use], minlength=classes))
+    return PersonSums(sums, np.bincount(labels[use], minlength=classes))
 
 
 def nobody(classes: int, width: int) -> ReferenceStats:
     """What is known in the first night."""
     return ReferenceStats(
-        People(np.zeros((classes, width)), np.zeros(classes, np.int64)), np.empty((0, width)), np.empty(0, np.int64)
+        PersonSums(np.zeros((classes, width)), np.zeros(classes, np.int64)), np.empty((0, width)), np.empty(0, np.int64)
     )
 
 
@@ -117,7 +117,7 @@ def _doubts(
 
 
 def _label_limits(
-    embeddings: np.ndarray, labels: np.ndarray, own: np.ndarray, people: People, limits: VettingConf
+    embeddings: np.ndarray, labels: np.ndarray, own: np.ndarray, people: PersonSums, limits: VettingConf
 ) -> tuple[float, float]:
     """Below which similarity ``own`` [n] is unusual, and above which that with the nearest other person is."""
     some = spread(_SAMPLED, len(labels))
@@ -156,7 +156,7 @@ def _splits(embeddings: np.ndarray, left: np.ndarray, known: ReferenceStats, lim
     return doubts
 
 
-def _split_limit(people: People, old: np.ndarray, limits: VettingConf) -> float:
+def _split_limit(people: PersonSums, old: np.ndarray, limits: VettingConf) -> float:
     """The mean cosine between two people's pictures above which they are one."""
     within, there = people.within(), np.flatnonzero(people.counts > 0)
     usual = np.flatnonzero(old) if old.sum() >= limits.least else there
@@ -168,7 +168,9 @@ def _split_limit(people: People, old: np.ndarray, limits: VettingConf) -> float:
     return max(inside - limits.split * scatter, between + limits.other * apart)
 
 
-def own_similarity(embeddings: np.ndarray, labels: np.ndarray, people: People, among: np.ndarray | bool) -> np.ndarray:
+def own_similarity(
+    embeddings: np.ndarray, labels: np.ndarray, people: PersonSums, among: np.ndarray | bool
+) -> np.ndarray:
     """Mean cosine of each picture [n] with its own person's pictures; NaN where there are none.
 
     ``among`` says which pictures [n] are themselves in the sums and are taken out of them.
@@ -179,7 +181,7 @@ def own_similarity(embeddings: np.ndarray, labels: np.ndarray, people: People, a
     return np.divide(sums, counts, out=np.full(len(labels), np.nan), where=counts > 0)
 
 
-def nearest_other(embeddings: np.ndarray, labels: np.ndarray, people: People) -> tuple[np.ndarray, np.ndarray]:
+def nearest_other(embeddings: np.ndarray, labels: np.ndarray, people: PersonSums) -> tuple[np.ndarray, np.ndarray]:
     """The greatest mean cosine [n] with any person but one's own who has pictures, and that person [n].
 
     Minus infinity where there is nobody else.

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from distill.errors import UserError
+from distill.files.json_file import from_text
 from distill.files.lock import Held, leave_note, open_locked, read_note
 from distill.nightly.records import now
 
@@ -68,8 +69,8 @@ def held(root: Path) -> Iterator[str | None]:
 
 def _holder(note: str) -> Holder | None:
     """Who wrote a note; None where there is none, or one that was torn."""
-    with suppress(ValueError, TypeError):
-        return Holder(**json.loads(note))
+    with suppress(ValueError):
+        return from_text(Holder, note)
     return None
 
 

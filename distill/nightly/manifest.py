@@ -16,8 +16,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from distill.errors import UserError
-from distill.files.foreign import refuse_foreign
-from distill.files.kinds import EMPTY, TEXTS, ZEROS
+from distill.files.json_file import read_json
 from distill.nightly.drop import Kind
 from distill.nightly.picture_hashes import SHA256_BYTES
 from distill.nightly.results import FreezeResult
@@ -72,7 +71,7 @@ class FrozenPictures:
 
 
 @dataclass(frozen=True, eq=False)
-class Manifest:
+class DataManifest:
     """``drops`` in order of first sight, of which earlier nights froze the first ``known``; they lie below ``place``.
 
     ``empty`` names the drops that held nothing. ``people`` [classes]: the person with each number.
@@ -144,21 +143,16 @@ class Manifest:
         )
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> DataManifest:
     """The manifest of a night's folder; ``UserError`` where it is not there, not whole or not to be trusted."""
     path = folder / MANIFEST
-    try:
-        raw = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no {MANIFEST}; expected the folder of a night, such as nights/0001") from None
-    except (OSError, ValueError) as error:
-        refuse_foreign(path, "the manifest that `make nightly` wrote", *TEXTS, EMPTY, ZEROS)
-        raise UserError(f"{path} cannot be read: {error}; expected what `make nightly` wrote") from error
+    absent = f"{folder} holds no {MANIFEST}; expected the folder of a night, such as nights/0001"
+    raw = read_json(path, "what `make nightly` wrote", absent)
     if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
         raise UserError(f"{path} has format {raw['format']!r}; expected {FORMAT}, which this version writes")
     try:
         drops = [_drop(entry, len(raw["people"])) for entry in raw["drops"]]
-        manifest = Manifest(str(raw["place"]), drops, raw["people"], int(raw["known"]), raw["empty"])
+        manifest = DataManifest(str(raw["place"]), drops, raw["people"], int(raw["known"]), raw["empty"])
         found = manifest.data_sha256()
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path} is damaged ({error}); expected what `make nightly` wrote") from error

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from distill.files.hashing import sha256
-from distill.nightly.records import STAGES, Damaged, Record, clear_failure, forget, now, read_record, write_record
+from distill.nightly.records import STAGES, DamagedRecord, Record, clear_failure, forget, now, read_record, write_record
 
 Records = Mapping[str, Record]
 """The finished stages of a night so far."""
@@ -20,7 +20,7 @@ BEFORE = "before"
 """The input that every stage but the first has: the hash of the record before it."""
 
 
-class Failed(Exception):
+class StageFailed(Exception):
     """A stage did not end; ``__cause__`` is why."""
 
     def __init__(self, stage: str) -> None:
@@ -57,7 +57,7 @@ def perform(
     """Do what is missing of ``stages`` in the folder ``night``; the records of all of them, after those ``before``.
 
     A stage stands where its record is whole, its inputs are those of now and its files have the bytes that it left;
-    otherwise it and all later ones are done again. Raises ``Failed`` from what ended a stage.
+    otherwise it and all later ones are done again. Raises ``StageFailed`` from what ended a stage.
     """
     done = dict(before)
     for stage in stages:
@@ -67,7 +67,7 @@ def perform(
             if record is None:
                 record = _do(night, stage, inputs, done, say, why)
         except Exception as error:  # of whatever kind: the caller notes it beside the records, and tells it
-            raise Failed(stage.name) from error
+            raise StageFailed(stage.name) from error
         done[stage.name] = record
     return done
 
@@ -80,7 +80,7 @@ def _standing(night: Path, stage: str, inputs: Mapping[str, str]) -> tuple[Recor
     """The record of a stage that need not be done again; else None, and why not where it had been done."""
     try:
         record = read_record(night, stage)
-    except Damaged as error:
+    except DamagedRecord as error:
         return None, str(error)
     if record is None:
         return None, None

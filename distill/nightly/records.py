@@ -12,7 +12,7 @@ from typing import Any
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
 from distill.files.hashing import sha256, sha256_of
-from distill.files.json_file import Misfit, build
+from distill.files.json_file import Misfit, build, read_plain
 
 STAGES = (
     "freeze",
@@ -33,7 +33,7 @@ STAGES = (
 FOLDER, FAILED = "records", "failed.json"
 
 
-class Damaged(Exception):
+class DamagedRecord(Exception):
     """A record that is torn, or not the one that was written; the message says which and why."""
 
 
@@ -79,25 +79,25 @@ def write_record(night: Path, record: Record) -> None:
 
 
 def read_record(night: Path, stage: str) -> Record | None:
-    """The record of a stage; None where there is none. Raises ``Damaged`` where it is not the one that was written."""
+    """The record of a stage; None where there is none. Raises ``DamagedRecord`` where it is not what was written."""
     path = record_path(night, stage)
     try:
-        content = json.loads(path.read_bytes())
+        content = read_plain(path, "the record of a stage")
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise Damaged(f"{path}: is torn") from error
+    except UserError as error:
+        raise DamagedRecord(f"{path}: is torn") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected a record that can be read") from error
     said = content.pop("sha256", None) if isinstance(content, dict) else None
     try:
         record = build(Record, content)
     except Misfit as error:
-        raise Damaged(f"{path}: is no record of the stage {stage}: {error}") from None
+        raise DamagedRecord(f"{path}: is no record of the stage {stage}: {error}") from None
     if record.stage != stage:
-        raise Damaged(f"{path}: is no record of the stage {stage}")
+        raise DamagedRecord(f"{path}: is no record of the stage {stage}")
     if record.hash() != said:
-        raise Damaged(f"{path}: is not the record that was written")
+        raise DamagedRecord(f"{path}: is not the record that was written")
     return record
 
 
@@ -107,7 +107,7 @@ def read_records(night: Path) -> dict[str, Record]:
     for stage in STAGES:
         try:
             record = read_record(night, stage)
-        except Damaged:
+        except DamagedRecord:
             break
         if record is None:
             break

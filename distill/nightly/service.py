@@ -13,9 +13,9 @@ from pathlib import Path
 from distill.config.service_jobs import NightlyConf
 from distill.errors import UserError
 from distill.nightly.freeze import freeze
-from distill.nightly.manifest import MANIFEST, Manifest, read_manifest
+from distill.nightly.manifest import MANIFEST, DataManifest, read_manifest
 from distill.nightly.pages.closing_table import print_summary
-from distill.nightly.pipeline import Failed, perform
+from distill.nightly.pipeline import StageFailed, perform
 from distill.nightly.records import FAILED, FOLDER, Record, note_failure, read_records
 from distill.nightly.results import FreezeResult, PromoteResult
 from distill.nightly.service_folder import NIGHTS, SIGNALS, Night, last_finished, open_registry, unfinished
@@ -86,13 +86,13 @@ class _Reading:
             self._line = None
 
 
-def _already(frozen: Record, now: Manifest, decided_by: str) -> bool:
+def _already(frozen: Record, now: DataManifest, decided_by: str) -> bool:
     """Whether a night was of just these data, and decided by the same."""
     data_sha256 = FreezeResult.read(frozen.result).data_sha256
     return data_sha256 == now.data_sha256() and frozen.inputs["decided_by"] == decided_by
 
 
-def _kept(night: Night, now: Manifest) -> Manifest:
+def _kept(night: Night, now: DataManifest) -> DataManifest:
     """What a night that was begun works on: what it froze, as long as that is still there and did not fail.
 
     Otherwise a night that was killed again and again would never end where drops keep coming, and one that cannot
@@ -123,7 +123,7 @@ def _work(task: Task) -> Outcome:
     stages = import_module("distill.nightly.stages.plan")
     try:
         records = perform(night.folder, stages.stages(task), _say)
-    except Failed as failed:
+    except StageFailed as failed:
         return _failed(task, failed)
     print_summary(night, records)
     return _outcome(records)
@@ -139,7 +139,7 @@ def _left_to_report(conf: NightlyConf, networks: NightNetworks) -> Outcome:
     stages = import_module("distill.nightly.stages.plan")
     try:
         records = perform(night.folder, stages.stages(task)[-1:], _say, read_records(night.folder))
-    except Failed as failed:
+    except StageFailed as failed:
         return _failed(task, failed)
     print_summary(night, records)
     return _outcome(records)
@@ -149,7 +149,7 @@ def _outcome(records: dict[str, Record]) -> Outcome:
     return Outcome.PROMOTED if PromoteResult.of(records).promoted else Outcome.REJECTED
 
 
-def _failed(task: Task, failed: Failed) -> Outcome:
+def _failed(task: Task, failed: StageFailed) -> Outcome:
     """Note why a stage did not end and tell it in one line; run it again to resume."""
     cause = failed.__cause__
     assert isinstance(cause, Exception)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill.config.service_jobs import SigningConf
-from distill.nightly.records import Damaged, Record, read_record
+from distill.nightly.records import DamagedRecord, Record, read_record
 from distill.registry.registry import Registry
 from distill.registry.signing import read_signing
 
@@ -38,7 +38,7 @@ class Night:
         """The record of a stage; None where there is none that is whole."""
         try:
             return read_record(self.folder, stage)
-        except Damaged:
+        except DamagedRecord:
             return None
 
     def after(self) -> Night:

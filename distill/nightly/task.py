@@ -13,7 +13,7 @@ from distill.data.pairs import sets_in
 from distill.errors import UserError
 from distill.files.hashing import sha256, sha256_of
 from distill.files.network_file import NetworkFile
-from distill.nightly.manifest import Manifest
+from distill.nightly.manifest import DataManifest
 from distill.nightly.service_folder import Night
 from distill.runs.folder import STUDENT_ONNX
 from distill.runs.identity import begins_with
@@ -56,7 +56,7 @@ class Task:
 
     conf: NightlyConf
     night: Night
-    manifest: Manifest
+    manifest: DataManifest
     decided_by: str
     networks: NightNetworks
 

@@ -12,8 +12,8 @@ from torch.nn.functional import normalize
 from distill.config.service_jobs import VettingConf
 from distill.data.faceset import spread
 from distill.nightly.frozen import parts_of, vetted_labels
-from distill.nightly.label_noise import Doubt, People, ReferenceStats, doubtful_labels, split_people
-from distill.nightly.manifest import Manifest
+from distill.nightly.label_noise import Doubt, PersonSums, ReferenceStats, doubtful_labels, split_people
+from distill.nightly.manifest import DataManifest
 from distill.nightly.vetting_result import Finding, Verdicts
 from distill.signals.store import SignalStore, Store
 from distill.types import UNLABELLED
@@ -23,7 +23,7 @@ _SAMPLE_IMAGES = 1 << 14
 """Known pictures that tell what is usual."""
 
 
-def vet(manifest: Manifest, before: Verdicts | None, stores: Sequence[Path], limits: VettingConf) -> Verdicts:
+def vet(manifest: DataManifest, before: Verdicts | None, stores: Sequence[Path], limits: VettingConf) -> Verdicts:
     """The verdicts on a night's data. ``stores`` are the signals of its drops, in order; none of them: files alone.
 
     ``before`` are those of the last finished night: what they doubt stays without its label.
@@ -38,7 +38,7 @@ def vet(manifest: Manifest, before: Verdicts | None, stores: Sequence[Path], lim
     return vetted(manifest, so_far, TeacherView(_known(known, labels, len(manifest.people), new.shape[1]), new), limits)
 
 
-def _used(manifest: Manifest) -> list[int]:
+def _used(manifest: DataManifest) -> list[int]:
     """The numbers of the drops that have pictures."""
     return [number for number, drop in enumerate(manifest.drops) if len(drop)]
 
@@ -60,7 +60,7 @@ def _known(stores: Sequence[SignalStore], labels: np.ndarray, classes: int, widt
         sample.append(embeddings[some])
         whose.append(own[some])
         begin = rows.stop
-    return ReferenceStats(People(sums, counts), np.concatenate(sample), np.concatenate(whose))
+    return ReferenceStats(PersonSums(sums, counts), np.concatenate(sample), np.concatenate(whose))
 
 
 def _embeddings(store: SignalStore) -> Iterator[np.ndarray]:
@@ -88,7 +88,7 @@ class TeacherView(NamedTuple):
     new: np.ndarray
 
 
-def unvetted(manifest: Manifest, before: Verdicts | None) -> Verdicts:
+def unvetted(manifest: DataManifest, before: Verdicts | None) -> Verdicts:
     """What is decided before anybody looks at a picture: what was doubted earlier, and what files say of themselves."""
     doubted = _doubted({} if before is None else before.unlabelled)
     for drop, name in _contradicted(manifest):
@@ -96,7 +96,7 @@ def unvetted(manifest: Manifest, before: Verdicts | None) -> Verdicts:
     return _verdicts(manifest, doubted, list(_file_findings(manifest)))
 
 
-def vetted(manifest: Manifest, so_far: Verdicts, looked: TeacherView, limits: VettingConf) -> Verdicts:
+def vetted(manifest: DataManifest, so_far: Verdicts, looked: TeacherView, limits: VettingConf) -> Verdicts:
     """The same with what the teacher doubts of the new pictures."""
     labels = vetted_labels(manifest, so_far)[manifest.known_images :]
     labels = np.where(np.isfinite(looked.new).all(1), labels, UNLABELLED)
@@ -114,11 +114,11 @@ def _doubted(unlabelled: Mapping[str, Sequence[str]]) -> Doubted:
     return {drop: set(names) for drop, names in unlabelled.items()}
 
 
-def _verdicts(manifest: Manifest, doubted: Doubted, findings: list[Finding]) -> Verdicts:
+def _verdicts(manifest: DataManifest, doubted: Doubted, findings: list[Finding]) -> Verdicts:
     return Verdicts(manifest.data_sha256(), {drop: sorted(doubted[drop]) for drop in sorted(doubted)}, findings)
 
 
-def _contradicted(manifest: Manifest) -> Iterator[tuple[str, str]]:
+def _contradicted(manifest: DataManifest) -> Iterator[tuple[str, str]]:
     """(drop, name) of new pictures that came a second time under another person's name: who is right, nobody knows.
 
     An earlier night's label stands; otherwise one bad drop could take the labels of all good ones.
@@ -131,7 +131,7 @@ def _contradicted(manifest: Manifest) -> Iterator[tuple[str, str]]:
                 yield one.twin
 
 
-def _file_findings(manifest: Manifest) -> Iterator[Finding]:
+def _file_findings(manifest: DataManifest) -> Iterator[Finding]:
     for name in manifest.empty:
         yield Finding.of("empty_drop", name, "", "holds no picture of a person: nothing new")
     for drop in manifest.drops[manifest.known :]:
@@ -140,7 +140,7 @@ def _file_findings(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _picture_findings(
-    manifest: Manifest, labels: np.ndarray, looked: TeacherView, limits: VettingConf, places: list[tuple[str, str]]
+    manifest: DataManifest, labels: np.ndarray, looked: TeacherView, limits: VettingConf, places: list[tuple[str, str]]
 ) -> Iterator[tuple[Finding, list[int]]]:
     """Each finding with the rows of new pictures that lose their labels by it."""
     people = manifest.people

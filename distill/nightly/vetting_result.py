@@ -7,15 +7,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
 
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
-from distill.nightly.manifest import Manifest
-from distill.nightly.results import Finding, Kind, VetResult
+from distill.files.json_file import from_plain, read_json
+from distill.nightly.manifest import DataManifest
+from distill.nightly.results import Finding, VetResult
 
 FORMAT = 1
 VERDICTS = "vetting.json"
+WROTE = "what `make nightly` wrote"
 MOST_TOLD = 200
 """Findings that a night's record holds; the file holds them all."""
 
@@ -49,31 +50,16 @@ def write_verdicts(folder: Path, verdicts: Verdicts) -> None:
     write_atomic(folder / VERDICTS, verdicts.to_json().encode())
 
 
-def read_verdicts(folder: Path, manifest: Manifest) -> Verdicts:
+def read_verdicts(folder: Path, manifest: DataManifest) -> Verdicts:
     """The verdicts of a night's folder on just these data; ``UserError`` where there are none, or none to be used."""
     path = folder / VERDICTS
-    try:
-        raw = json.loads(path.read_text("utf-8"))
-        findings = [_finding(one) for one in raw["findings"]]
-        verdicts = Verdicts(raw["data_sha256"], _names(raw["unlabelled"]), findings)
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no {VERDICTS}; expected a night whose data have been vetted") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged ({error}); expected what `make nightly` wrote") from error
+    raw = read_json(path, WROTE, f"{folder} holds no {VERDICTS}; expected a night whose data have been vetted")
+    if isinstance(raw, dict):
+        raw.pop("format", None)
+    verdicts = from_plain(Verdicts, raw, path, WROTE)
     if (found := manifest.data_sha256()) != verdicts.data_sha256:
         raise UserError(
             f"{path} is of other data: data_sha256 {verdicts.data_sha256[:12]}... there and {found[:12]}... in the "
             "manifest beside it; expected the same: run the night's stage `vet` again"
         )
     return verdicts
-
-
-def _finding(raw: Mapping[str, Any]) -> Finding:
-    finding = Finding(**raw)
-    if finding.kind not in get_args(Kind):
-        raise ValueError(f"a finding is of the kind {finding.kind!r}")
-    return finding
-
-
-def _names(raw: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    return {str(drop): [str(name) for name in names] for drop, names in raw.items()}

@@ -13,7 +13,7 @@ Row = tuple[str, str, str]
 """Quantity, this model, limit or published."""
 
 
-class Point(Interface):
+class PlacedRate(Interface):
     """A true positive rate at a false positive rate; None where ``missing`` says why."""
 
     @property
@@ -26,11 +26,11 @@ class Point(Interface):
     def missing(self) -> str | None: ...
 
 
-class Scores(Interface):
+class PlacedScores(Interface):
     """What is shown of scored pairs; ``distill.metrics.allpairs``' ``AllPairs`` is one."""
 
     @property
-    def points(self) -> Sequence[Point]: ...
+    def points(self) -> Sequence[PlacedRate]: ...
     @property
     def rows(self) -> tuple[int, ...]: ...
     @property
@@ -45,7 +45,7 @@ class Scores(Interface):
     def confidence(self) -> float | None: ...
 
 
-def table(verdict: Verdict, scores: Scores, board: Sequence[Published]) -> list[Row]:
+def table(verdict: Verdict, scores: PlacedScores, board: Sequence[Published]) -> list[Row]:
     """The protocol's own score first, then each rate that there is, the pairs behind them, cost, and others' scores."""
     target = verdict.protocol.far_target
     shown = [point for point in scores.points if point.tpr is not None or point.fpr == target]
@@ -64,7 +64,7 @@ def table(verdict: Verdict, scores: Scores, board: Sequence[Published]) -> list[
     return rows + [(entry.name, "", f"{_percent(entry.tpr)}{_mark(entry)}") for entry in board]
 
 
-def notes(protocol: Protocol, scores: Scores, board: Sequence[Published]) -> list[str]:
+def notes(protocol: Protocol, scores: PlacedScores, board: Sequence[Published]) -> list[str]:
     """Why a figure is missing, what intervals are, why others' figures are not comparable, and where they stand."""
     points = {point.fpr: point for point in scores.points}
     told = []
@@ -76,7 +76,7 @@ def notes(protocol: Protocol, scores: Scores, board: Sequence[Published]) -> lis
     return told + [f"source of {who}: {source}" for source, who in _grouped(board, "source")]
 
 
-def _rate(point: Point, beside: Mapping[float, str]) -> Row:
+def _rate(point: PlacedRate, beside: Mapping[float, str]) -> Row:
     name, other = f"TPR at FPR {point.fpr:g}", beside.get(point.fpr, "")
     if point.tpr is None:
         return name, "too few pairs", other

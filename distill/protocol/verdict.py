@@ -11,7 +11,7 @@ from distill.files.network_file import NetworkFile
 from distill.protocol.counter import Cost, measure
 from distill.protocol.graph import Graph, Shape, dtype_name, static_shape, true_inputs
 from distill.protocol.limits import Protocol
-from distill.protocol.weights import Weights, external_files, weights
+from distill.protocol.weights import ShippedWeights, external_files, weights
 from distill.types import CROP_PX
 
 INPUT_SHAPE = (1, 3, CROP_PX, CROP_PX)
@@ -32,7 +32,7 @@ class Verdict:
 
     protocol: Protocol
     cost: Cost
-    weights: Weights
+    weights: ShippedWeights
     files: Mapping[str, int]
     bytes: int | None
     inputs: tuple[Port, ...]

@@ -31,7 +31,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Weights:
+class ShippedWeights:
     """The weights that ship.
 
     A weight is a stored floating-point tensor of any kind (batch-norm statistics, biases, slopes and Clip bounds
@@ -48,14 +48,14 @@ class Weights:
         return ", ".join(sorted(self.elements_by_dtype)) or None
 
 
-def weights(model: ModelProto) -> Weights:
+def weights(model: ModelProto) -> ShippedWeights:
     """Count the stored weights by type, in the main graph, subgraphs and functions."""
     cast = _cast_to_float(model.graph)
     kept = [t for t in _stored(model) if _is_weight(t, t.name in cast)]
     by_dtype: Counter[str] = Counter()
     for tensor in kept:
         by_dtype[tensor.dtype] += tensor.elements
-    return Weights(sum(by_dtype.values()), dict(by_dtype))
+    return ShippedWeights(sum(by_dtype.values()), dict(by_dtype))
 
 
 def external_files(model: ModelProto, path: Path) -> tuple[list[Path], list[str]]:

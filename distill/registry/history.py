@@ -17,11 +17,12 @@ from typing import Any
 
 from distill.files.durable import sync_folder
 from distill.files.json_file import Misfit, build
+from distill.redact import redact
 
 _log = logging.getLogger(__name__)
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     add = "add"
     promote = "promote"
     rollback = "rollback"
@@ -29,13 +30,13 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Event:
+class RegistryEvent:
     """One thing that happened to ``version``, at ``at`` (ISO 8601, UTC, by the clock of then).
 
     ``state`` counts the changes of the pointers, by promotion or rollback; ``before`` was the champion until then.
     """
 
-    kind: Kind
+    kind: EventKind
     version: str
     at: str
     state: int | None = None
@@ -48,20 +49,20 @@ class Event:
         return f"{self.kind} {self.version}" if self.state is None else f"state {self.state}"
 
     def to_json(self) -> str:
-        said = {key: value for key, value in asdict(self).items() if value not in (None, {})}
+        said = {key: value for key, value in redact(asdict(self)).items() if value not in (None, {})}
         return json.dumps({"event": said.pop("kind"), **said}, allow_nan=False)
 
 
-def event_from_json(text: str | bytes) -> Event:
+def event_from_json(text: str | bytes) -> RegistryEvent:
     """The event of a line; ValueError where it is none."""
     try:
         raw = json.loads(text)
-        return build(Event, {"kind": Kind(raw.pop("event")), **raw})
+        return build(RegistryEvent, {"kind": EventKind(raw.pop("event")), **raw})
     except (TypeError, KeyError, AttributeError, Misfit) as error:
         raise ValueError(f"is no event: {error}") from error
 
 
-def read_events(path: Path) -> list[Event]:
+def read_events(path: Path) -> list[RegistryEvent]:
     """The events in the file, oldest first. A line without end is left out, and one that is damaged is told."""
     events = []
     for number, line in enumerate(_whole(_contents(path)).splitlines(), 1):
@@ -72,7 +73,7 @@ def read_events(path: Path) -> list[Event]:
     return events
 
 
-def append_events(path: Path, events: Sequence[Event]) -> None:
+def append_events(path: Path, events: Sequence[RegistryEvent]) -> None:
     """Write the events behind the last whole line; where that fails, the file is as it was. OSError."""
     if not events:
         return

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from distill.errors import UserError
 from distill.files.durable import PARTIAL, discard, placed, point, write_synced
-from distill.registry.history import Event, event_from_json
+from distill.registry.history import RegistryEvent, event_from_json
 from distill.registry.shelf import VERSIONS
 from distill.registry.version import version_number
 
@@ -59,7 +59,7 @@ class Pointers:
                 return None
             raise UserError(f"{self._folder(number)} is missing; expected the state that {_STATE} leads to") from None
 
-    def event(self, number: int) -> Event:
+    def event(self, number: int) -> RegistryEvent:
         """Why the pointers changed to state ``number``."""
         path = self._folder(number) / _EVENT
         try:
@@ -83,7 +83,7 @@ class Pointers:
             if not link.is_symlink() or os.readlink(link) != target:
                 point(link, target)
 
-    def change(self, event: Event) -> None:
+    def change(self, event: RegistryEvent) -> None:
         """Put ``event.version`` into service, with the champion until now as the previous one."""
         number = self.number() + 1
         assert event.state == number, f"state {event.state} after {number - 1}"

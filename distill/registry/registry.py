@@ -12,15 +12,16 @@ crash leaves half done beside it is cleared away by the next change, which also 
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
+from distill.files.json_file import through_json
 from distill.files.lock import open_locked
-from distill.registry.history import Event, Kind, append_events, read_events
+from distill.redact import redact
+from distill.registry.history import EventKind, RegistryEvent, append_events, read_events
 from distill.registry.pointers import CHAMPION, PREVIOUS, Pointers
 from distill.registry.policy import Policy, superfluous
 from distill.registry.shelf import Shelf
@@ -66,16 +67,16 @@ class Registry:
         """The version that was in service before."""
         return self._pointed(PREVIOUS)
 
-    def history(self) -> list[Event]:
+    def history(self) -> list[RegistryEvent]:
         """All that happened, oldest first, with what a crash kept from the file."""
         written = read_events(self.root / HISTORY)
         return [*written, *self._unwritten(written)]
 
-    def withdrawn(self) -> dict[str, Event]:
+    def withdrawn(self) -> dict[str, RegistryEvent]:
         """Versions that a rollback took out of service, with that rollback, but for those that one brought back."""
-        found: dict[str, Event] = {}
+        found: dict[str, RegistryEvent] = {}
         for event in self._changes():
-            if event.kind is Kind.rollback and event.before is not None:
+            if event.kind is EventKind.rollback and event.before is not None:
                 found[event.before] = event
                 found.pop(event.version, None)
         return found
@@ -88,7 +89,7 @@ class Registry:
         assert files, "a version without files"
         if bad := [name for name in files if not plain_name(name)]:
             raise UserError(f"a version cannot hold {bad[0]!r}; expected a plain file name")
-        said = json.loads(json.dumps(facts, allow_nan=False))
+        said = through_json(redact(facts))
         with self._alone():
             digests = {name: file_sha256(path) for name, path in files.items()}
             same = self._shelf.undamaged(identity(digests, said))
@@ -115,7 +116,7 @@ class Registry:
                     f"{name} was taken out of service at {event.at}; expected another version: only a rollback to "
                     f"{name} brings it back"
                 )
-            self._change(Kind.promote, name, why)
+            self._change(EventKind.promote, name, why)
 
     def rollback(self, why: Mapping[str, Any], to: str | None = None) -> Version:
         """Put the previous version, or ``to``, into service again, undamaged as it has to be.
@@ -125,7 +126,7 @@ class Registry:
         with self._alone():
             target = self.version(to or self._before_promotion()).verified()
             if target.name != self._pointers.name(CHAMPION):
-                self._change(Kind.rollback, target.name, why)
+                self._change(EventKind.rollback, target.name, why)
             return target
 
     def prune(self, policy: Policy) -> list[str]:
@@ -168,11 +169,11 @@ class Registry:
         told = [number for event in self.history() if (number := version_number(event.version)) is not None]
         return 1 + max(self._shelf.last_number(), *told, 0)
 
-    def _change(self, kind: Kind, name: str, why: Mapping[str, Any]) -> None:
+    def _change(self, kind: EventKind, name: str, why: Mapping[str, Any]) -> None:
         state = self._pointers.number() + 1
-        self._pointers.change(Event(kind, name, _now(), state, self._pointers.name(CHAMPION), why))
+        self._pointers.change(RegistryEvent(kind, name, _now(), state, self._pointers.name(CHAMPION), why))
 
-    def _changes(self) -> list[Event]:
+    def _changes(self) -> list[RegistryEvent]:
         """All promotions and rollbacks in the order in which they happened, whatever the clock did."""
         states = {event.state: event for event in self.history() if event.state is not None}
         return [states[number] for number in sorted(states)]
@@ -191,21 +192,21 @@ class Registry:
         if (name := self._pointers.name(PREVIOUS)) is None:
             raise UserError(f"{self.root} has no previous version to go back to; expected two promotions or more")
         event = self._pointers.event(self._pointers.number())
-        if event.kind is Kind.rollback:
+        if event.kind is EventKind.rollback:
             raise UserError(
                 f"{self.root} went back from {event.before} to {event.version} at {event.at} already; expected "
                 f"to=VERSION for another one"
             )
         return name
 
-    def _unwritten(self, written: list[Event]) -> list[Event]:
+    def _unwritten(self, written: list[RegistryEvent]) -> list[RegistryEvent]:
         """Events that folders tell of and the history does not, in the order of their clocks."""
         known = {event.key for event in written}
         names, pruned = self._shelf.pruned()
         events = [
-            *(Event(Kind.add, version.name, version.added_at) for version in (*pruned, *self.versions())),
+            *(RegistryEvent(EventKind.add, version.name, version.added_at) for version in (*pruned, *self.versions())),
             *(self._pointers.event(n) for n in self._pointers.numbers() if f"state {n}" not in known),
-            *(Event(Kind.prune, name, _now()) for name in names),
+            *(RegistryEvent(EventKind.prune, name, _now()) for name in names),
         ]
         return sorted((event for event in events if event.key not in known), key=lambda event: event.at)
 

@@ -21,7 +21,7 @@ Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """A named curve; ``colour`` counts from 1, ``dashed`` marks something to compare with.
 
     ``band`` are (x, low, high) of its confidence interval; ``dots`` marks points between which nothing was measured.
@@ -65,7 +65,7 @@ class Scale:
 LINEAR = Scale()
 
 
-def curves(title: str, lines: Sequence[Line], note: str = "", scale: Scale = LINEAR) -> Figure:
+def curves(title: str, lines: Sequence[ChartLine], note: str = "", scale: Scale = LINEAR) -> Figure:
     """Curves over training steps, thinned by means; points that are not finite are left out."""
     thin = [replace(line, points=_thinned(line.points)) for line in lines]
     drawn = [line for line in thin if line.points]
@@ -80,7 +80,7 @@ def curves(title: str, lines: Sequence[Line], note: str = "", scale: Scale = LIN
     return Figure(title, note, drawing(title, body), legend)
 
 
-def roc(title: str, lines: Sequence[Line], lowest_fpr: float) -> Figure:
+def roc(title: str, lines: Sequence[ChartLine], lowest_fpr: float) -> Figure:
     """True positive rate over the logarithm of the false positive rate, as the steps that it really is."""
     low = 10 ** math.floor(math.log10(lowest_fpr) + 1e-9)
     x, y = Axis(low, 1.0, log=True), Axis(0.0, 1.0, percent=True)
@@ -90,7 +90,7 @@ def roc(title: str, lines: Sequence[Line], lowest_fpr: float) -> Figure:
     return Figure(title, "true positive rate", drawing(title, body), legend)
 
 
-def rates(title: str, note: str, lines: Sequence[Line], axes: tuple[Axis, Axis]) -> Figure:
+def rates(title: str, note: str, lines: Sequence[ChartLine], axes: tuple[Axis, Axis]) -> Figure:
     """Curves over the false positive rate, each above the band of its confidence."""
     x, y = axes
     body = frame(x, y, "false positive rate") + _uprights(x)
@@ -145,7 +145,7 @@ def _uprights(x: Axis) -> Markup:
     return Markup("").join(line.format(across(x, value), TOP, HEIGHT - BOTTOM) for value, _ in x.ticks())
 
 
-def _band(line: Line, x: Axis, y: Axis) -> Markup:
+def _band(line: ChartLine, x: Axis, y: Axis) -> Markup:
     """Along the upper ends of the intervals, and back along the lower ones."""
     there = [(at, high) for at, _, high in line.band]
     back = [(at, low) for at, low, _ in reversed(line.band)]
@@ -153,12 +153,12 @@ def _band(line: Line, x: Axis, y: Axis) -> Markup:
     return Markup('<polygon class="band c{}" points="{}"/>').format(line.colour, corners)
 
 
-def _dots(line: Line, x: Axis, y: Axis) -> Markup:
+def _dots(line: ChartLine, x: Axis, y: Axis) -> Markup:
     dot = Markup('<circle class="dot c{}" cx="{}" cy="{}" r="2.5"/>')
     return Markup("").join(dot.format(line.colour, across(x, a), upward(y, b)) for a, b in line.points if line.dots)
 
 
-def polyline(line: Line, x: Axis, y: Axis) -> Markup:
+def polyline(line: ChartLine, x: Axis, y: Axis) -> Markup:
     """A curve, or the dot that is all there is of one."""
     dots = " ".join(f"{across(x, a)},{upward(y, b)}" for a, b in line.points)
     kind = f"line c{line.colour}" + (" dashed" if line.dashed else "")

@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from distill.export.parity import Parity
 from distill.files.atomic import write_page
 from distill.redact import redact_text
-from distill.report.run_page import Cost
-from distill.report.scores import Scores
+from distill.report.run_page import CostRow
+from distill.report.scores import VerificationScores
 from distill.shown import shown
 from distill.types import Preprocessing
 
@@ -33,8 +33,8 @@ class ModelCard:
     protocol: str
     passed: bool
     reasons: Sequence[str]
-    cost: Sequence[Cost]
-    scores: Scores | None
+    cost: Sequence[CostRow]
+    scores: VerificationScores | None
     parity: Parity | None
     data: str
     teacher: str

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distill.errors import UserError
-from distill.registry.history import Event
+from distill.registry.history import RegistryEvent
 from distill.registry.pointers import CHAMPION, PREVIOUS
 from distill.registry.registry import Registry
 from distill.registry.version import Version
@@ -17,7 +17,7 @@ _FACTS = ("night", "images", "from")
 _COLUMNS = ("version", "service", "files", "MB", "added", *_FACTS)
 
 
-def event_line(event: Event) -> str:
+def event_line(event: RegistryEvent) -> str:
     """An event in a line."""
     after = f" after {event.before}" if event.before else ""
     why = f": {_plain(event.why)}" if event.why else ""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from distill.report.charts import LINEAR, Figure, Line, Scale, curves, histogram, roc
-from distill.report.scores import Scores
+from distill.report.charts import LINEAR, ChartLine, Figure, Scale, curves, histogram, roc
+from distill.report.scores import VerificationScores
 
 Series = Mapping[str, Sequence[tuple[int, float]]]
 COLOURS = 8
@@ -15,7 +15,7 @@ STUDENT, TEACHER, GENUINE, IMPOSTOR = 1, 2, 3, 7
 
 
 @dataclass(frozen=True)
-class Panel:
+class SeriesChart:
     """The series whose whole name matches ``pattern``, in one chart."""
 
     title: str
@@ -26,15 +26,15 @@ class Panel:
 
 PERCENT = Scale(percent=True)
 TRAINING = (
-    Panel("Accuracy during training", r"verification/(.+/)?accuracy", scale=PERCENT),
-    Panel("TPR at fixed FPR", r"verification/(.+/)?tpr_at_fpr_.+", scale=PERCENT),
-    Panel("ROC AUC", r"verification/(.+/)?auc", scale=PERCENT),
-    Panel("Total loss", r"loss"),
-    Panel("Loss terms, weighted", r"weighted/.+", "added to the total"),
-    Panel("Loss terms, raw", r"raw/.+", "before weights; logarithmic", Scale(log=True)),
-    Panel("Learning rate", r"lr"),
-    Panel("Throughput", r"throughput/.+", "images per second", Scale(zero=True)),
-    Panel("Other series", r".+"),
+    SeriesChart("Accuracy during training", r"verification/(.+/)?accuracy", scale=PERCENT),
+    SeriesChart("TPR at fixed FPR", r"verification/(.+/)?tpr_at_fpr_.+", scale=PERCENT),
+    SeriesChart("ROC AUC", r"verification/(.+/)?auc", scale=PERCENT),
+    SeriesChart("Total loss", r"loss"),
+    SeriesChart("Loss terms, weighted", r"weighted/.+", "added to the total"),
+    SeriesChart("Loss terms, raw", r"raw/.+", "before weights; logarithmic", Scale(log=True)),
+    SeriesChart("Learning rate", r"lr"),
+    SeriesChart("Throughput", r"throughput/.+", "images per second", Scale(zero=True)),
+    SeriesChart("Other series", r".+"),
 )
 
 
@@ -53,10 +53,10 @@ def training_figures(series: Series, teacher_accuracy: float | None) -> list[Fig
     return figures
 
 
-def verification_figures(student: Scores, teacher: Scores | None) -> list[Figure]:
+def verification_figures(student: VerificationScores, teacher: VerificationScores | None) -> list[Figure]:
     """The ROC curves of both networks in one chart, and a histogram of similarities for each."""
     networks = [("student", student, STUDENT)] + ([("teacher", teacher, TEACHER)] if teacher else [])
-    lines = [Line(name, scores.roc, colour) for name, scores, colour in networks if scores.roc]
+    lines = [ChartLine(name, scores.roc, colour) for name, scores, colour in networks if scores.roc]
     figures = [roc("ROC", lines, 1 / max(student.impostor, 2))] if lines else []
     for name, scores, _ in networks:
         groups = [("genuine", scores.genuine_counts, GENUINE), ("impostor", scores.impostor_counts, IMPOSTOR)]
@@ -71,12 +71,12 @@ def _parts(chosen: Series) -> Iterator[Series]:
         yield {name: chosen[name] for name in names[start : start + COLOURS]}
 
 
-def _lines(part: Series) -> Iterator[Line]:
+def _lines(part: Series) -> Iterator[ChartLine]:
     for colour, (name, points) in enumerate(part.items(), start=1):
-        yield Line(name.partition("/")[2] or name, points, colour)
+        yield ChartLine(name.partition("/")[2] or name, points, colour)
 
 
-def _level(name: str, value: float, beside: Series) -> Line:
+def _level(name: str, value: float, beside: Series) -> ChartLine:
     """A level to compare the curves with, over the same steps."""
     last = max((step for points in beside.values() for step, _ in points), default=1)
-    return Line(name, [(0, value), (last, value)], TEACHER if len(beside) == 1 else COLOURS, dashed=True)
+    return ChartLine(name, [(0, value), (last, value)], TEACHER if len(beside) == 1 else COLOURS, dashed=True)

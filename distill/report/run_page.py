@@ -15,12 +15,12 @@ from distill.files.atomic import write_page
 from distill.format import quantity
 from distill.redact import flatten, redact_text
 from distill.report.run_charts import Series, training_figures, verification_figures
-from distill.report.scores import Score, Scores
+from distill.report.scores import ScoreRow, VerificationScores
 from distill.shown import shown
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostRow:
     """One measured quantity; ``unit`` is "B" for bytes, else what is counted. ``limit`` None: not limited."""
 
     name: str
@@ -85,11 +85,11 @@ class RunReport:
     passed: bool
     reasons: Sequence[str]
     command: str
-    student: Scores | None = None
-    teacher: Scores | None = None
+    student: VerificationScores | None = None
+    teacher: VerificationScores | None = None
     teacher_name: str | None = None
     teacher_checked: bool = True
-    cost: Sequence[Cost] = ()
+    cost: Sequence[CostRow] = ()
     protocol: str = ""
     parity: Parity | None = None
     series: Series = field(default_factory=dict)
@@ -100,7 +100,7 @@ class RunReport:
     look_next: Sequence[str] = ()
 
     @property
-    def gaps(self) -> list[tuple[Score, Score | None, str]]:
+    def gaps(self) -> list[tuple[ScoreRow, ScoreRow | None, str]]:
         """(student, teacher, student minus teacher in points) for every score of the student."""
         theirs = {score.name: score for score in self.teacher.rows} if self.teacher else {}
         mine = self.student.rows if self.student else ()
@@ -135,7 +135,7 @@ def write_report(path: Path, report: RunReport) -> None:
     write_page(path, page)
 
 
-def _gap(mine: Score, theirs: Score | None) -> str:
+def _gap(mine: ScoreRow, theirs: ScoreRow | None) -> str:
     if theirs is None or mine.value is None or theirs.value is None:
         return "-"
     return f"{100 * (mine.value - theirs.value):+.2f}".replace("-", "\N{MINUS SIGN}")

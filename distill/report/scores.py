@@ -10,7 +10,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreRow:
     """A fraction with its confidence interval; ``note`` says why there is none, or more about it."""
 
     name: str
@@ -31,10 +31,10 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Scores:
+class VerificationScores:
     """One network on one set of pairs. ``threshold`` is the cosine above which a pair counts as the same person."""
 
-    rows: tuple[Score, ...]
+    rows: tuple[ScoreRow, ...]
     accuracy_std: float
     pairs: int
     genuine: int
@@ -47,14 +47,14 @@ class Scores:
     impostor_counts: tuple[int, ...]
 
     @property
-    def accuracy(self) -> Score:
+    def accuracy(self) -> ScoreRow:
         return self.rows[0]
 
     @staticmethod
-    def from_json(found: Mapping[str, Any]) -> Scores:
+    def from_json(found: Mapping[str, Any]) -> VerificationScores:
         """From what ``distill.metrics.Verification.to_json`` gives or ``verify.json`` holds."""
         roc, histogram = found["roc"], found["histogram"]
-        return Scores(
+        return VerificationScores(
             rows=_rows(found),
             accuracy_std=found["accuracy_std"],
             pairs=found["pairs"],
@@ -69,12 +69,14 @@ class Scores:
         )
 
 
-def _rows(found: Mapping[str, Any]) -> tuple[Score, ...]:
+def _rows(found: Mapping[str, Any]) -> tuple[ScoreRow, ...]:
     intervals, missing = found["intervals"], found["missing"]
-    accuracy = Score("Accuracy", found["accuracy_mean"], _pair(intervals["accuracy"]))
-    auc = Score("ROC AUC", found["auc"], _pair(intervals["auc"]), missing.get("auc", ""))
+    accuracy = ScoreRow("Accuracy", found["accuracy_mean"], _pair(intervals["accuracy"]))
+    auc = ScoreRow("ROC AUC", found["auc"], _pair(intervals["auc"]), missing.get("auc", ""))
     rates = [
-        Score(f"TPR at FPR {fpr}", rate, _pair(intervals["tpr_at_fpr"].get(fpr)), missing.get(f"tpr_at_fpr.{fpr}", ""))
+        ScoreRow(
+            f"TPR at FPR {fpr}", rate, _pair(intervals["tpr_at_fpr"].get(fpr)), missing.get(f"tpr_at_fpr.{fpr}", "")
+        )
         for fpr, rate in found["tpr_at_fpr"].items()
     ]
     return (accuracy, auc, *rates)

@@ -21,7 +21,7 @@ Rows = Sequence[tuple[str, str, str]]
 """What ``Verdict.rows()`` (quantity, measured, limit) and ``Verification.rows()`` (quantity, value, interval) give."""
 
 
-class Score(Protocol):
+class ShownVerification(Protocol):
     """What is shown of a verification; ``distill.metrics``' ``Verification`` is one. Fractions; None is undefined."""
 
     @property
@@ -43,12 +43,12 @@ class Summary:
 
     folder: Path
     losses: Mapping[str, float]
-    student: Score | None = None
-    teacher: Score | None = None
+    student: ShownVerification | None = None
+    teacher: ShownVerification | None = None
     cost: Rows = ()
     passed: bool | None = None
     reasons: Sequence[str] = ()
-    baseline: Score | None = None
+    baseline: ShownVerification | None = None
     baseline_source: str = ""
 
 
@@ -124,7 +124,9 @@ def print_facts(title: str, rows: Sequence[tuple[str, str]], console: Console | 
     _table(console or Console(highlight=False), (title, ""), rows)
 
 
-def _scores(console: Console, student: Score, baseline: Score | None, teacher: Score | None) -> None:
+def _scores(
+    console: Console, student: ShownVerification, baseline: ShownVerification | None, teacher: ShownVerification | None
+) -> None:
     """Each metric of the networks that there are, in per cent, and by how many points the teacher is ahead."""
     others = {name: score for name, score in (("baseline", baseline), ("teacher", teacher)) if score is not None}
     found = {who: {name: (text, value) for name, text, value in _metrics(score)} for who, score in others.items()}
@@ -138,7 +140,7 @@ def _scores(console: Console, student: Score, baseline: Score | None, teacher: S
     _table(console, ("verification, %", "student", *found, *(("gap",) if teacher is not None else ())), rows)
 
 
-def _metrics(score: Score) -> list[tuple[str, str, float | None]]:
+def _metrics(score: ShownVerification) -> list[tuple[str, str, float | None]]:
     """Name, text and value of each metric."""
     accuracy = f"{100 * score.accuracy_mean:.2f} ± {100 * score.accuracy_std:.2f}"
     return [

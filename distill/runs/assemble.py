@@ -27,7 +27,7 @@ from distill.files.network_file import NetworkFile
 from distill.losses.objective import Objective, Schedule, Term
 from distill.metrics.folds import FOLDS
 from distill.training.machine import Machine, has_fast_bf16, resolve
-from distill.training.module import Recipe
+from distill.training.module import TrainingRecipe
 from distill.types import FaceNetwork, LossDims, Preprocessing
 from teachers.card import parse_preprocessing
 from teachers.teacher import Teacher, load_teacher
@@ -111,11 +111,11 @@ def machine_for(conf: TrainerConf, run: Length) -> Machine:
     return resolve(conf.precision.value, conf.channels_last, conf.compile, conf.workers, run.images)
 
 
-def recipe(conf: TrainerConf, run: Length, machine: Machine) -> Recipe:
+def recipe(conf: TrainerConf, run: Length, machine: Machine) -> TrainingRecipe:
     """The part of the trainer's configuration that decides which weights come out."""
     optimizer = conf.optimizer
     bf16 = machine.precision == "bf16" if optimizer.bf16_products is None else optimizer.bf16_products
-    return Recipe(
+    return TrainingRecipe(
         total_steps=run.steps,
         optimizer=replace(optimizer, bf16_products=bf16),
         schedule=conf.schedule,

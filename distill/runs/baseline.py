@@ -13,7 +13,7 @@ from typing import Any
 
 from distill.config.training_jobs import DistillConf
 from distill.errors import UserError
-from distill.files.atomic import read_json
+from distill.files.json_file import read_json
 from distill.runs.folder import METRICS
 
 NOT_COMPARED = (

@@ -31,7 +31,7 @@ KnownBy = Literal["name", "number"]
 
 
 @dataclass(frozen=True)
-class People:
+class ClassPeople:
     """The people of the classes 0, 1, ...: ``numbers`` int64 [c] that stay, made of names or the classes themselves."""
 
     numbers: np.ndarray
@@ -42,14 +42,14 @@ class People:
 class Learned:
     """The state [...] of an objective; ``class_rows`` name those of its tensors whose rows are ``people``."""
 
-    people: People
+    people: ClassPeople
     state: Mapping[str, Tensor]
     class_rows: tuple[str, ...]
     moments: Moments | None
 
 
-def people_of(faces: FaceSet) -> People:
-    return People(person_numbers(faces), "name" if isinstance(faces, Named) else "number")
+def people_of(faces: FaceSet) -> ClassPeople:
+    return ClassPeople(person_numbers(faces), "name" if isinstance(faces, Named) else "number")
 
 
 def write_learned(path: Path, learned: Learned, run: str) -> None:
@@ -81,4 +81,4 @@ def read_learned(path: Path) -> Learned:
             f"{path} has {len(numbers)} people and centres of {sorted(counts)}, known by {known_by!r}; "
             f"expected as many centres as people: make the {CENTRES} again"
         )
-    return Learned(People(numbers.numpy(), known_by), tensors, rows, moments)
+    return Learned(ClassPeople(numbers.numpy(), known_by), tensors, rows, moments)

@@ -111,10 +111,10 @@ def show(folder: RunFolder) -> int:
         Summary(
             folder=folder.path,
             losses=metrics["losses"],
-            student=_Shown(metrics["student"]),
-            baseline=baseline and _Shown(baseline.student),
+            student=_StoredVerification(metrics["student"]),
+            baseline=baseline and _StoredVerification(baseline.student),
             baseline_source=baseline.source if baseline else "",
-            teacher=_Shown(metrics["teacher"]) if metrics["teacher"] else None,
+            teacher=_StoredVerification(metrics["teacher"]) if metrics["teacher"] else None,
             cost=[tuple(row) for row in metrics["cost"]],
             passed=metrics["verdict"] == "pass",
             reasons=metrics["reasons"],
@@ -123,7 +123,7 @@ def show(folder: RunFolder) -> int:
     return 0 if metrics["verdict"] == "pass" else 1
 
 
-class _Shown:
+class _StoredVerification:
     """The part of a stored verification that the closing table shows."""
 
     def __init__(self, stored: Mapping[str, Any]) -> None:

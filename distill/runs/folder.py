@@ -15,8 +15,9 @@ import yaml
 from distill.config.compose import config_yaml
 from distill.config.idle import idle_options, without
 from distill.errors import UserError
-from distill.files.atomic import read_json, write_json, write_text
+from distill.files.atomic import write_json, write_text
 from distill.files.durable import point
+from distill.files.json_file import read_json
 from distill.files.lock import Held, leave_note, open_locked
 from distill.tracking.wandb_run import WandbRun
 from distill.tracking.wandb_settings import WandbSettings

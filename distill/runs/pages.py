@@ -14,8 +14,8 @@ from distill.config.training_jobs import DistillConf
 from distill.data.pairs import Pairs
 from distill.export.parity import Parity
 from distill.report.model_card import ModelCard, write_model_card
-from distill.report.run_page import Cost, ExamplePair, RunReport, write_report
-from distill.report.scores import Scores
+from distill.report.run_page import CostRow, ExamplePair, RunReport, write_report
+from distill.report.scores import VerificationScores
 from distill.runs.folder import SERIES, STUDENT_ONNX, RunFolder
 from distill.tracking.series import read_series
 from distill.types import Preprocessing
@@ -29,7 +29,7 @@ def write_pages(
 ) -> None:
     """Both pages, from ``metrics`` as they will stand in ``metrics.json``."""
     parity = Parity(**{**metrics["parity"], "batches": tuple(metrics["parity"]["batches"])})
-    student = Scores.from_json(metrics["student"])
+    student = VerificationScores.from_json(metrics["student"])
     cost = _cost(metrics["check"])
     write_report(
         folder.file("report.html"),
@@ -41,7 +41,7 @@ def write_pages(
             reasons=metrics["reasons"],
             command=metrics["command"],
             student=student,
-            teacher=Scores.from_json(metrics["teacher"]) if metrics["teacher"] else None,
+            teacher=VerificationScores.from_json(metrics["teacher"]) if metrics["teacher"] else None,
             teacher_name=conf.teacher.name if teacher else None,
             teacher_checked=metrics["teacher_tried"] or teacher is None,
             cost=cost,
@@ -75,7 +75,7 @@ def png(image: Tensor) -> bytes:
     return data.tobytes()
 
 
-def _cost(check: Mapping[str, Any]) -> list[Cost]:
+def _cost(check: Mapping[str, Any]) -> list[CostRow]:
     """Cost against limits, as far as it could be counted."""
     limits = check["limits"]
     rows = [
@@ -84,7 +84,7 @@ def _cost(check: Mapping[str, Any]) -> list[Cost]:
         ("MACs", check["macs"], None, ""),
         ("parameters", check["parameters"], None, ""),
     ]
-    return [Cost(name, value, limit, unit) for name, value, limit, unit in rows if value is not None]
+    return [CostRow(name, value, limit, unit) for name, value, limit, unit in rows if value is not None]
 
 
 def _next(metrics: Mapping[str, Any]) -> list[str]:
@@ -106,8 +106,8 @@ def _card(
     conf: DistillConf,
     metrics: Mapping[str, Any],
     teacher: Card | None,
-    cost: Sequence[Cost],
-    scores: Scores,
+    cost: Sequence[CostRow],
+    scores: VerificationScores,
     parity: Parity,
 ) -> ModelCard:
     told = "No teacher: trained on labels alone."

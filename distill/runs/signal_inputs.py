@@ -16,7 +16,7 @@ from distill.files.writable import require_writable
 from distill.runs.assemble import augmentation, labelled_faces, open_teacher, try_out, verification_pairs, with_transfer
 from distill.runs.signal_lookup import ROOT
 from distill.runs.signal_writing import Storing, keep_centres, keep_distances, stored_views, teacher_distances
-from distill.signals.manifest import Manifest
+from distill.signals.manifest import SignalManifest
 from distill.signals.set_outputs import CARD, mean_centres
 from distill.signals.store import Store
 from teachers.card import write_card
@@ -44,7 +44,7 @@ def open_signal_inputs(conf: SignalsConf) -> SignalInputs:
     return opened
 
 
-def write_set_outputs(folder: Path, manifest: Manifest, opened: SignalInputs) -> None:
+def write_set_outputs(folder: Path, manifest: SignalManifest, opened: SignalInputs) -> None:
     """Class centres, the teacher's distances of the verification pairs, and its card; what is there and whole stays."""
     teacher, faces = opened.storing.teacher, opened.faces
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -14,7 +13,8 @@ from distill.config.groups import Precision, TeacherConf
 from distill.data.augment import Augmentation
 from distill.data.faceset import FaceSet
 from distill.errors import UserError
-from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
+from distill.files.json_file import through_json
+from distill.signals.manifest import MANIFEST, SignalManifest, first_difference, read_manifest
 from distill.signals.store import views_of
 from teachers.teacher import Teacher
 
@@ -36,7 +36,7 @@ class Wanted:
     seed: int
     precision: str | None = None
 
-    def difference(self, manifest: Manifest) -> str | None:
+    def difference(self, manifest: SignalManifest) -> str | None:
         """The first thing in which a store is not what is wanted, in words; None where it is."""
         asked = {"teacher": self.teacher, "data": self.data}
         found = first_difference({"teacher": manifest.teacher, "data": manifest.data}, asked)
@@ -57,7 +57,7 @@ def described_teacher(conf: TeacherConf, teacher: Teacher | None) -> dict[str, A
     if teacher is not None and teacher.file is not None:
         known |= {
             "sha256": teacher.file.sha256,
-            "preprocessing": json.loads(json.dumps(asdict(teacher.preprocessing))),
+            "preprocessing": through_json(asdict(teacher.preprocessing)),
             "embedding_dim": teacher.embedding_dim,
         }
     return known
@@ -68,7 +68,7 @@ def asked_precision(conf: TeacherConf) -> str | None:
     return None if conf.precision is Precision.auto else conf.precision.value
 
 
-def other_precision(manifest: Manifest, asked: str | None) -> str | None:
+def other_precision(manifest: SignalManifest, asked: str | None) -> str | None:
     """In words, where a store was made with another precision than the one asked for."""
     return None if asked is None else first_difference(manifest.software, {"precision": asked}, "teacher")
 

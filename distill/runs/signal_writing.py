@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -24,12 +23,13 @@ from distill.data.views import FixedViews, MirrorViews, StoredViews
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
 from distill.files.claims import Claims
+from distill.files.json_file import through_json
 from distill.metrics.verification import distances
 from distill.progress import waiting
 from distill.runs.signal_lookup import asked_precision, described_data, described_teacher, other_precision
 from distill.runs.supervision import pair_embeddings
-from distill.signals.checksummed import Damaged
-from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
+from distill.signals.checksummed import DamagedFile
+from distill.signals.manifest import MANIFEST, SignalManifest, first_difference, read_manifest
 from distill.signals.set_outputs import (
     CENTRES,
     distances_path,
@@ -57,9 +57,9 @@ class Storing:
     teacher: Teacher
     views: StoredViews
 
-    def manifest(self, faces: FaceSet) -> Manifest:
+    def manifest(self, faces: FaceSet) -> SignalManifest:
         """That of a store of these faces."""
-        return Manifest(
+        return SignalManifest(
             data=described_data(faces),
             teacher=self.described,
             views=self.views.described(),
@@ -94,7 +94,7 @@ class Storing:
         return shapes
 
     def fill(
-        self, folder: Path, manifest: Manifest, faces: FaceSet, before: Callable[[], object] = lambda: None
+        self, folder: Path, manifest: SignalManifest, faces: FaceSet, before: Callable[[], object] = lambda: None
     ) -> int:
         """Write every shard that is missing or damaged and that nobody else writes; the number of them.
 
@@ -110,7 +110,7 @@ class Storing:
         finally:
             claims.close()
 
-    def _write(self, folder: Path, manifest: Manifest, faces: FaceSet, claims: Claims) -> int:
+    def _write(self, folder: Path, manifest: SignalManifest, faces: FaceSet, claims: Claims) -> int:
         todo, conf, teacher = missing_shards(folder, manifest), self.conf, self.teacher
         device = "cuda" if torch.cuda.is_available() else "cpu"
         workers = loader_workers(device) if conf.workers is None else conf.workers
@@ -134,35 +134,35 @@ def stored_views(conf: SignalsConf, augment: Augmentation) -> StoredViews:
     return MirrorViews(Augmentation(shift_px=0), conf.seed)
 
 
-def store_name(what: str, manifest: Manifest, precision: str | None) -> str:
+def store_name(what: str, manifest: SignalManifest, precision: str | None) -> str:
     """What the folder of a store is called; one whose ``precision`` was asked for stands beside that of another."""
     return f"{what}-{manifest.hash()[:8]}" + ("" if precision is None else f"-{precision}")
 
 
-def bound(folder: Path, wanted: Manifest, precision: str | None) -> Manifest:
+def bound(folder: Path, wanted: SignalManifest, precision: str | None) -> SignalManifest:
     """The folder's manifest, written now if it has none; ``UserError`` where it is that of another store."""
     if not (folder / MANIFEST).exists():
         write_atomic(folder / MANIFEST, wanted.to_json().encode())
     found = read_manifest(folder)
-    asked: dict[str, Any] = {k: v for k, v in json.loads(wanted.to_json()).items() if k != "software"}
+    asked: dict[str, Any] = {k: v for k, v in through_json(asdict(wanted)).items() if k != "software"}
     difference = first_difference(asdict(found), asked) or other_precision(found, precision)
     if difference is not None:
         raise UserError(f"{folder} holds the signals of another run: {difference}; give another folder with out=DIR")
     return found
 
 
-def missing_shards(folder: Path, manifest: Manifest) -> list[int]:
+def missing_shards(folder: Path, manifest: SignalManifest) -> list[int]:
     return [shard for shard in range(manifest.shards) if not shard_path(folder, shard).exists()]
 
 
-def keep_centres(folder: Path, manifest: Manifest, make: Callable[[], Tensor]) -> None:
+def keep_centres(folder: Path, manifest: SignalManifest, make: Callable[[], Tensor]) -> None:
     """Write class centres unless they are there and whole."""
     if not _whole(folder / CENTRES, lambda: read_centres(folder, manifest)):
         write_centres(folder, manifest, make())
 
 
 def keep_distances(
-    folder: Path, manifest: Manifest, pairs: Iterable[Pairs], make: Callable[[Pairs], np.ndarray | None]
+    folder: Path, manifest: SignalManifest, pairs: Iterable[Pairs], make: Callable[[Pairs], np.ndarray | None]
 ) -> None:
     """Write the teacher's distances of pairs unless they are there and whole, or nobody can tell them."""
     for one in pairs:
@@ -179,7 +179,7 @@ def teacher_distances(teacher: Teacher, pairs: Pairs) -> np.ndarray:
     return distances(embeddings[0::2], embeddings[1::2])
 
 
-def _drop_damaged(folder: Path, manifest: Manifest, claims: Claims) -> None:
+def _drop_damaged(folder: Path, manifest: SignalManifest, claims: Claims) -> None:
     """Verify the shards that are there, and remove those that are not whole, so that they are written anew."""
     there = [shard for shard in range(manifest.shards) if shard_path(folder, shard).exists()]
     if not there:
@@ -199,7 +199,7 @@ def _whole(path: Path, read: Callable[[], object]) -> bool:
         return False
     try:
         read()
-    except Damaged as error:
+    except DamagedFile as error:
         _log.warning("%s; it is written again", error)
         return False
     return True

@@ -17,7 +17,7 @@ from distill.errors import UserError
 from distill.files.lock import Held, open_locked
 from distill.runs.folder import ABSENT, CONFIG, RunFolder, differences
 from distill.runs.signal_writing import missing_shards
-from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
+from distill.signals.manifest import MANIFEST, SignalManifest, first_difference, read_manifest
 
 MOST_DIFFERENCES = 3
 _PLAIN = re.compile(r"[\w./:@%+-]+")
@@ -87,7 +87,7 @@ def _spelt(value: Any) -> str:
     return text if _PLAIN.fullmatch(text) else "'" + text.replace("'", "\\'") + "'"
 
 
-def tell_unfinished_signals(folder: Path, wanted: Manifest) -> None:
+def tell_unfinished_signals(folder: Path, wanted: SignalManifest) -> None:
     """A line for each unfinished store beside a new ``folder`` of the same teacher and faces: in what it differs."""
     if (folder / MANIFEST).exists():
         return
@@ -107,5 +107,5 @@ def tell_unfinished_signals(folder: Path, wanted: Manifest) -> None:
                 )
 
 
-def _stored_of_each(manifest: Manifest) -> dict[str, Any]:
+def _stored_of_each(manifest: SignalManifest) -> dict[str, Any]:
     return {"views": manifest.views, "arrays": manifest.arrays}

@@ -16,7 +16,7 @@ from distill.errors import UserError
 from distill.losses.centres import grow, match_rows
 from distill.losses.objective import Objective
 from distill.runs.assemble import STUDENT_INPUT
-from distill.runs.centres_file import CENTRES, Learned, People, people_of, read_learned, write_learned
+from distill.runs.centres_file import CENTRES, ClassPeople, Learned, people_of, read_learned, write_learned
 from distill.runs.folder import RunFolder
 from distill.runs.identity import centres_file
 from distill.runs.mean_centres import mean_centres
@@ -24,7 +24,7 @@ from distill.students.quality import WithQuality
 from distill.training.module import Distiller
 from distill.training.validation import EvalEmbedder
 from distill.types import FaceNetwork
-from teachers.weights import Weights, load_into, named_for
+from teachers.weights import WeightFile, load_into, named_for
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def _means(student: FaceNetwork, faces: FaceSet, new: np.ndarray) -> Tensor:
     return mean_centres(EvalEmbedder(student, STUDENT_INPUT), faces, new)[torch.from_numpy(new)]
 
 
-def _require_fit(path: Path, learned: Learned, objective: Objective, people: People) -> None:
+def _require_fit(path: Path, learned: Learned, objective: Objective, people: ClassPeople) -> None:
     if learned.people.known_by != people.known_by:
         raise UserError(
             f"{path} knows people by {learned.people.known_by}, and these data by {people.known_by}; expected the "
@@ -92,7 +92,7 @@ def _require_fit(path: Path, learned: Learned, objective: Objective, people: Peo
 QUALITY = "quality."
 
 
-def fill(student: FaceNetwork, weights: Weights) -> None:
+def fill(student: FaceNetwork, weights: WeightFile) -> None:
     """Load a student's first weights; those of a recogniser without this quality fill the recogniser alone."""
     weights = named_for(student.state_dict(), weights)
     if not isinstance(student, WithQuality) or _quality(student.state_dict()) == _quality(weights.tensors):

@@ -27,7 +27,7 @@ _MOST_HEADER_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 20
 
 
-class Damaged(UserError):
+class DamagedFile(UserError):
     """A file that is missing, incomplete or not the expected one; the message names it and the reason."""
 
 
@@ -44,17 +44,19 @@ def sealed(arrays: Mapping[str, np.ndarray], belongs: Mapping[str, str]) -> byte
 
 
 def open_sealed(path: Path, belongs: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """The arrays of a file, mapped into memory; checks everything but the contents. Raises ``Damaged``."""
+    """The arrays of a file, mapped into memory; checks everything but the contents. Raises ``DamagedFile``."""
     header, start = _read_header(path)
     metadata = header.pop("__metadata__")
     for key, value in belongs.items():
         if metadata.get(key) != value:
-            raise Damaged(f"{path}: is of another store: its {key} is {str(metadata.get(key))[:12]}, not {value[:12]}")
+            raise DamagedFile(
+                f"{path}: is of another store: its {key} is {str(metadata.get(key))[:12]}, not {value[:12]}"
+            )
     size = path.stat().st_size - start
     begins, ends = zip(*sorted(entry["data_offsets"] for entry in header.values()), strict=True)
     # sorted by place, each array begins where the one before ends, and the last ends with the file
     if (0, *ends) != (*begins, size):
-        raise Damaged(f"{path}: has {size} bytes of arrays; expected {ends[-1]}: truncated?")
+        raise DamagedFile(f"{path}: has {size} bytes of arrays; expected {ends[-1]}: truncated?")
     mapped = np.memmap(path, np.uint8, "r", start)  # one map for all arrays: each map holds a file descriptor
     try:
         return {
@@ -62,18 +64,18 @@ def open_sealed(path: Path, belongs: Mapping[str, str]) -> dict[str, np.ndarray]
             for name, entry in header.items()
         }
     except ValueError as error:
-        raise Damaged(f"{path}: has a damaged header") from error
+        raise DamagedFile(f"{path}: has a damaged header") from error
 
 
 def verify_sealed(path: Path) -> None:
-    """Check every byte of a file that ``open_sealed`` accepts. Raises ``Damaged``."""
+    """Check every byte of a file that ``open_sealed`` accepts. Raises ``DamagedFile``."""
     header, start = _read_header(path)
     written = header.pop("__metadata__").get(SEAL)
     with path.open("rb") as file:
         file.seek(start)
         found = _seal(header, file)
     if found != written:
-        raise Damaged(f"{path}: its contents are not those that were written (sha256 {found[:12]}...)")
+        raise DamagedFile(f"{path}: its contents are not those that were written (sha256 {found[:12]}...)")
 
 
 def _seal(entries: Mapping[str, Any], contents: IO[bytes]) -> str:
@@ -91,12 +93,12 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
             length = struct.unpack("<Q", file.read(_LENGTH_BYTES))[0]
             header = json.loads(file.read(min(length, _MOST_HEADER_BYTES)))  # a damaged length may be exabytes
     except FileNotFoundError:
-        raise Damaged(f"{path}: is missing") from None
+        raise DamagedFile(f"{path}: is missing") from None
     except (struct.error, ValueError, RecursionError) as error:
         problem = foreign(path, "a file of stored teacher outputs", SIGNALS, SAFETENSORS, EMPTY)
-        raise Damaged(problem or f"{path}: has no safetensors header") from error
+        raise DamagedFile(problem or f"{path}: has no safetensors header") from error
     if not _sane(header):
-        raise Damaged(f"{path}: has a damaged header")
+        raise DamagedFile(f"{path}: has a damaged header")
     return header, _LENGTH_BYTES + length
 
 

@@ -22,7 +22,8 @@ from distill.data.faceset import FaceSet, InParts
 from distill.data.views import FixedViews, Views
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
-from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
+from distill.files.json_file import from_plain, read_json
+from distill.signals.manifest import MANIFEST, SignalManifest, first_difference, read_manifest
 from distill.signals.store import SignalStore, Store, views_of
 
 PARTS = "parts.json"
@@ -95,7 +96,7 @@ def open_store(folder: Path, faces: FaceSet) -> SignalStore:
     return JoinedStore(folder, faces)
 
 
-def write_joined(folder: Path, data: Mapping[str, Any], stores: Sequence[Path]) -> Manifest:
+def write_joined(folder: Path, data: Mapping[str, Any], stores: Sequence[Path]) -> SignalManifest:
     """Write the list of stores and their common manifest for ``data``; returns that manifest.
 
     The stores are those of a night's drops, in order. Raises ``UserError`` where they are not of one teacher.
@@ -104,29 +105,33 @@ def write_joined(folder: Path, data: Mapping[str, Any], stores: Sequence[Path]) 
     for store, part in zip(stores, parts, strict=True):
         _require_same(store, part, parts[-1])
     latest = parts[-1]
-    manifest = Manifest(data, latest.teacher, latest.views, latest.arrays, latest.shard_images, latest.software)
+    manifest = SignalManifest(data, latest.teacher, latest.views, latest.arrays, latest.shard_images, latest.software)
     relative = [os.path.relpath(store, folder) for store in stores]  # the service's folder may be moved
     write_atomic(folder / PARTS, (json.dumps({"stores": relative}, indent=1) + "\n").encode())
     write_atomic(folder / MANIFEST, manifest.to_json().encode())
     return manifest
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """``stores``: the parts' folders, in order and relative to the joined one."""
+
+    stores: list[str]
+
+
 def _read_parts(folder: Path) -> list[Path]:
-    path = folder / PARTS
-    try:
-        return [folder / str(name) for name in json.loads(path.read_text("utf-8"))["stores"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read: {error!r}; expected what `make nightly` wrote") from error
+    path, wrote = folder / PARTS, "what `make nightly` wrote"
+    return [folder / name for name in from_plain(_Parts, read_json(path, wrote), path, wrote).stores]
 
 
-def _require_part(store: Store, part: FaceSet, joined: Manifest) -> None:
+def _require_part(store: Store, part: FaceSet, joined: SignalManifest) -> None:
     data = {"images": len(part), "classes": part.classes, "fingerprint": part.fingerprint()}
     if (difference := first_difference(store.manifest.data, data)) is not None:
         raise UserError(f"{store.folder}: holds the signals of other pictures than the drop's: {difference}")
     _require_same(store.folder, store.manifest, joined)
 
 
-def _require_same(store: Path, manifest: Manifest, joined: Manifest) -> None:
+def _require_same(store: Path, manifest: SignalManifest, joined: SignalManifest) -> None:
     found, wanted = ({what: getattr(m, what) for what in _SAME} for m in (manifest, joined))
     if (difference := first_difference(found, wanted)) is not None:
         raise UserError(

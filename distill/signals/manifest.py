@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import UserError
-from distill.files.json_file import from_plain, read_plain
+from distill.files.json_file import from_plain, read_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -18,7 +18,7 @@ WROTE = "what `make signals` wrote"
 
 
 @dataclass(frozen=True)
-class Manifest:
+class SignalManifest:
     """``manifest.json``, the first file of a store.
 
     ``data`` has images, classes and fingerprint; ``teacher`` name, sha256, preprocessing, embedding_dim and
@@ -61,18 +61,13 @@ class Manifest:
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> SignalManifest:
     """The manifest of a store; ``UserError`` where there is none, or none that can be read."""
     path = folder / MANIFEST
-    try:
-        raw = read_plain(path, WROTE)
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no {MANIFEST}; expected a folder that `make signals` wrote") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}; expected {WROTE}") from error
+    raw = read_json(path, WROTE, f"{folder} holds no {MANIFEST}; expected a folder that `make signals` wrote")
     if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
         raise UserError(f"{path} has format {raw['format']!r}; expected {FORMAT}: make the signals again")
-    return from_plain(Manifest, raw, path, WROTE)
+    return from_plain(SignalManifest, raw, path, WROTE)
 
 
 def first_difference(stored: Mapping[str, Any], wanted: Mapping[str, Any], place: str = "") -> str | None:

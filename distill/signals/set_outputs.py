@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from distill.files.atomic import write_atomic
 from distill.signals.checksummed import open_sealed, sealed, verify_sealed
-from distill.signals.manifest import Manifest
+from distill.signals.manifest import SignalManifest
 from distill.signals.store import SignalStore
 
 CENTRES = "centres.safetensors"
@@ -21,14 +21,14 @@ CARD = "card.yaml"
 _PIECE_IMAGES = 1 << 16
 
 
-def write_centres(folder: Path, manifest: Manifest, centres: Tensor) -> None:
+def write_centres(folder: Path, manifest: SignalManifest, centres: Tensor) -> None:
     """Write class centres [n t] in float16."""
     arrays = {"centres": centres.half().cpu().numpy()}
     write_atomic(folder / CENTRES, sealed(arrays, {"manifest": manifest.hash()}))
 
 
-def read_centres(folder: Path, manifest: Manifest) -> Tensor:
-    """Float32 class centres [n t]; ``Damaged`` where the contents have changed."""
+def read_centres(folder: Path, manifest: SignalManifest) -> Tensor:
+    """Float32 class centres [n t]; ``DamagedFile`` where the contents have changed."""
     arrays = open_sealed(folder / CENTRES, {"manifest": manifest.hash()})
     verify_sealed(folder / CENTRES)
     return torch.from_numpy(arrays["centres"].astype(np.float32))
@@ -66,13 +66,13 @@ def _pieces(labels: np.ndarray) -> Iterator[slice]:
         begin = end
 
 
-def write_distances(folder: Path, manifest: Manifest, pairs: str, distances: np.ndarray) -> None:
+def write_distances(folder: Path, manifest: SignalManifest, pairs: str, distances: np.ndarray) -> None:
     """Write the teacher's squared distances [p] of the pairs with this fingerprint."""
     belongs = {"manifest": manifest.hash(), "pairs": pairs}
     write_atomic(distances_path(folder, pairs), sealed({"distances": distances}, belongs))
 
 
-def read_distances(folder: Path, manifest: Manifest, pairs: str) -> np.ndarray | None:
+def read_distances(folder: Path, manifest: SignalManifest, pairs: str) -> np.ndarray | None:
     """The teacher's squared distances [p] of these pairs, or None where the store has none of them."""
     path = distances_path(folder, pairs)
     if not path.exists():

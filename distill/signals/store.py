@@ -16,8 +16,8 @@ from distill.data.augment import Augmentation
 from distill.data.faceset import DamagedImage, FaceSet
 from distill.data.views import FixedViews, MirrorViews, StoredViews, Views
 from distill.errors import UserError
-from distill.signals.checksummed import Damaged, open_sealed, sealed, verify_sealed
-from distill.signals.manifest import Manifest, read_manifest
+from distill.signals.checksummed import DamagedFile, open_sealed, sealed, verify_sealed
+from distill.signals.manifest import SignalManifest, read_manifest
 
 _REPAIR = "run `make signals` again with the options that made the store: it rewrites what is damaged or missing"
 
@@ -26,7 +26,7 @@ class SignalStore(Protocol):
     """The interface of stored signals for training."""
 
     folder: Path
-    manifest: Manifest
+    manifest: SignalManifest
 
     def verify(self, progress: Callable[[int], None]) -> None: ...
 
@@ -52,7 +52,7 @@ class Store:
     def _map(self) -> None:
         try:
             self._shards = [open_shard(self.folder, self.manifest, shard) for shard in range(self.manifest.shards)]
-        except Damaged as error:
+        except DamagedFile as error:
             raise UserError(f"{error}; {_REPAIR}") from error
 
     def __getstate__(self) -> dict[str, object]:
@@ -91,13 +91,15 @@ class Store:
         return views_of(self.manifest, augment, seed)
 
 
-def damaged_shards(folder: Path, manifest: Manifest, shards: Sequence[int]) -> Iterator[tuple[int, Damaged | None]]:
+def damaged_shards(
+    folder: Path, manifest: SignalManifest, shards: Sequence[int]
+) -> Iterator[tuple[int, DamagedFile | None]]:
     """Each of the shards with its damage, or None; every byte is read."""
 
-    def checked(shard: int) -> tuple[int, Damaged | None]:
+    def checked(shard: int) -> tuple[int, DamagedFile | None]:
         try:
             verify_shard(folder, manifest, shard)
-        except Damaged as error:
+        except DamagedFile as error:
             return shard, error
         return shard, None
 
@@ -105,7 +107,7 @@ def damaged_shards(folder: Path, manifest: Manifest, shards: Sequence[int]) -> I
         yield from pool.map(checked, shards)
 
 
-def views_of(manifest: Manifest, augment: Augmentation, seed: int) -> StoredViews:
+def views_of(manifest: SignalManifest, augment: Augmentation, seed: int) -> StoredViews:
     """The views that the store holds. ``UserError`` where the augmentation is not one that it can replay."""
     if manifest.views["kind"] == "mirror":
         return MirrorViews(augment, seed)
@@ -119,31 +121,31 @@ def shard_path(folder: Path, shard: int) -> Path:
     return folder / f"shard-{shard:06d}.safetensors"
 
 
-def encode(manifest: Manifest, shard: int, arrays: Mapping[str, np.ndarray]) -> bytes:
+def encode(manifest: SignalManifest, shard: int, arrays: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of a shard's file."""
     return sealed(arrays, _belongs(manifest, shard))
 
 
-def open_shard(folder: Path, manifest: Manifest, shard: int) -> dict[str, np.ndarray]:
-    """The arrays of a shard, mapped into memory; checks all but the contents. Raises ``Damaged``."""
+def open_shard(folder: Path, manifest: SignalManifest, shard: int) -> dict[str, np.ndarray]:
+    """The arrays of a shard, mapped into memory; checks all but the contents. Raises ``DamagedFile``."""
     path = shard_path(folder, shard)
     arrays = open_sealed(path, _belongs(manifest, shard))
     if {name: (array.dtype, array.shape) for name, array in arrays.items()} != _wanted(manifest, shard):
-        raise Damaged(f"{path}: holds other arrays than its manifest says")
+        raise DamagedFile(f"{path}: holds other arrays than its manifest says")
     return arrays
 
 
-def verify_shard(folder: Path, manifest: Manifest, shard: int) -> None:
-    """Check every byte of a shard. Raises ``Damaged``."""
+def verify_shard(folder: Path, manifest: SignalManifest, shard: int) -> None:
+    """Check every byte of a shard. Raises ``DamagedFile``."""
     open_shard(folder, manifest, shard)
     verify_sealed(shard_path(folder, shard))
 
 
-def _belongs(manifest: Manifest, shard: int) -> dict[str, str]:
+def _belongs(manifest: SignalManifest, shard: int) -> dict[str, str]:
     return {"manifest": manifest.hash(), "shard": str(shard)}
 
 
-def _wanted(manifest: Manifest, shard: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+def _wanted(manifest: SignalManifest, shard: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
     """Type and shape of every array of a shard."""
     rows = len(manifest.rows(shard))
     shapes = {n: (np.dtype("<f2"), (rows, manifest.columns, *s)) for n, s in manifest.arrays.items()}

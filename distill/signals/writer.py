@@ -21,7 +21,7 @@ from distill.data.views import StoredViews
 from distill.errors import UserError
 from distill.files.atomic import write_atomic
 from distill.files.claims import Claims
-from distill.signals.manifest import Manifest
+from distill.signals.manifest import SignalManifest
 from distill.signals.store import DIGEST, encode, shard_path
 from distill.types import CROP_PX, Output
 
@@ -92,7 +92,7 @@ class Writer:
     """
 
     folder: Path
-    manifest: Manifest
+    manifest: SignalManifest
     teacher: OutputsOf
     batch_images: int
     workers: int

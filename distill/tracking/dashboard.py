@@ -8,7 +8,6 @@ prints them. ``--deliver nightly`` sends what waits in the outbox of the nights.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from distill.errors import UserError
+from distill.files.json_file import read_json
 from distill.format import percent_cell
-from distill.tracking import panels as night_panels
 from distill.tracking.outbox import Outbox, deliver
-from distill.tracking.panels import SECTIONS, as_markdown
+from distill.tracking.panels import NIGHT_SECTIONS, SECTIONS, as_markdown
 from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 from distill.tracking.wandb_variables import read_variables
 from distill.tracking.workspace import push, push_nights
@@ -64,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
             console.print(f"{what}: {address}", markup=False, soft_wrap=True)
         return 0
     if options.panels:
-        console.print(as_markdown((*SECTIONS, *night_panels.SECTIONS)), markup=False, soft_wrap=True)
+        console.print(as_markdown((*SECTIONS, *NIGHT_SECTIONS)), markup=False, soft_wrap=True)
         return 0
     if options.deliver:
         return _deliver(options.deliver, options.project, console)
@@ -113,8 +112,8 @@ def read_run(folder: Path, root: Path) -> RunLine:
     if not path.exists():
         return RunLine(name, "not finished")
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        metrics = read_json(path)
+    except UserError:
         return RunLine(name, f"unreadable {METRICS_FILE}")
     verdict = metrics.get("verdict") if isinstance(metrics, dict) else None
     return RunLine(name, verdict or "no verdict", _accuracy(metrics, "student"), _accuracy(metrics, "teacher"))

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.errors import UserError
 from distill.files.hashing import sha256
-from distill.tracking.outbox import Event, Outbox, deliver
+from distill.tracking.outbox import Outbox, OutboxEvent, deliver
 from distill.tracking.wandb_settings import WandbSettings
 
 if TYPE_CHECKING:  # what is told is made above; here it is only read, by attribute
@@ -47,7 +47,7 @@ class NightFiles:
     champion: Path | None = None
 
 
-def mirror(root: Path, events: Iterable[Event], settings: WandbSettings, timeout_s: float = 120.0) -> None:
+def mirror(root: Path, events: Iterable[OutboxEvent], settings: WandbSettings, timeout_s: float = 120.0) -> None:
     """Put the events into the outbox and deliver what waits there. Never raises: W&B decides nothing here."""
     if settings.mode == "disabled":
         return
@@ -63,7 +63,7 @@ def mirror(root: Path, events: Iterable[Event], settings: WandbSettings, timeout
 
 def night_events(
     root: Path, night: int, results: NightResults, seconds: Mapping[str, float], files: NightFiles
-) -> Iterator[Event]:
+) -> Iterator[OutboxEvent]:
     """All that is told of a night that came to a verdict, in the order of its lineage."""
     freeze, signals, promote = results.freeze, results.signals, results.promote
     assert freeze is not None
@@ -82,22 +82,22 @@ def night_events(
     champion = files.champion or (files.student if promote.promoted else None)
     if champion is not None:
         yield from pointer_events(root, _group(night), champion, files.previous)
-    yield Event.make("figures", NIGHTS, None, {"night": night, "values": figures(results, seconds)})
+    yield OutboxEvent.make("figures", NIGHTS, None, {"night": night, "values": figures(results, seconds)})
     if not promote.promoted:
         yield _rejection(night, results)
 
 
-def pointer_events(root: Path, change: str, champion: Path, previous: Path | None) -> Iterator[Event]:
+def pointer_events(root: Path, change: str, champion: Path, previous: Path | None) -> Iterator[OutboxEvent]:
     """The aliases of the registry after a night or a rollback; ``change`` names it: no two are one."""
     for alias, path in ((PREVIOUS, previous), (CHAMPION, champion)):
         if path is not None:
             yield _artifact(REGISTRY, None, "student", _files(root, path), {"change": change}, [], [alias])
 
 
-def failure_event(night: int, stage: str) -> Event:
+def failure_event(night: int, stage: str) -> OutboxEvent:
     """An alert. The reason stays on this machine: it may name files, and files are named after people."""
     text = f"stage {stage} did not end; nights/{night:04d}/records/failed.json has the reason. The champion stays."
-    return Event.make("alert", VERDICT, night, {"title": f"night {night} failed", "text": text, "level": "ERROR"})
+    return OutboxEvent.make("alert", VERDICT, night, {"title": f"night {night} failed", "text": text, "level": "ERROR"})
 
 
 def figures(results: NightResults, seconds: Mapping[str, float]) -> dict[str, float]:
@@ -125,7 +125,7 @@ def _scores(scores: SetScores) -> Iterator[tuple[str, float | None]]:
         yield f"tpr_at_fpr_{fpr}", tpr
 
 
-def _student(root: Path, night: int, results: NightResults, student: Path, uses: list[str]) -> Event:
+def _student(root: Path, night: int, results: NightResults, student: Path, uses: list[str]) -> OutboxEvent:
     """The student with what is known of it; one that was rejected is kept as well, under that alias."""
     version = results.promote and results.promote.version
     aliases = [_group(night), REJECTED if version is None else f"registry-{version}"]
@@ -134,12 +134,12 @@ def _student(root: Path, night: int, results: NightResults, student: Path, uses:
     return _artifact("train", night, "student", _files(root, student), told, uses, aliases)
 
 
-def _rejection(night: int, results: NightResults) -> Event:
+def _rejection(night: int, results: NightResults) -> OutboxEvent:
     against = [] if results.judge is None else [reason.text for reason in results.judge.judgement.against]
     refused = "" if results.promote is None else results.promote.reason
     text = "; ".join(against) or refused or "the report has the reasons"
     title = f"night {night} rejected its student"
-    return Event.make("alert", VERDICT, night, {"title": title, "text": text, "level": "WARN"})
+    return OutboxEvent.make("alert", VERDICT, night, {"title": title, "text": text, "level": "WARN"})
 
 
 def _facts(
@@ -149,7 +149,7 @@ def _facts(
     facts: Mapping[str, Any],
     alias: str,
     made_from: Iterable[str] = (),
-) -> Event:
+) -> OutboxEvent:
     """An artifact of facts alone; ``alias`` is that of its contents, and of what it was made from."""
     return _artifact(run, night, name, {}, facts, [f"{source}:{alias}" for source in made_from], [_group(night), alias])
 
@@ -162,10 +162,10 @@ def _artifact(
     facts: Mapping[str, Any],
     uses: list[str],
     aliases: list[str],
-) -> Event:
+) -> OutboxEvent:
     kind = "model" if name == "student" else name
     body = {"name": name, "type": kind, "files": files, "facts": facts, "uses": uses, "aliases": aliases}
-    return Event.make("artifact", run, night, body)
+    return OutboxEvent.make("artifact", run, night, body)
 
 
 def _files(root: Path, path: Path) -> dict[str, dict[str, str]]:

@@ -17,11 +17,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import distill
+from distill.errors import UserError
 from distill.files.atomic import write_atomic
 from distill.files.durable import rename_synced
+from distill.files.json_file import Misfit, build, read_plain
 from distill.redact import redact
 from distill.tracking.wandb_settings import WandbSettings
 
@@ -32,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Event:
+class OutboxEvent:
     """One thing to tell W&B, as plain JSON without secrets; ``make`` makes one.
 
     ``run`` names the W&B run that it belongs to, ``night`` its group; what each kind's ``body`` holds is said in
@@ -45,7 +47,7 @@ class Event:
     body: Mapping[str, Any]
 
     @classmethod
-    def make(cls, kind: Kind, run: str, night: int | None, body: Mapping[str, Any]) -> Event:
+    def make(cls, kind: Kind, run: str, night: int | None, body: Mapping[str, Any]) -> OutboxEvent:
         """An event whose body holds no secrets (``distill.redact``)."""
         return cls(kind, run, night, redact(body))
 
@@ -55,7 +57,7 @@ class Event:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class Damaged(Exception):
+class DamagedEvent(Exception):
     """A file in the outbox that is not the event that was written."""
 
 
@@ -66,7 +68,7 @@ class Outbox:
         self.root = root
         self.folder = root / FOLDER
 
-    def append(self, event: Event) -> Path:
+    def append(self, event: OutboxEvent) -> Path:
         """Keep the event behind all others; one that still waits is kept once. Raises UserError on a full disk."""
         digest = event.hash()
         waiting = self.pending()
@@ -90,17 +92,16 @@ class Outbox:
         rename_synced(path, aside / path.name)
 
 
-def read_event(path: Path) -> Event:
-    """The event in a file of the outbox. Raises ``Damaged``."""
+def read_event(path: Path) -> OutboxEvent:
+    """The event in a file of the outbox. Raises ``DamagedEvent``."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_plain(path, "an event")
         said = content.pop("sha256")
-        event = Event(**content)
-        whole = event.kind in get_args(Kind) and isinstance(event.body, dict) and event.hash() == said
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged(f"{path} is torn") from error
-    if not whole:
-        raise Damaged(f"{path} is not the event that was written")
+        event = build(OutboxEvent, content)
+    except (UserError, Misfit, KeyError, TypeError, AttributeError) as error:
+        raise DamagedEvent(f"{path} is torn") from error
+    if event.hash() != said:
+        raise DamagedEvent(f"{path} is not the event that was written")
     return event
 
 

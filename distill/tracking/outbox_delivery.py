@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from distill.files.hashing import sha256
+from distill.files.json_file import from_text
 from distill.files.lock import Held, open_locked
-from distill.tracking.outbox import Damaged, Event, Outbox, read_event
+from distill.tracking.outbox import DamagedEvent, Outbox, OutboxEvent, read_event
 from distill.tracking.wandb_run import environment, run_id, writable
 from distill.tracking.wandb_session import Shield, end_service, start
 from distill.tracking.wandb_settings import WandbSettings
@@ -31,7 +32,7 @@ LOCK = ".lock"
 NIGHT, FACTS = "night", "facts.json"
 _WAIT_S = 60
 _MOST_TITLE = 63  # characters that W&B takes
-Waiting = tuple[Path, Event]
+Waiting = tuple[Path, OutboxEvent]
 
 
 class Undeliverable(Exception):
@@ -41,7 +42,7 @@ class Undeliverable(Exception):
 def main(argv: Sequence[str]) -> int:
     """Deliver; prints why it stopped where it did not come to the end, and returns 1 then."""
     root, said = argv
-    failure = deliver_all(Outbox(Path(root)), WandbSettings(**json.loads(said)))
+    failure = deliver_all(Outbox(Path(root)), from_text(WandbSettings, said))
     print(failure)
     return 1 if failure else 0
 
@@ -68,7 +69,7 @@ def _readable(outbox: Outbox) -> list[Waiting]:
     for path in outbox.pending():
         try:
             found.append((path, read_event(path)))
-        except Damaged:
+        except DamagedEvent:
             outbox.refuse(path)
     return found
 
@@ -116,7 +117,7 @@ def group_of(night: int) -> str:
     return f"night-{night:04d}"
 
 
-def _tell(run: wandb.Run, root: Path, event: Event, online: bool) -> None:
+def _tell(run: wandb.Run, root: Path, event: OutboxEvent, online: bool) -> None:
     body = event.body
     if event.kind == "figures":
         run.define_metric("*", step_metric=NIGHT)

@@ -16,8 +16,6 @@ from typing import Any, Protocol, SupportsFloat
 from distill.errors import UserError
 from distill.files.atomic import replacing
 
-FILE_NAME = "series.jsonl"
-
 Series = dict[str, list[tuple[int, float]]]
 """Named curves: (optimiser step, value), in order of the steps."""
 

@@ -9,9 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from distill.errors import UserError
-from distill.tracking import panels as night_panels
 from distill.tracking.night_events import NIGHTS
-from distill.tracking.panels import SECTIONS, STEP, Panel, Section
+from distill.tracking.panels import NIGHT, NIGHT_SECTIONS, SECTIONS, STEP, Panel, Section
 from distill.tracking.wandb_session import Shield
 
 NAME, NIGHTS_NAME = "Face distillation", "Face distillation by night"
@@ -47,7 +46,7 @@ def build_nights(entity: str, project: str) -> Any:
     """The nights' workspace, not yet saved: the run that has the figures of every night, and nothing generated."""
     spaces = _package("workspaces")
     runs = spaces.RunsetSettings(query=f"^{NIGHTS}$", regex_query=True)
-    return _workspace(entity, project, NIGHTS_NAME, night_panels.SECTIONS, night_panels.NIGHT, runset_settings=runs)
+    return _workspace(entity, project, NIGHTS_NAME, NIGHT_SECTIONS, NIGHT, runset_settings=runs)
 
 
 def build_report(entity: str, project: str) -> Any:
@@ -55,8 +54,8 @@ def build_report(entity: str, project: str) -> Any:
     reports = _package("reports.v2")
     runs = reports.Runset(entity=entity, project=project, query=NIGHTS)
     blocks: list[Any] = [reports.P(_FOREWORD)]
-    for section in night_panels.SECTIONS:
-        panels = [_line_plot(reports, panel, night_panels.NIGHT) for panel in section.panels]
+    for section in NIGHT_SECTIONS:
+        panels = [_line_plot(reports, panel, NIGHT) for panel in section.panels]
         blocks += [reports.H2(section.title), reports.PanelGrid(runsets=[runs], panels=panels)]
     return reports.Report(entity=entity, project=project, title=NIGHTS_NAME, blocks=blocks, width="fluid")
 

@@ -62,7 +62,7 @@ class StoredTeacher:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How a network is trained, apart from the machine: every setting that changes its weights.
 
     The trained network sees crops of ``small_px`` for the first ``small_fraction`` of the run, and full-size ones
@@ -101,7 +101,7 @@ class Distiller(pl.LightningModule):
         self,
         student: FaceNetwork,
         objective: Objective,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         preprocessing: Preprocessing,
         teacher: TeacherOutputs | None = None,
         teacher_centres: Tensor | None = None,

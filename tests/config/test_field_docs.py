@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from distill.config.field_docs import field_doc, fields_below
-from distill.config.groups import needed
+from distill.config.field_docs import field_doc
+from distill.config.groups import needed_path
 from distill.config.jobs import JOBS
+from reference.option_fields import fields_below
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Inner:
 @dataclass
 class Outer:
     silent: int = 0
-    asked: str = needed("a file, e.g. asked=x")
+    asked: str = needed_path("a file, e.g. asked=x")
     group: Inner = field(default_factory=Inner)
     several: dict[str, Inner] = field(default_factory=dict)
     """By name."""

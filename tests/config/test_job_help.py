@@ -11,9 +11,9 @@ import pytest
 
 from distill.cli import main
 from distill.config.compose import conf_dir
-from distill.config.field_docs import fields_below
 from distill.config.job_help import comment
 from distill.config.jobs import JOBS
+from reference.option_fields import fields_below
 
 
 @cache

@@ -31,8 +31,8 @@ from distill.features.face_list import read_lines, read_people
 from distill.features.feature_file import header, open_features
 from distill.features.labelled_rows import open_rows
 from distill.features.video import read_crop, read_video
-from distill.files.atomic import read_json
 from distill.files.foreign import foreign, kind_of
+from distill.files.json_file import read_json
 from distill.files.kinds import FEATURES, SAFETENSORS
 from distill.files.network_file import NetworkFile
 from distill.judge.benchmark import read_sidecar

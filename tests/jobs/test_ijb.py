@@ -18,9 +18,9 @@ from distill.data.decode import decode_any
 from distill.data.ijb import LooseFaces, find_ijb, read_faces
 from distill.data.recordio import RecordIOSet as RecordSet
 from distill.errors import UserError
-from distill.metrics.roc import tpr_at_fpr
 from reference import ijb_layout
 from reference.ijb_layout import Image
+from reference.rates import tpr_at_fpr
 from reference.templates import dir_at_far, ranks_and_scores, template_feature
 from reference.tiny_onnx import TinyOnnx
 from teachers.onnx_network import OnnxNetwork

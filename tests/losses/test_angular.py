@@ -8,7 +8,7 @@ import torch
 
 from distill.errors import UserError
 from distill.losses import angular
-from distill.losses.angular import AdaDistill, FrozenCentreMargin, MarginDistillation, ShrinkAngular, UnitGap
+from distill.losses.angular import AdaDistill, FrozenCentreMargin, MarginDistillation, UnitGap
 from distill.losses.base import Loss
 from distill.types import LossDims, LossInputs, Output
 from reference import angular as reference
@@ -28,29 +28,11 @@ def _step(labels: list[int], student: torch.Tensor, teacher: torch.Tensor, centr
     return LossInputs(torch.tensor(labels), Output(student), torch.empty(0, 6), Output(teacher), centres)
 
 
-def test_eq_5_and_eq_4_agree_with_loops() -> None:
+def test_eq_5_agrees_with_loops() -> None:
     s, t = _draw(5, 6), _draw(5, 6, seed=1)
     gap = feature_reference.cosine_gap(s.numpy(), t.numpy())
     step = _step(LABELS, s, t, _draw(7, 6))
     np.testing.assert_allclose(UnitGap(sizes=SAME)(step), 2 * gap, rtol=1e-12)
-    np.testing.assert_allclose(ShrinkAngular(sizes=SAME)(step), gap**2, rtol=1e-12)
-
-
-def test_shrink_gap_gradient_bounds_and_zero() -> None:
-    s, t = _draw(5, 6).requires_grad_(), _draw(5, 6, seed=1)
-    assert torch.autograd.gradcheck(angular.shrink_gap, (s, t))
-    torch.testing.assert_close(angular.shrink_gap(t, -2 * t), torch.full((5,), 4.0, dtype=t.dtype))
-    torch.testing.assert_close(angular.shrink_gap(t, 2 * t), torch.zeros(5, dtype=t.dtype))
-
-
-def test_eq_4_is_flat_where_eq_5_still_pulls() -> None:
-    teacher = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
-    student = torch.tensor([[1.0, 0.01]], dtype=torch.float64, requires_grad=True)
-    pulls = []
-    for gap in (angular.shrink_gap, angular.unit_gap):
-        (gradient,) = torch.autograd.grad(gap(student, teacher).sum(), student)
-        pulls.append(gradient.norm().item())
-    assert pulls[0] < 1e-3 * pulls[1]
 
 
 @pytest.mark.parametrize(("kind", "margin"), [("arc", 0.5), ("cos", 0.35)])
@@ -80,7 +62,6 @@ def test_teacher_margins_stay_in_range_and_rise_with_certainty() -> None:
 BUILDS: list[Callable[[LossDims], Loss]] = [
     lambda s: UnitGap(sizes=s),
     lambda s: UnitGap("project", sizes=s),
-    lambda s: ShrinkAngular(sizes=s),
     lambda s: FrozenCentreMargin(sizes=s),
     lambda s: FrozenCentreMargin("cos", 0.35, adapter="project", sizes=s),
     lambda s: MarginDistillation(sizes=s),
@@ -204,6 +185,6 @@ def test_bad_options(build: Callable[[LossDims], Loss], match: str, sizes: LossD
 
 
 def test_no_teacher() -> None:
-    for kind in (UnitGap, ShrinkAngular, FrozenCentreMargin, MarginDistillation, AdaDistill):
+    for kind in (UnitGap, FrozenCentreMargin, MarginDistillation, AdaDistill):
         with pytest.raises(UserError, match=f"{kind.__name__} needs a teacher"):
             kind(sizes=LossDims(8, None, 4))

@@ -9,7 +9,7 @@ import torch
 from distill.errors import UserError
 from distill.losses import feature
 from distill.losses.base import Loss
-from distill.losses.feature import AttentionTransfer, EmbeddingCosine, EmbeddingL2, MapHint
+from distill.losses.feature import AttentionTransfer, EmbeddingCosine, MapHint
 from distill.types import LossDims, LossInputs, Output
 from reference import feature as reference
 
@@ -28,7 +28,6 @@ def test_embeddings_agree_with_loops() -> None:
     s, t = _maps(5, 6), _maps(5, 6, seed=1)
     np.testing.assert_allclose(_call(feature.cosine_gap, s, t), reference.cosine_gap(s, t), rtol=1e-12)
     np.testing.assert_allclose(_call(feature.unit_gap, s, t), 2 * reference.cosine_gap(s, t), rtol=1e-12)
-    np.testing.assert_allclose(_call(feature.mean_square, s, t), reference.mean_square(s, t), rtol=1e-12)
 
 
 def test_maps_agree_with_loops() -> None:
@@ -55,14 +54,14 @@ def test_attention_is_pooled_not_the_features() -> None:
 
 def test_gradients() -> None:
     s, t = torch.from_numpy(_maps(3, 4)).requires_grad_(), torch.from_numpy(_maps(3, 4, seed=1))
-    for gap in (feature.cosine_gap, feature.unit_gap, feature.mean_square):
+    for gap in (feature.cosine_gap, feature.unit_gap):
         assert torch.autograd.gradcheck(gap, (s, t))
     a, b = torch.from_numpy(_maps(2, 3, 4, 4)).requires_grad_(), torch.from_numpy(_maps(2, 3, 2, 2, seed=1))
     assert torch.autograd.gradcheck(feature.map_error, (a, b))
     assert torch.autograd.gradcheck(feature.attention_gap, (a, b))
 
 
-@pytest.mark.parametrize("gap", [feature.cosine_gap, feature.unit_gap, feature.mean_square])
+@pytest.mark.parametrize("gap", [feature.cosine_gap, feature.unit_gap])
 def test_zero_at_identity_and_nowhere_below(gap: Callable[..., torch.Tensor]) -> None:
     x = torch.randn(50, 16)
     assert gap(x, x).tolist() == [0.0] * 50
@@ -73,7 +72,6 @@ def test_bounds_and_scale() -> None:
     x = torch.randn(9, 16)
     torch.testing.assert_close(feature.cosine_gap(x, -3 * x), torch.full((9,), 2.0))
     torch.testing.assert_close(feature.unit_gap(5 * x, x), torch.zeros(9), atol=1e-10, rtol=0)
-    torch.testing.assert_close(feature.mean_square(x, 0 * x), x.square().mean(1))
 
 
 def test_map_error_is_one_for_zeros_and_free_of_scale() -> None:
@@ -94,8 +92,6 @@ def test_attention_is_free_of_scale() -> None:
     [
         lambda s: EmbeddingCosine(sizes=s),
         lambda s: EmbeddingCosine("project", sizes=s),
-        lambda s: EmbeddingL2(sizes=s),
-        lambda s: EmbeddingL2(normalise=False, adapter="project", sizes=s),
         lambda s: MapHint("stage3", "stage4", sizes=s),
         lambda s: AttentionTransfer(PAIRS, sizes=s),
     ],
@@ -152,14 +148,6 @@ def test_bad_options(sizes: LossDims) -> None:
             AttentionTransfer(pairs, sizes=sizes)
     with pytest.raises(UserError, match="needs a teacher"):
         EmbeddingCosine(sizes=LossDims(8, None, 4))
-
-
-def test_raw_embeddings_are_compared_by_mean_square_and_unit_ones_by_their_gap() -> None:
-    s, t = (torch.from_numpy(_maps(5, 6, seed=seed)).float() for seed in (0, 1))
-    step = LossInputs(torch.zeros(5, dtype=torch.int64), Output(s, {}), torch.empty(0, 6), Output(t, {}))
-    sizes = LossDims(6, 6, 7)
-    torch.testing.assert_close(EmbeddingL2(sizes=sizes).per_sample(step), feature.unit_gap(s, t))
-    torch.testing.assert_close(EmbeddingL2(normalise=False, sizes=sizes).per_sample(step), feature.mean_square(s, t))
 
 
 @pytest.mark.parametrize(("power", "alone"), [(2.0, True), (1.0, False), (3.0, False)])

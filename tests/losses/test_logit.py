@@ -9,7 +9,7 @@ import torch
 from distill.errors import UserError
 from distill.losses.base import Loss
 from distill.losses.cosine import cosines
-from distill.losses.logit import DKD, ClassCentreKL, dkd, kl
+from distill.losses.logit import ClassCentreKL, kl
 from distill.types import LossDims, LossInputs, Output
 from reference import logit as reference
 
@@ -22,40 +22,26 @@ def _logits(seed: int, factor: float = 3.0) -> torch.Tensor:
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 def test_agrees_with_loops(temperature: float) -> None:
-    s, t, y = _logits(0), _logits(1), torch.tensor(LABELS)
-    a, b = s.numpy(), t.numpy()
-    np.testing.assert_allclose(kl(s, t, temperature), reference.kl(a, b, temperature), rtol=1e-10)
-    expected = reference.dkd(a, b, y.numpy(), (1.0, 2.0), temperature)
-    np.testing.assert_allclose(dkd(s, t, y, (1.0, 2.0), temperature), expected, rtol=1e-9)
+    s, t = _logits(0), _logits(1)
+    expected = reference.kl(s.numpy(), t.numpy(), temperature)
+    np.testing.assert_allclose(kl(s, t, temperature), expected, rtol=1e-10)
 
 
 def test_gradients() -> None:
-    s, t, y = _logits(0).requires_grad_(), _logits(1), torch.tensor(LABELS)
+    s, t = _logits(0).requires_grad_(), _logits(1)
     assert torch.autograd.gradcheck(lambda x: kl(x, t, 2.0), (s,))
-    assert torch.autograd.gradcheck(lambda x: dkd(x, t, y, (1.0, 2.0), 2.0), (s,))
 
 
 def test_zero_at_identity_up_to_a_shift_and_positive_elsewhere() -> None:
-    s, y = _logits(0), torch.tensor(LABELS)
-    zero = torch.zeros(5, dtype=torch.float64)
-    torch.testing.assert_close(kl(s + 5, s, 4.0), zero)
-    torch.testing.assert_close(dkd(s + 5, s, y, (1.0, 2.0), 4.0), zero)
+    s = _logits(0)
+    torch.testing.assert_close(kl(s + 5, s, 4.0), torch.zeros(5, dtype=torch.float64))
     assert (kl(_logits(1), s, 4.0) > 0).all()
-    assert (dkd(_logits(1), s, y, (1.0, 2.0), 4.0) > 0).all()
-
-
-def test_kl_is_dkd_with_the_teachers_doubt_as_beta() -> None:
-    """KL = target part + (1 - p_y) * non-target part (DKD, eq. 6)."""
-    s, t, y = _logits(0), _logits(1), torch.tensor(LABELS)
-    doubt = 1 - t.softmax(-1).gather(1, y[:, None])[:, 0]
-    split = dkd(s, t, y, (1.0, 0.0), 1.0) + doubt * dkd(s, t, y, (0.0, 1.0), 1.0)
-    torch.testing.assert_close(split, kl(s, t, 1.0))
 
 
 @pytest.mark.parametrize("temperature", [0.1, 4.0])
 def test_sharp_logits_are_finite(temperature: float) -> None:
     s, t = _logits(0, 1e3).float().requires_grad_(), _logits(1, 1e3).float()
-    loss = kl(s, t, temperature) + dkd(s, t, torch.tensor(LABELS), (1.0, 2.0), temperature)
+    loss = kl(s, t, temperature)
     loss.sum().backward()
     assert loss.isfinite().all()
     assert s.grad is not None
@@ -68,8 +54,6 @@ def test_sharp_logits_are_finite(temperature: float) -> None:
         lambda s: ClassCentreKL(sizes=s),
         lambda s: ClassCentreKL(centres="teacher", sizes=s),
         lambda s: ClassCentreKL(centres="teacher", adapter="project", teacher_scale=20.0, sizes=s),
-        lambda s: DKD(sizes=s),
-        lambda s: DKD(centres="teacher", sizes=s),
     ],
 )
 def test_sound(build: Callable[[LossDims], Loss], sizes: LossDims, sound: Callable[[Loss], None]) -> None:
@@ -85,8 +69,6 @@ def test_scales_and_centres_reach_the_formula(sizes: LossDims, make_step: Callab
     got = ClassCentreKL(temperature=3.0, scale=10.0, teacher_scale=20.0, sizes=sizes)(step)
     torch.testing.assert_close(got, kl(10 * student, 20 * teacher, 3.0))
     assert torch.equal(ClassCentreKL(scale=9.0, sizes=sizes)(step), kl(9 * student, 9 * teacher, 4.0))
-    got = DKD(alpha=0.5, beta=3.0, temperature=2.0, scale=10.0, sizes=sizes)(step)
-    torch.testing.assert_close(got, dkd(10 * student, 10 * teacher, step.labels, (0.5, 3.0), 2.0))
 
 
 def test_a_student_at_the_lifted_teacher_has_the_teachers_logits(
@@ -107,7 +89,6 @@ def test_needs(sizes: LossDims) -> None:
     assert own.needs_teacher
     assert own.needs_teacher_centres
     assert not own.needs_labels
-    assert DKD(sizes=sizes).needs_labels
     assert list(own.parameters()) == []
 
 
@@ -122,9 +103,9 @@ def test_bad_options(sizes: LossDims) -> None:
         ClassCentreKL(temperature=0, sizes=sizes)
     with pytest.raises(UserError, match="centres is 'mine'; expected 'own' or 'teacher'"):
         ClassCentreKL(centres="mine", sizes=sizes)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="DKD needs a teacher"):
-        DKD(sizes=LossDims(8, None, 4))
-    with pytest.raises(UserError, match="beta is -1"):
-        DKD(beta=-1, sizes=sizes)
+    with pytest.raises(UserError, match="ClassCentreKL needs a teacher"):
+        ClassCentreKL(sizes=LossDims(8, None, 4))
+    with pytest.raises(UserError, match="scale is -1"):
+        ClassCentreKL(scale=-1, sizes=sizes)
     with pytest.raises(UserError, match="at least 2 identities; got 0"):
         ClassCentreKL(sizes=LossDims(8, 8, 0))

@@ -11,8 +11,7 @@ from torch import Tensor
 from distill.errors import UserError
 from distill.losses.base import Loss
 from distill.losses.cosine import cosines
-from distill.losses.margin import ArcFace, ArcNegFace, CombinedMargin, CosFace, add_angle, arcface, arcnegface, cosface
-from distill.losses.margin import combined as combined_margin
+from distill.losses.margin import ArcFace, ArcNegFace, CosFace, add_angle, arcface, arcnegface, cosface
 from distill.types import LossDims, LossInputs, Output
 from reference import margin as reference
 
@@ -22,7 +21,6 @@ Case = tuple[Callable[[LossDims], Loss], Callable[..., np.ndarray], object]
 CASES: dict[str, Case] = {
     "cosface": (lambda s: CosFace(30.0, 0.35, sizes=s), reference.cosface, 0.35),
     "arcface": (lambda s: ArcFace(30.0, 0.5, sizes=s), reference.arcface, 0.5),
-    "combined": (lambda s: CombinedMargin(30.0, 1.2, 0.3, 0.2, sizes=s), reference.combined, (1.2, 0.3, 0.2)),
     "arcnegface": (lambda s: ArcNegFace(30.0, 0.5, 1.1, 1.8, sizes=s), reference.arcnegface, (0.5, 1.1, 1.8)),
 }
 
@@ -46,7 +44,6 @@ def test_sound(name: str, sizes: LossDims, sound: Callable[[Loss], None]) -> Non
     [
         lambda c, y: cosface(c, y, 0.35),
         lambda c, y: arcface(c, y, 0.5),
-        lambda c, y: combined_margin(c, y, 1.2, 0.3, 0.2),
     ],
 )
 def test_gradient(logits: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -66,13 +63,12 @@ def test_gradient_of_arcnegface_takes_t_as_a_constant() -> None:
     np.testing.assert_allclose(cosine.grad[0], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("m1", [1.0, 1.5])
-def test_falls_with_the_angle_without_a_jump_past_pi(m1: float) -> None:
+def test_falls_with_the_angle_without_a_jump_past_pi() -> None:
     theta = torch.linspace(0.01, math.pi - 0.01, 2001, dtype=torch.float64)
-    values = add_angle(theta.cos(), 0.5, m1)
+    values = add_angle(theta.cos(), 0.5)
     steps = values.diff()
     assert (steps < 0).all()
-    assert steps.abs().max() < 2 * m1 * (theta[1] - theta[0])
+    assert steps.abs().max() < 2 * (theta[1] - theta[0])
     assert values[-1] < -1
 
 
@@ -90,13 +86,6 @@ def test_no_margin_is_plain_softmax(sizes: LossDims, make_step: Callable[..., Lo
     )
     for loss in (CosFace(64, 0.0, sizes=sizes), ArcFace(64, 0.0, sizes=sizes)):
         torch.testing.assert_close(loss(step), plain, rtol=1e-4, atol=1e-4)
-
-
-def test_combined_contains_the_others(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
-    step = make_step(LABELS)
-    arc, cos = ArcFace(64, 0.4, sizes=sizes), CosFace(64, 0.3, sizes=sizes)
-    torch.testing.assert_close(CombinedMargin(64, 1.0, 0.4, 0.0, sizes=sizes)(step), arc(step))
-    torch.testing.assert_close(CombinedMargin(64, 1.0, 0.0, 0.3, sizes=sizes)(step), cos(step), rtol=1e-4, atol=1e-4)
 
 
 def test_free_of_norms(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
@@ -128,9 +117,6 @@ def test_extreme_embeddings_are_finite(name: str, dtype: torch.dtype, factor: fl
         lambda s: ArcFace(margin_rad=-0.1, sizes=s),
         lambda s: ArcFace(scale=0, sizes=s),
         lambda s: CosFace(margin=1.5, sizes=s),
-        lambda s: CombinedMargin(m1=0.5, sizes=s),
-        lambda s: CombinedMargin(m2_rad=2, sizes=s),
-        lambda s: CombinedMargin(m3=-1, sizes=s),
         lambda s: ArcNegFace(sigma=0, sizes=s),
         lambda s: ArcNegFace(alpha=-1, sizes=s),
     ],

@@ -9,11 +9,11 @@ import torch
 from distill.errors import UserError
 from distill.losses import relation
 from distill.losses.base import Loss
-from distill.losses.relation import RelationalAngle, RelationalCosine, RelationalDistance
+from distill.losses.relation import RelationalAngle, RelationalDistance
 from distill.types import LossDims, LossInputs, Output
 from reference import relation as reference
 
-GAPS = [relation.distance_gap, relation.angle_gap, relation.cosine_matrix_gap]
+GAPS = [relation.distance_gap, relation.angle_gap]
 
 
 def _draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -26,7 +26,6 @@ def test_agrees_with_loops(delta: float) -> None:
     a, b = s.numpy(), t.numpy()
     np.testing.assert_allclose(relation.distance_gap(s, t, delta), reference.distance_gap(a, b, delta), rtol=1e-10)
     np.testing.assert_allclose(relation.angle_gap(s, t, delta), reference.angle_gap(a, b, delta), rtol=1e-10)
-    np.testing.assert_allclose(relation.cosine_matrix_gap(s, t), reference.cosine_matrix_gap(a, b), rtol=1e-10)
 
 
 @pytest.mark.parametrize("gap", GAPS)
@@ -67,14 +66,13 @@ def test_too_few_rows_for_a_relation_are_zero(gap: Callable[..., torch.Tensor], 
         lambda s: RelationalDistance(normalise=False, sizes=s),
         lambda s: RelationalAngle(sizes=s),
         lambda s: RelationalAngle(normalise=False, sizes=s),
-        lambda s: RelationalCosine(sizes=s),
     ],
 )
 def test_sound(build: Callable[[LossDims], Loss], sizes: LossDims, sound: Callable[[Loss], None]) -> None:
     sound(build(sizes))
 
 
-@pytest.mark.parametrize("kind", [RelationalDistance, RelationalAngle, RelationalCosine])
+@pytest.mark.parametrize("kind", [RelationalDistance, RelationalAngle])
 def test_duplicates_and_zero_rows_have_bounded_gradients(kind: type[Loss], sizes: LossDims) -> None:
     torch.manual_seed(0)
     x = torch.randn(6, 12)
@@ -95,7 +93,7 @@ def test_normalised_terms_ignore_norms(sizes: LossDims, make_step: Callable[...,
     step = make_step([0, 1, 2, 3])
     norms = torch.tensor([[1.0], [5.0], [0.1], [30.0]])
     scaled = LossInputs(step.labels, Output(step.student.embedding * norms), step.centres, step.teacher)
-    for loss in (RelationalDistance(sizes=sizes), RelationalAngle(sizes=sizes), RelationalCosine(sizes=sizes)):
+    for loss in (RelationalDistance(sizes=sizes), RelationalAngle(sizes=sizes)):
         torch.testing.assert_close(loss(scaled), loss(step))
     raw = RelationalDistance(normalise=False, sizes=sizes)
     assert not torch.allclose(raw(scaled), raw(step), rtol=0.1)
@@ -104,5 +102,5 @@ def test_normalised_terms_ignore_norms(sizes: LossDims, make_step: Callable[...,
 def test_bad_options(sizes: LossDims) -> None:
     with pytest.raises(UserError, match="delta is 0; expected a positive number"):
         RelationalDistance(delta=0, sizes=sizes)
-    with pytest.raises(UserError, match="RelationalCosine needs a teacher"):
-        RelationalCosine(sizes=LossDims(8, None, 4))
+    with pytest.raises(UserError, match="RelationalDistance needs a teacher"):
+        RelationalDistance(sizes=LossDims(8, None, 4))

@@ -7,7 +7,7 @@ import pytest
 
 from distill.errors import UserError
 from distill.metrics.bootstrap import Bootstrap
-from distill.metrics.roc import curve, tpr_at_fpr
+from distill.metrics.roc import curve
 from distill.metrics.templates import (
     add_images,
     image_weights,
@@ -16,6 +16,7 @@ from distill.metrics.templates import (
     template_features,
     verify_templates,
 )
+from reference.rates import tpr_at_fpr
 from reference.templates import template_feature
 
 QUICK = Bootstrap(resamples=30)

@@ -11,7 +11,7 @@ import pytest
 
 from distill.errors import UserError
 from distill.nightly.freeze import freeze
-from distill.nightly.manifest import Manifest
+from distill.nightly.manifest import DataManifest
 from reference.drops import jpeg
 
 Put = Callable[..., Path]
@@ -24,7 +24,7 @@ def first(put: Put) -> dict[str, bytes]:
     return files
 
 
-def refused(drops: Path, before: Manifest) -> str:
+def refused(drops: Path, before: DataManifest) -> str:
     with pytest.raises(UserError) as caught:
         freeze(drops, before)
     assert "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from distill.data.faceset import DamagedImage
 from distill.errors import UserError
 from distill.nightly.freeze import freeze
 from distill.nightly.frozen import FrozenSet, parts_of
-from distill.nightly.manifest import MANIFEST, Manifest
+from distill.nightly.manifest import MANIFEST, DataManifest
 from distill.nightly.vetting_result import Verdicts, write_verdicts
 from distill.types import UNLABELLED
 from reference.drops import jpeg
@@ -24,7 +24,7 @@ Put = Callable[..., Path]
 def night(tmp_path: Path) -> Callable[..., Path]:
     """The folder of a night with these data, of whose pictures some have lost their labels."""
 
-    def make(manifest: Manifest, unlabelled: dict[str, list[str]] | None = None) -> Path:
+    def make(manifest: DataManifest, unlabelled: dict[str, list[str]] | None = None) -> Path:
         folder = tmp_path / "nights" / "0001"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).write_text(manifest.to_json())

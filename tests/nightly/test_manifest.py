@@ -11,19 +11,19 @@ import pytest
 
 from distill.errors import UserError
 from distill.nightly.freeze import freeze
-from distill.nightly.manifest import MANIFEST, Manifest, read_manifest, within
+from distill.nightly.manifest import MANIFEST, DataManifest, read_manifest, within
 from reference.drops import jpeg
 
 
 @pytest.fixture
-def manifest(drops: Path, put: Callable[..., Path], put_records: Callable[..., Path]) -> Manifest:
+def manifest(drops: Path, put: Callable[..., Path], put_records: Callable[..., Path]) -> DataManifest:
     put("a", {"änne/1 \udce9.jpg": jpeg(1, 1), "bob/1.jpg": jpeg(2, 1), "bob/2.jpg": b"damaged"})
     put_records("b", [(jpeg(3, 1), 0), (jpeg(2, 1), 1)])
     (drops / "c").mkdir()
     return freeze(drops, None)
 
 
-def spoilt(manifest: Manifest, folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
+def spoilt(manifest: DataManifest, folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
     raw = json.loads(manifest.to_json())
     change(raw)
     (folder / MANIFEST).write_text(json.dumps(raw))
@@ -34,7 +34,7 @@ def spoilt(manifest: Manifest, folder: Path, change: Callable[[dict[str, Any]], 
     return str(caught.value)
 
 
-def test_it_comes_back_as_it_was(manifest: Manifest, tmp_path: Path):
+def test_it_comes_back_as_it_was(manifest: DataManifest, tmp_path: Path):
     (tmp_path / MANIFEST).write_text(manifest.to_json())
     again = read_manifest(tmp_path)
     assert again.to_json() == manifest.to_json()
@@ -43,7 +43,7 @@ def test_it_comes_back_as_it_was(manifest: Manifest, tmp_path: Path):
     assert (again.known_images, again.known_people, len(again)) == (0, 0, 3)
 
 
-def test_the_hash_follows_contents_names_people_and_numbers(manifest: Manifest, tmp_path: Path):
+def test_the_hash_follows_contents_names_people_and_numbers(manifest: DataManifest, tmp_path: Path):
     def renamed(raw: dict[str, Any]) -> None:
         raw["drops"][0]["names"][0] = "bob/0.jpg"
 
@@ -61,7 +61,7 @@ def test_the_hash_follows_contents_names_people_and_numbers(manifest: Manifest, 
 
 
 @pytest.mark.parametrize("name", ["../secret.jpg", "/etc/passwd", "bob/../../x.jpg", "", "bob/\0.jpg"])
-def test_no_name_leads_out_of_a_drop(manifest: Manifest, tmp_path: Path, name: str):
+def test_no_name_leads_out_of_a_drop(manifest: DataManifest, tmp_path: Path, name: str):
     def lead_out(raw: dict[str, Any]) -> None:
         raw["drops"][0]["names"][0] = name
 
@@ -74,7 +74,7 @@ def test_no_name_leads_out_of_a_drop(manifest: Manifest, tmp_path: Path, name: s
     assert "is no path within a drop" in spoilt(manifest, tmp_path, lead_out_drop)
 
 
-def test_what_is_no_manifest_is_refused_in_one_line(manifest: Manifest, tmp_path: Path):
+def test_what_is_no_manifest_is_refused_in_one_line(manifest: DataManifest, tmp_path: Path):
     def shorten(raw: dict[str, Any]) -> None:
         raw["drops"][0]["people"].pop()
 

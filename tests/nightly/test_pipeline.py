@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from distill.errors import UserError
-from distill.nightly.pipeline import Done, Failed, Records, Stage, perform
+from distill.nightly.pipeline import Done, Records, Stage, StageFailed, perform
 from distill.nightly.records import STAGES, read_record, read_records, record_path, write_record
 from distill.nightly.results import FreezeResult
 
@@ -146,7 +146,7 @@ def test_what_ends_a_stage_is_told_with_the_stage(service: Service, error: Excep
             raise error
 
     service.disturb = fail
-    with pytest.raises(Failed, match="export") as failed:
+    with pytest.raises(StageFailed, match="export") as failed:
         service.run()
     assert failed.value.__cause__ is error
     assert list(read_records(service.folder)) == ["freeze", "signals", "vet", "train"]

@@ -13,7 +13,7 @@ from distill.errors import UserError
 from distill.files.hashing import sha256_of
 from distill.nightly.records import (
     STAGES,
-    Damaged,
+    DamagedRecord,
     Record,
     clear_failure,
     forget,
@@ -49,7 +49,7 @@ def test_any_change_of_a_record_is_seen(tmp_path: Path, key: str):
     content = json.loads(path.read_text())
     content[key] = {"x": "y"} if isinstance(content[key], dict) else 7 if key == "seconds" else content[key] + "x"
     path.write_text(json.dumps(content))
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedRecord):
         read_record(tmp_path, "freeze")
 
 
@@ -58,7 +58,7 @@ def test_a_torn_record_is_damaged_and_none_is_none(tmp_path: Path, text: str):
     assert read_record(tmp_path, "freeze") is None
     record_path(tmp_path, "freeze").parent.mkdir()
     record_path(tmp_path, "freeze").write_text(text)
-    with pytest.raises(Damaged, match=r"00-freeze\.json: is (torn|no record)"):
+    with pytest.raises(DamagedRecord, match=r"00-freeze\.json: is (torn|no record)"):
         read_record(tmp_path, "freeze")
 
 
@@ -68,14 +68,14 @@ def test_a_record_cut_anywhere_is_damaged(tmp_path: Path):
     whole = path.read_bytes()
     for length in range(len(whole) - 2):
         path.write_bytes(whole[:length])
-        with pytest.raises(Damaged):
+        with pytest.raises(DamagedRecord):
             read_record(tmp_path, "freeze")
 
 
 def test_a_record_of_another_stage_does_not_count(tmp_path: Path):
     write_record(tmp_path, record("freeze"))
     record_path(tmp_path, "freeze").rename(record_path(tmp_path, "vet"))
-    with pytest.raises(Damaged, match="no record of the stage vet"):
+    with pytest.raises(DamagedRecord, match="no record of the stage vet"):
         read_record(tmp_path, "vet")
 
 

@@ -12,7 +12,7 @@ from distill.config.service_jobs import VettingConf
 from distill.nightly.freeze import freeze
 from distill.nightly.frozen import vetted_labels
 from distill.nightly.label_noise import ReferenceStats, nobody, people_of
-from distill.nightly.manifest import Manifest
+from distill.nightly.manifest import DataManifest
 from distill.nightly.vet import TeacherView, unvetted, vetted
 from distill.nightly.vetting_result import Verdicts
 from distill.types import UNLABELLED
@@ -41,7 +41,7 @@ def folder_of(people: dict[str, list[int]], seed: int) -> tuple[dict[str, bytes]
 
 
 @pytest.fixture
-def eight(drops: Path, put: Put) -> tuple[Manifest, ReferenceStats]:
+def eight(drops: Path, put: Put) -> tuple[DataManifest, ReferenceStats]:
     """A first night of eight people, six pictures each, all as they should be."""
     files, really = folder_of({f"p{k}": [k] * 6 for k in range(8)}, 1)
     put("1", files)

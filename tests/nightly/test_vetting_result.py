@@ -38,5 +38,5 @@ def test_a_record_tells_so_many_and_no_more():
 )
 def test_what_is_none_is_refused(drops: Path, tmp_path: Path, text: str):
     (tmp_path / "vetting.json").write_text(text)
-    with pytest.raises(UserError, match=r"vetting.json is damaged"):
+    with pytest.raises(UserError, match=r"vetting.json: .*; expected what `make nightly` wrote"):
         read_verdicts(tmp_path, freeze(drops, None))

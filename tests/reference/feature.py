@@ -13,11 +13,6 @@ def cosine_gap(student: Array, teacher: Array) -> Array:
     return np.array([1 - cosine(s, t) for s, t in zip(student, teacher, strict=True)])
 
 
-def mean_square(student: Array, teacher: Array) -> Array:
-    pairs = zip(student, teacher, strict=True)
-    return np.array([sum((a - b) ** 2 for a, b in zip(s, t, strict=True)) / len(s) for s, t in pairs])
-
-
 def map_error(student: Array, teacher: Array) -> Array:
     """Maps [k c h w] of equal size."""
     out = []

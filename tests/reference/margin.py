@@ -16,12 +16,10 @@ def cosine(a: Array, b: Array) -> float:
     return dot / math.sqrt(sum(float(x) ** 2 for x in a) * sum(float(y) ** 2 for y in b))
 
 
-def margin_angle(c: float, m1: float, m2: float, m3: float) -> float:
-    """cos(m1 theta + m2) - m3; past pi: -1, minus how far the cosine has fallen since, minus m3."""
+def margin_angle(c: float, margin: float) -> float:
+    """cos(theta + margin); past pi: -1, minus how far the cosine has fallen since."""
     theta = math.acos(c)
-    if m1 * theta + m2 <= math.pi:
-        return math.cos(m1 * theta + m2) - m3
-    return -1 - (math.cos((math.pi - m2) / m1) - c) - m3
+    return math.cos(theta + margin) if theta + margin <= math.pi else -1 - (math.cos(math.pi - margin) - c)
 
 
 def softmax_loss(logits: list[float], label: int) -> float:
@@ -42,13 +40,9 @@ def cosface(rows: Array, centres: Array, labels: Array, scale: float, margin: fl
     return _loss(rows, centres, labels, scale, lambda c, _: c - margin)
 
 
-def combined(rows: Array, centres: Array, labels: Array, scale: float, margins: tuple[float, float, float]) -> Array:
-    return _loss(rows, centres, labels, scale, lambda c, _: margin_angle(c, *margins))
-
-
 def arcface(rows: Array, centres: Array, labels: Array, scale: float, margins_rad: float | Array) -> Array:
     each = np.broadcast_to(np.asarray(margins_rad, dtype=np.float64), (len(rows),))
-    return _loss(rows, centres, labels, scale, lambda c, i: margin_angle(c, 1, float(each[i]), 0))
+    return _loss(rows, centres, labels, scale, lambda c, i: margin_angle(c, float(each[i])))
 
 
 def arcnegface(
@@ -58,7 +52,7 @@ def arcnegface(
     losses = []
     for row, label in zip(rows, labels, strict=True):
         cosines = [cosine(row, centre) for centre in centres]
-        a = margin_angle(cosines[int(label)], 1, margin, 0)
+        a = margin_angle(cosines[int(label)], margin)
         logits = []
         for j, c in enumerate(cosines):
             t = alpha * math.exp(-((c - a) ** 2) / sigma)

@@ -40,12 +40,3 @@ def angle_gap(student: Array, teacher: Array, delta: float) -> Array:
                     gaps.append(huber(s - t, delta))
         out.append(np.mean(gaps))
     return np.array(out)
-
-
-def cosine_matrix_gap(student: Array, teacher: Array) -> Array:
-    k = len(student)
-    out = []
-    for i in range(k):
-        gaps = [cosine(student[i], student[j]) - cosine(teacher[i], teacher[j]) for j in range(k) if j != i]
-        out.append(np.mean(np.square(gaps)))
-    return np.array(out)

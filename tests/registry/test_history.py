@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from distill.registry.history import Event, Kind, append_events, event_from_json, read_events
+from distill.registry.history import EventKind, RegistryEvent, append_events, event_from_json, read_events
 from distill.registry.registry import Registry
 from reference.disk_steps import DiskSteps, Step
 from reference.served_registry import snapshot
 
 EVENTS = [
-    Event(Kind.add, "v0001", "2026-11-25T03:00:00+00:00"),
-    Event(Kind.promote, "v0001", "2026-11-25T03:00:01+00:00", 1, None, {"night": 1, "text": "better\nby \u00e9 0.02"}),
-    Event(Kind.rollback, "v0002", "2026-11-24T03:00:01+00:00", 2, "v0001", {"reasons": [{"passed": False}]}),
+    RegistryEvent(EventKind.add, "v0001", "2026-11-25T03:00:00+00:00"),
+    RegistryEvent(
+        EventKind.promote, "v0001", "2026-11-25T03:00:01+00:00", 1, None, {"night": 1, "text": "better\nby \u00e9 0.02"}
+    ),
+    RegistryEvent(
+        EventKind.rollback, "v0002", "2026-11-24T03:00:01+00:00", 2, "v0001", {"reasons": [{"passed": False}]}
+    ),
 ]
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from distill.errors import UserError
-from distill.registry.history import Event, Kind
+from distill.registry.history import EventKind, RegistryEvent
 from distill.registry.pointers import CHAMPION, PREVIOUS, Pointers
 
 
-def event(state: int, version: str, before: str | None = None) -> Event:
-    return Event(Kind.promote, version, "2026-11-29T02:00:00+00:00", state=state, before=before, why={"night": state})
+def event(state: int, version: str, before: str | None = None) -> RegistryEvent:
+    return RegistryEvent(
+        EventKind.promote, version, "2026-11-29T02:00:00+00:00", state=state, before=before, why={"night": state}
+    )
 
 
 @pytest.fixture

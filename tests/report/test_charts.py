@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from distill.report.charts import HEIGHT, WIDTH, Line, Scale, curves, histogram, roc
+from distill.report.charts import HEIGHT, WIDTH, ChartLine, Scale, curves, histogram, roc
 
 
 def _points(svg: str) -> list[tuple[float, float]]:
@@ -17,8 +17,10 @@ def _points(svg: str) -> list[tuple[float, float]]:
 
 def test_every_chart_is_well_formed_and_inside_its_frame() -> None:
     figures = [
-        curves("<loss> & more", [Line('"raw" <b>', [(i, 10 / (i + 1)) for i in range(50)], 1)], scale=Scale(log=True)),
-        roc("ROC", [Line("student", [(0, 0), (0.01, 0.5), (1, 1)], 1)], lowest_fpr=1 / 600),
+        curves(
+            "<loss> & more", [ChartLine('"raw" <b>', [(i, 10 / (i + 1)) for i in range(50)], 1)], scale=Scale(log=True)
+        ),
+        roc("ROC", [ChartLine("student", [(0, 0), (0.01, 0.5), (1, 1)], 1)], lowest_fpr=1 / 600),
         histogram("cosines", [-1, 0, 0.5, 1], [("genuine", [0, 1, 3], 3), ("impostor", [0, 4, 0], 5)], mark=0.4),
     ]
     for figure in figures:
@@ -29,13 +31,13 @@ def test_every_chart_is_well_formed_and_inside_its_frame() -> None:
 
 
 def test_curves_fall_where_values_fall() -> None:
-    points = _points(curves("t", [Line("a", [(0, 3.0), (1, 2.0), (2, 1.0)], 1)]).svg)
+    points = _points(curves("t", [ChartLine("a", [(0, 3.0), (1, 2.0), (2, 1.0)], 1)]).svg)
     assert [a for a, _ in points] == sorted(a for a, _ in points)
     assert [b for _, b in points] == sorted(b for _, b in points)  # SVG counts downwards
 
 
 def test_long_series_are_thinned_by_means_and_keep_their_end() -> None:
-    figure = curves("t", [Line("a", [(i, float(i % 2)) for i in range(10_000)], 1)])
+    figure = curves("t", [ChartLine("a", [(i, float(i % 2)) for i in range(10_000)], 1)])
     heights = [b for _, b in _points(figure.svg)]
     assert len(heights) <= 241
     assert max(heights[:-1]) - min(heights[:-1]) <= 2
@@ -44,18 +46,18 @@ def test_long_series_are_thinned_by_means_and_keep_their_end() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_values_that_are_not_finite_are_left_out(bad: float) -> None:
-    figure = curves("t", [Line("a", [(0, 1.0), (1, bad), (2, 3.0)], 1), Line("gone", [(0, bad)], 2)])
+    figure = curves("t", [ChartLine("a", [(0, 1.0), (1, bad), (2, 3.0)], 1), ChartLine("gone", [(0, bad)], 2)])
     assert len(_points(figure.svg)) == 2
     assert [name for _, name, _ in figure.legend] == ["a"]
-    assert curves("t", [Line("gone", [(0, bad)], 2)]).note == "no finite values"
+    assert curves("t", [ChartLine("gone", [(0, bad)], 2)]).note == "no finite values"
 
 
 def test_a_single_value_is_a_dot() -> None:
-    assert "<circle" in curves("t", [Line("a", [(5, 1.0)], 1)]).svg
+    assert "<circle" in curves("t", [ChartLine("a", [(5, 1.0)], 1)]).svg
 
 
 def test_roc_is_a_staircase() -> None:
-    points = _points(roc("t", [Line("a", [(0, 0), (0.01, 0.5), (1, 1)], 1)], 0.001).svg)
+    points = _points(roc("t", [ChartLine("a", [(0, 0), (0.01, 0.5), (1, 1)], 1)], 0.001).svg)
     assert all(a == c or b == d for (a, b), (c, d) in pairwise(points))
 
 

@@ -15,8 +15,8 @@ from distill.export.onnx_file import Exported
 from distill.export.parity import Parity
 from distill.metrics.verification import verify
 from distill.report.model_card import ModelCard, write_model_card
-from distill.report.run_page import Cost
-from distill.report.scores import Scores
+from distill.report.run_page import CostRow
+from distill.report.scores import VerificationScores
 from distill.types import Preprocessing
 
 
@@ -38,8 +38,8 @@ def card() -> ModelCard:
         protocol="deepglint_light",
         passed=True,
         reasons=[],
-        cost=[Cost("Counter-FLOPs", 995_510_728, 10**9, "FLOPs")],
-        scores=Scores.from_json(verify(left, np.where(same[:, None], left, right), same).to_json()),
+        cost=[CostRow("Counter-FLOPs", 995_510_728, 10**9, "FLOPs")],
+        scores=VerificationScores.from_json(verify(left, np.where(same[:, None], left, right), same).to_json()),
         parity=Parity(1e-5, 1e-6, 1e-9, 16, (1, 2, 7)),
         data="12,292 photographs",
         teacher="r152",
@@ -66,7 +66,7 @@ def test_without_scores_or_licence(card: ModelCard, tmp_path: Path) -> None:
 
 
 def test_text_from_outside_stays_text(card: ModelCard, tmp_path: Path) -> None:
-    text = _text(tmp_path, replace(card, name="<b>|x`\n# y", cost=[Cost("a|b\nc", 1, 2)]))
+    text = _text(tmp_path, replace(card, name="<b>|x`\n# y", cost=[CostRow("a|b\nc", 1, 2)]))
     assert text.startswith("# &lt;b>\\|x' # y\n")
     assert "| a\\|b c | 1 | 50.0 % of 2 |" in text
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.registry.history import Event, Kind
+from distill.registry.history import EventKind, RegistryEvent
 from distill.registry.registry import Registry
 from distill.report.registry_table import event_line, print_versions
 from reference.served_registry import MODEL, serve
@@ -21,9 +21,11 @@ def registry(tmp_path: Path) -> Registry:
 
 
 def test_an_event_is_a_line_with_what_was_before_and_why():
-    event = Event(Kind.promote, "v0007", AT, state=3, before="v0006", why={"night": 9, "auc": 0.5, "more": {"a": 1}})
+    event = RegistryEvent(
+        EventKind.promote, "v0007", AT, state=3, before="v0006", why={"night": 9, "auc": 0.5, "more": {"a": 1}}
+    )
     assert event_line(event) == f"{AT}  promote   v0007 after v0006: night 9, auc 0.5"
-    assert event_line(Event(Kind.add, "v0007", AT)) == f"{AT}  add       v0007"
+    assert event_line(RegistryEvent(EventKind.add, "v0007", AT)) == f"{AT}  add       v0007"
 
 
 def cells(out: str, version: str) -> list[str]:

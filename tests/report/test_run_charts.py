@@ -4,16 +4,18 @@ import numpy as np
 
 from distill.metrics.verification import verify
 from distill.report.run_charts import COLOURS, training_figures, verification_figures
-from distill.report.scores import Scores
+from distill.report.scores import VerificationScores
 
 POINTS = [(1, 0.5), (2, 0.7)]
 
 
-def _scores() -> Scores:
+def _scores() -> VerificationScores:
     rng = np.random.default_rng(1)
     left, right = rng.normal(size=(2, 40, 8))
     same = np.arange(40) % 2 == 0
-    return Scores.from_json(verify(left, np.where(same[:, None], left + 0.1 * right, right), same).to_json())
+    return VerificationScores.from_json(
+        verify(left, np.where(same[:, None], left + 0.1 * right, right), same).to_json()
+    )
 
 
 def test_every_series_is_shown_once() -> None:

@@ -12,8 +12,8 @@ from distill.errors import UserError
 from distill.export.parity import Parity
 from distill.format import quantity
 from distill.metrics.verification import verify
-from distill.report.run_page import Cost, ExamplePair, RunReport, write_report
-from distill.report.scores import Scores
+from distill.report.run_page import CostRow, ExamplePair, RunReport, write_report
+from distill.report.scores import VerificationScores
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
 
@@ -36,12 +36,12 @@ class Page(HTMLParser):
         self.text += data
 
 
-def _scores(noise: float) -> Scores:
+def _scores(noise: float) -> VerificationScores:
     rng = np.random.default_rng(0)
     same = np.arange(200) % 2 == 0
     left, other = rng.normal(size=(2, 200, 16))
     right = np.where(same[:, None], left + noise * rng.normal(size=left.shape), other)
-    return Scores.from_json(verify(left, right, same).to_json())
+    return VerificationScores.from_json(verify(left, right, same).to_json())
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def report() -> RunReport:
         student=_scores(1.5),
         teacher=_scores(0.3),
         teacher_name="r152",
-        cost=[Cost("Counter-FLOPs", 995_510_728, 10**9, "FLOPs"), Cost("MACs", 498_910_848, None, "MACs")],
+        cost=[CostRow("Counter-FLOPs", 995_510_728, 10**9, "FLOPs"), CostRow("MACs", 498_910_848, None, "MACs")],
         protocol="deepglint_light",
         parity=Parity(1e-5, 1e-6, 1e-9, 16, (1, 2, 7)),
         series={"loss": [(1, 2.0), (2, 1.0)], "lr": [(1, 0.1), (2, 0.05)]},
@@ -104,7 +104,7 @@ def test_text_from_outside_is_escaped(report: RunReport, tmp_path: Path) -> None
         replace(
             report,
             title=evil, run=evil, reasons=[evil], command=evil, protocol=evil, look_next=[evil], pairs_note=evil,
-            cost=[Cost(evil, 1, 2, evil)], series={f"raw/{evil}": [(1, 1.0), (2, 2.0)], evil: [(1, 1.0)]},
+            cost=[CostRow(evil, 1, 2, evil)], series={f"raw/{evil}": [(1, 1.0), (2, 2.0)], evil: [(1, 1.0)]},
             configuration={evil: {evil: evil}}, environment={evil: evil},
         ),
     )  # fmt: skip
@@ -114,7 +114,7 @@ def test_text_from_outside_is_escaped(report: RunReport, tmp_path: Path) -> None
 
 
 def test_a_failed_run_gives_its_reasons(report: RunReport, tmp_path: Path) -> None:
-    failed = replace(report, passed=False, reasons=["20,793,168 bytes are too many"], cost=[Cost("Size", 3, 2, "B")])
+    failed = replace(report, passed=False, reasons=["20,793,168 bytes are too many"], cost=[CostRow("Size", 3, 2, "B")])
     text = _page(tmp_path, failed)
     assert "20,793,168 bytes are too many" in text
     assert "does not fit deepglint_light" in text
@@ -154,10 +154,10 @@ def test_the_gap_is_student_less_teacher(report: RunReport) -> None:
 
 
 def test_bars_end_before_or_behind_the_limit() -> None:
-    fits, over = Cost("a", 90, 100), Cost("b", 120, 100)
+    fits, over = CostRow("a", 90, 100), CostRow("b", 120, 100)
     assert fits.bar_percent < fits.mark_percent <= 100
     assert over.mark_percent < over.bar_percent <= 100
-    assert (fits.over, over.over, Cost("c", 9, None).over) == (False, True, False)
+    assert (fits.over, over.over, CostRow("c", 9, None).over) == (False, True, False)
 
 
 @pytest.mark.parametrize(

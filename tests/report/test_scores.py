@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distill.metrics.verification import verify
-from distill.report.scores import Scores
+from distill.report.scores import VerificationScores
 
 
 def found(pairs: int = 60, noise: float = 1.0) -> dict[str, object]:
@@ -20,7 +20,7 @@ def found(pairs: int = 60, noise: float = 1.0) -> dict[str, object]:
 
 def test_reads_what_verification_writes() -> None:
     json_values = found()
-    scores = Scores.from_json(json_values)
+    scores = VerificationScores.from_json(json_values)
     rows = {score.name: score for score in scores.rows}
     assert scores.accuracy.value == json_values["accuracy_mean"]
     assert rows["TPR at FPR 0.1"].interval is not None
@@ -33,5 +33,5 @@ def test_reads_what_verification_writes() -> None:
 
 
 def test_threshold_is_a_cosine() -> None:
-    scores = Scores.from_json({**found(), "threshold": 1.2})
+    scores = VerificationScores.from_json({**found(), "threshold": 1.2})
     assert scores.threshold == pytest.approx(0.4)

@@ -12,14 +12,14 @@ from safetensors.torch import load_file, save_file
 
 from distill.errors import UserError
 from distill.losses.centres import Moments
-from distill.runs.centres_file import CENTRES, Learned, People, read_learned, write_learned
+from distill.runs.centres_file import CENTRES, ClassPeople, Learned, read_learned, write_learned
 
 
 def learned(people: int = 5, moments: bool = True) -> Learned:
     torch.manual_seed(people)
     state = {"centres": torch.randn(people, 3), "losses.x.adapter.linear.weight": torch.randn(4, 3)}
     known = Moments(torch.rand(people, 3), 70) if moments else None
-    return Learned(People(np.arange(people) * 7, "name"), state, ("centres",), known)
+    return Learned(ClassPeople(np.arange(people) * 7, "name"), state, ("centres",), known)
 
 
 @pytest.mark.parametrize("moments", [True, False])

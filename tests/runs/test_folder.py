@@ -11,7 +11,8 @@ import pytest
 
 from distill.config.groups import ProtocolConf
 from distill.errors import UserError
-from distill.files.atomic import read_json, write_json
+from distill.files.atomic import write_json
+from distill.files.json_file import read_json
 from distill.protocol.published import Published
 from distill.runs.folder import METRICS, open_run
 

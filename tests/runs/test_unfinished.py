@@ -14,7 +14,7 @@ from distill.cli import main
 from distill.config.compose import load
 from distill.runs.folder import RunFolder, open_run
 from distill.runs.unfinished import tell_unfinished, tell_unfinished_signals
-from distill.signals.manifest import MANIFEST, Manifest
+from distill.signals.manifest import MANIFEST, SignalManifest
 from distill.tracking.series import Recorder
 
 Teach = Callable[..., list[str]]
@@ -134,9 +134,9 @@ def test_a_killed_teaching_goes_on_with_other_workers_and_is_named_with_another_
 
 
 def test_unfinished_signals_of_other_views_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    def manifest(kind: str, teacher: str = "t") -> Manifest:
+    def manifest(kind: str, teacher: str = "t") -> SignalManifest:
         data = {"images": 3, "classes": 2, "fingerprint": "f"}
-        return Manifest(data, {"name": teacher}, {"kind": kind, "columns": 2}, {"embedding": [4]}, 2, {})
+        return SignalManifest(data, {"name": teacher}, {"kind": kind, "columns": 2}, {"embedding": [4]}, 2, {})
 
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / MANIFEST).write_text(manifest("augmented").to_json())

@@ -22,7 +22,7 @@ from distill.losses.centres import Moments
 from distill.losses.margin import CosFace
 from distill.losses.objective import Objective, Term
 from distill.runs.assemble import STUDENT_INPUT
-from distill.runs.centres_file import CENTRES, Learned, People, write_learned
+from distill.runs.centres_file import CENTRES, ClassPeople, Learned, write_learned
 from distill.runs.warm_start import take_centres
 from distill.students.vargnet import VarGNet
 from distill.types import FaceNetwork, LossDims, LossInputs, Output
@@ -52,7 +52,7 @@ def objective_for(people: int, teacher_dim: int = 6) -> Objective:
 
 def left(folder: Path, objective: Objective, numbers: list[int], known_by: str = "number") -> Path:
     """The file of a champion with these people."""
-    people = People(np.array(numbers, np.int64), known_by)  # pyright: ignore[reportArgumentType]
+    people = ClassPeople(np.array(numbers, np.int64), known_by)  # pyright: ignore[reportArgumentType]
     moments = Moments(objective.centres.detach().square(), 40)
     path = folder / CENTRES
     write_learned(path, Learned(people, objective.state_dict(), objective.class_rows, moments), "before")

@@ -22,7 +22,7 @@ from distill.nightly import drop_signals
 from distill.nightly.drop_signals import DropSignals
 from distill.nightly.freeze import freeze
 from distill.nightly.frozen import FrozenSet, parts_of
-from distill.nightly.manifest import MANIFEST, Manifest, read_manifest
+from distill.nightly.manifest import MANIFEST, DataManifest, read_manifest
 from distill.nightly.results import SignalsResult
 from distill.nightly.vet import vet
 from distill.nightly.vetting_result import Verdicts, read_verdicts, write_verdicts
@@ -51,7 +51,7 @@ class Service:
     def night(self, number: int) -> Path:
         return self.folder / "nights" / f"{number:04d}"
 
-    def work(self, number: int, *options: str) -> tuple[Manifest, Verdicts, SignalsResult]:
+    def work(self, number: int, *options: str) -> tuple[DataManifest, Verdicts, SignalsResult]:
         """Freeze, signals and vetting of one night, after those before it."""
         night, last = self.night(number), self.night(number - 1)
         before = read_manifest(last) if number > 1 else None

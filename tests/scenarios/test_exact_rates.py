@@ -17,9 +17,10 @@ from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.identification import Searches
 from distill.metrics.operating import operating_points, tpr_band
 from distill.metrics.paired import Metric, figures, scoring
-from distill.metrics.roc import curve, tpr_at_fpr, unsupported
+from distill.metrics.roc import curve, unsupported
 from distill.metrics.templates import resampled_tprs
 from distill.metrics.verification import verify_distances
+from reference.rates import tpr_at_fpr
 
 IMPOSTORS, GENUINE = 100, 20
 Rate = Callable[[np.ndarray, np.ndarray, float], float]

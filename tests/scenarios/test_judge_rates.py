@@ -13,7 +13,8 @@ from distill.judge.decide import Facts, Requirement, judge
 from distill.judge.judgement import Judgement
 from distill.metrics.bootstrap import Bootstrap
 from distill.metrics.paired import estimate
-from distill.metrics.roc import auc, curve
+from distill.metrics.roc import curve
+from reference.rates import auc
 from reference.scored_pairs import ScoredPairs
 
 SIMULATIONS = 100

@@ -11,7 +11,7 @@ from distill.data.augment import Augmentation
 from distill.data.damage import Damage
 from distill.data.views import MirrorViews, StoredViews
 from distill.files.claims import Claims
-from distill.signals.manifest import MANIFEST, Manifest
+from distill.signals.manifest import MANIFEST, SignalManifest
 from distill.signals.writer import Writer
 from reference.listed_faces import Arithmetic, Listed
 from reference.small_drops import drops, put, put_records  # noqa: F401
@@ -19,8 +19,8 @@ from reference.small_drops import drops, put, put_records  # noqa: F401
 SHARD = 8
 
 
-def manifest_for(faces: Listed, views: StoredViews, arrays: Mapping[str, list[int]]) -> Manifest:
-    return Manifest(
+def manifest_for(faces: Listed, views: StoredViews, arrays: Mapping[str, list[int]]) -> SignalManifest:
+    return SignalManifest(
         data={"images": len(faces), "classes": faces.classes, "fingerprint": faces.fingerprint()},
         teacher={"name": "arithmetic", "embedding_dim": 6, "map_channels": {"stage4": 2}},
         views=views.described(),
@@ -31,7 +31,7 @@ def manifest_for(faces: Listed, views: StoredViews, arrays: Mapping[str, list[in
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., tuple[Path, Manifest, int]]:
+def write(tmp_path: Path) -> Callable[..., tuple[Path, SignalManifest, int]]:
     """Writes a store of some faces below ``tmp_path/store``; gives the folder, its manifest and shards written now."""
 
     def run(
@@ -41,7 +41,7 @@ def write(tmp_path: Path) -> Callable[..., tuple[Path, Manifest, int]]:
         teacher: Arithmetic | None = None,
         max_damaged: int = 0,
         workers: int = 0,
-    ) -> tuple[Path, Manifest, int]:
+    ) -> tuple[Path, SignalManifest, int]:
         folder = tmp_path / "store"
         folder.mkdir(exist_ok=True)
         views = views or MirrorViews(Augmentation(shift_px=0), 1)

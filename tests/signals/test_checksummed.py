@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from distill.signals.checksummed import Damaged, open_sealed, sealed, verify_sealed
+from distill.signals.checksummed import DamagedFile, open_sealed, sealed, verify_sealed
 
 BELONGS = {"manifest": "0123456789abcdef", "shard": "4"}
 ARRAYS = {
@@ -37,7 +37,7 @@ def refusal(path: Path) -> str | None:
     try:
         open_sealed(path, BELONGS)
         verify_sealed(path)
-    except Damaged as error:
+    except DamagedFile as error:
         return str(error)
     return None
 
@@ -63,21 +63,21 @@ def test_any_flipped_bit_is_found_or_changes_nothing(path: Path):
 @pytest.mark.parametrize("keep", [0, 5, 8, 100, -1])
 def test_a_truncated_file_is_found(path: Path, keep: int):
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(Damaged, match=r"no safetensors header|truncated|damaged header"):
+    with pytest.raises(DamagedFile, match=r"no safetensors header|truncated|damaged header"):
         open_sealed(path, BELONGS)
 
 
 def test_a_longer_file_is_found(path: Path):
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(Damaged, match="bytes of arrays; expected"):
+    with pytest.raises(DamagedFile, match="bytes of arrays; expected"):
         open_sealed(path, BELONGS)
 
 
 def test_a_file_of_another_store_or_place_is_named(path: Path):
-    with pytest.raises(Damaged, match="is of another store: its shard is 4, not 5"):
+    with pytest.raises(DamagedFile, match="is of another store: its shard is 4, not 5"):
         open_sealed(path, {**BELONGS, "shard": "5"})
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
-    with pytest.raises(Damaged, match=r"gone: is missing$"):
+    with pytest.raises(DamagedFile, match=r"gone: is missing$"):
         open_sealed(tmp_path / "gone", BELONGS)

@@ -24,7 +24,7 @@ from distill.nightly.manifest import MANIFEST
 from distill.nightly.vetting_result import Verdicts, write_verdicts
 from distill.signals.joined import PARTS, JoinedStore, open_store, write_joined
 from distill.signals.manifest import MANIFEST as STORE_MANIFEST
-from distill.signals.manifest import Manifest
+from distill.signals.manifest import SignalManifest
 from distill.signals.set_outputs import mean_centres
 from distill.signals.store import Store, shard_path
 from distill.signals.writer import Writer
@@ -39,7 +39,7 @@ def stored(folder: Path, part: FrozenDrop, views: StoredViews, teacher: str = "a
     data = {"images": len(part), "classes": part.classes, "fingerprint": part.fingerprint()}
     said = {"name": teacher, "embedding_dim": 6, "map_channels": {"stage4": 2}}
     shapes = {"embedding": [6], "stage4": [1, 7, 7]}
-    manifest = Manifest(data, said, views.described(), shapes, 2, {"torch": "any"})
+    manifest = SignalManifest(data, said, views.described(), shapes, 2, {"torch": "any"})
     folder.mkdir(parents=True)
     (folder / STORE_MANIFEST).write_text(manifest.to_json())
     claims = Claims(folder)
@@ -149,7 +149,7 @@ def test_the_stores_of_other_drops_are_refused(join: Join):
     with pytest.raises(UserError, match="names 2 stores, but there are 3 drops"):
         open_store(folder, faces)
     (folder / PARTS).write_text("{")
-    with pytest.raises(UserError, match=r"parts.json cannot be read"):
+    with pytest.raises(UserError, match=r"parts.json: cannot be read"):
         open_store(folder, faces)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from distill.errors import UserError
-from distill.signals.manifest import MANIFEST, Manifest, first_difference, read_manifest
+from distill.signals.manifest import MANIFEST, SignalManifest, first_difference, read_manifest
 
-MADE = Manifest(
+MADE = SignalManifest(
     data={"images": 20, "classes": 3, "fingerprint": "f"},
     teacher={"name": "t", "embedding_dim": 4, "map_channels": {}},
     views={"kind": "mirror"},

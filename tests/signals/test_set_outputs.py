@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import normalize
 
 from distill.signals import set_outputs as extras
-from distill.signals.checksummed import Damaged
+from distill.signals.checksummed import DamagedFile
 from distill.signals.set_outputs import (
     distances_path,
     mean_centres,
@@ -81,7 +81,7 @@ def test_centres_and_distances_are_kept_and_checked(write: Write):
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
-    with pytest.raises(Damaged, match="centres"):
+    with pytest.raises(DamagedFile, match="centres"):
         read_centres(folder, manifest)
-    with pytest.raises(Damaged, match="pairs"):
+    with pytest.raises(DamagedFile, match="pairs"):
         read_distances(folder, manifest, "abc")

@@ -11,7 +11,7 @@ import yaml
 from distill.errors import UserError
 from distill.files.network_file import NetworkFile
 from distill.types import Preprocessing
-from teachers.card import Card, Cost, Score, card_beside, check_hash, read_card, shipped_card, write_card
+from teachers.card import Card, TeacherCost, TeacherScore, card_beside, check_hash, read_card, shipped_card, write_card
 
 FULL = Card(
     name="r152",
@@ -20,8 +20,8 @@ FULL = Card(
     preprocessing=Preprocessing("bgr", (1.0, 2.0, 3.0), (4.0, 5.0, 6.5)),
     sha256="0" * 64,
     embedding_dim=512,
-    cost=Cost(1, 2, 3),
-    score=Score("lfw_dev", 0.991),
+    cost=TeacherCost(1, 2, 3),
+    score=TeacherScore("lfw_dev", 0.991),
     notes="of Zürich",
     training={"steps": 300, "data": "recordio", "loss": 1.5},
     classes=3791,

@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from distill.errors import UserError
 from reference.torch_counter import TorchCost, torch_cost
 from teachers.iresnet import IResNet, grow_into
-from teachers.weights import Weights
+from teachers.weights import WeightFile
 
 CONF = Path(__file__).parents[2] / "conf" / "teacher"
 UNITS = {"r18": [2, 2, 2, 2], "r50": [3, 4, 14, 3], "r100": [3, 13, 30, 3], "r152": [3, 8, 36, 3]}
@@ -162,8 +162,8 @@ def lived(units: list[int], block: str = "basic", se: bool = False) -> IResNet:
     return network.eval()
 
 
-def weights_of(network: IResNet) -> Weights:
-    return Weights(Path("shallow.safetensors"), dict(network.state_dict()))
+def weights_of(network: IResNet) -> WeightFile:
+    return WeightFile(Path("shallow.safetensors"), dict(network.state_dict()))
 
 
 @pytest.mark.parametrize(("block", "se"), [("basic", False), ("basic", True), ("bottleneck", False)])
@@ -202,4 +202,4 @@ def test_a_weight_missing_from_a_block_that_both_have_is_named() -> None:
     tensors = dict(lived([1, 1, 1, 1]).state_dict())
     del tensors["layer2.0.conv1.weight"]
     with pytest.raises(UserError, match=r"1 keys are missing \(layer2\.0\.conv1\.weight\)"):
-        grow_into(IResNet([1, 1, 2, 1], embedding_dim=16), Weights(Path("cut.safetensors"), tensors))
+        grow_into(IResNet([1, 1, 2, 1], embedding_dim=16), WeightFile(Path("cut.safetensors"), tensors))

@@ -16,7 +16,7 @@ from distill.files.hashing import sha256
 from reference.tiny_network import TinyNetwork
 from reference.tiny_onnx import TinyOnnx
 from teachers.iresnet import IResNet
-from teachers.weights import CLASSIFIER, Weights, load_into, read_weights, save_weights
+from teachers.weights import CLASSIFIER, WeightFile, load_into, read_weights, save_weights
 
 
 def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -143,7 +143,7 @@ def test_other_contents_are_refused(tmp_path: Path, content: Any) -> None:
         read_weights(tmp_path / "w.pth")
 
 
-def broken(**changes: Tensor | None) -> Weights:
+def broken(**changes: Tensor | None) -> WeightFile:
     state = TinyNetwork().state_dict()
     for key, value in changes.items():
         name = key.replace("__", ".")
@@ -151,7 +151,7 @@ def broken(**changes: Tensor | None) -> Weights:
             del state[name]
         else:
             state[name] = value
-    return Weights(Path("w.pth"), state)
+    return WeightFile(Path("w.pth"), state)
 
 
 def test_missing_and_surplus_keys_are_named_and_counted() -> None:
@@ -170,7 +170,7 @@ def test_another_shape_is_named() -> None:
 
 
 def test_another_embedding_width_is_named() -> None:
-    wide = Weights(Path("w.pth"), dict(TinyNetwork(12).state_dict()))
+    wide = WeightFile(Path("w.pth"), dict(TinyNetwork(12).state_dict()))
     with pytest.raises(UserError, match="gives embeddings of width 12; the network is built for 8"):
         load_into(TinyNetwork(8), wide)
 

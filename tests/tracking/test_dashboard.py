@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from distill.errors import UserError
-from distill.tracking import panels as night_panels
 from distill.tracking.dashboard import RunLine, main, read_run, run_folders
-from distill.tracking.panels import SECTIONS, as_markdown
+from distill.tracking.panels import NIGHT_SECTIONS, SECTIONS, as_markdown
 
 
 def make_run(folder: Path, metrics: object = None, changed: int = 0) -> Path:
@@ -66,7 +65,7 @@ def test_without_runs_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_prints_the_panels(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--panels"]) == 0
-    assert capsys.readouterr().out.strip() == as_markdown((*SECTIONS, *night_panels.SECTIONS))
+    assert capsys.readouterr().out.strip() == as_markdown((*SECTIONS, *NIGHT_SECTIONS))
 
 
 def test_pushing_without_the_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

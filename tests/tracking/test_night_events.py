@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from distill.nightly.results import NightResults, PromoteResult
-from distill.tracking import panels as night_panels
 from distill.tracking.night_events import NightFiles, failure_event, figures, mirror, night_events, pointer_events
-from distill.tracking.outbox import Event, Outbox
+from distill.tracking.outbox import Outbox, OutboxEvent
+from distill.tracking.panels import NIGHT_SECTIONS
 from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 
 SECONDS = {"freeze": 1.5, "train": 60.0}
@@ -51,11 +51,11 @@ def files(tmp_path: Path) -> NightFiles:
     return NightFiles(*paths)
 
 
-def told(root: Path, files: NightFiles, outcome: str = "promoted") -> list[Event]:
+def told(root: Path, files: NightFiles, outcome: str = "promoted") -> list[OutboxEvent]:
     return list(night_events(root, 7, results(outcome), SECONDS, files))
 
 
-def artifacts(events: list[Event]) -> list[tuple[str, str, list[str], list[str]]]:
+def artifacts(events: list[OutboxEvent]) -> list[tuple[str, str, list[str], list[str]]]:
     return [(e.run, e.body["name"], e.body["uses"], e.body["aliases"]) for e in events if e.kind == "artifact"]
 
 
@@ -142,7 +142,7 @@ def test_figures_are_finite_named_numbers_that_the_panels_draw(tmp_path: Path) -
     assert "score/lfw/tpr_at_fpr_0.0001/challenger" not in found
     assert (found["data/new_images"], found["found/duplicates"], found["seconds/train"]) == (10, 2, 60)
     assert (found["cost/flops"], found["cost/bytes"], found["promoted"]) == (995, 19, 1)
-    patterns = [panel.pattern for section in night_panels.NIGHT_SECTIONS for panel in section.panels]
+    patterns = [panel.pattern for section in NIGHT_SECTIONS for panel in section.panels]
     assert all(any(re.fullmatch(pattern, name) for pattern in patterns) for name in found)
     assert all(any(re.fullmatch(pattern, name) for name in found) for pattern in patterns)
 

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from distill.redact import HIDDEN
-from distill.tracking.outbox import Damaged, Event, Outbox, deliver, read_event
+from distill.tracking.outbox import DamagedEvent, Outbox, OutboxEvent, deliver, read_event
 from distill.tracking.wandb_settings import TrackingMode, WandbSettings
 
 
-def alert(number: int, **more: Any) -> Event:
-    return Event.make("alert", "verdict", number, {"title": f"night {number}", "text": "t", "level": "WARN", **more})
+def alert(number: int, **more: Any) -> OutboxEvent:
+    return OutboxEvent.make(
+        "alert", "verdict", number, {"title": f"night {number}", "text": "t", "level": "WARN", **more}
+    )
 
 
 def test_events_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ def test_what_a_killed_write_leaves_is_no_event(tmp_path: Path) -> None:
 def test_a_torn_or_changed_event_is_recognised(tmp_path: Path, change: Any) -> None:
     path = Outbox(tmp_path).append(alert(1))
     path.write_text(change(path.read_text()))
-    with pytest.raises(Damaged, match="00000001"):
+    with pytest.raises(DamagedEvent, match="00000001"):
         read_event(path)
 
 

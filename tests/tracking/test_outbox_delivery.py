@@ -17,7 +17,7 @@ import pytest
 import wandb
 
 from distill.tracking.night_events import NightFiles, failure_event, night_events
-from distill.tracking.outbox import REFUSED, Event, Outbox, deliver, read_event
+from distill.tracking.outbox import REFUSED, Outbox, OutboxEvent, deliver, read_event
 from distill.tracking.outbox_delivery import LOCK, Undeliverable, _files, deliver_all
 from distill.tracking.wandb_session import Shield
 from distill.tracking.wandb_settings import TrackingMode, WandbSettings
@@ -195,7 +195,7 @@ def test_no_file_outside_of_the_service_is_sent(tmp_path: Path, place: str) -> N
 
 def test_an_alert_is_told_with_a_title_that_fits(root: Path) -> None:
     keep(root)
-    Outbox(root).append(Event.make("alert", "verdict", 1, {"title": "x" * 200, "text": "t", "level": "WARN"}))
+    Outbox(root).append(OutboxEvent.make("alert", "verdict", 1, {"title": "x" * 200, "text": "t", "level": "WARN"}))
     assert deliver(root, OFFLINE)
     told = read(fragments(root)[0]).text
     assert '"type":"alert"' in told

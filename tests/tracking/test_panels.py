@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.tracking import panels as night_panels
-from distill.tracking.panels import SECTIONS, as_markdown, summary_of
+from distill.tracking.panels import NIGHT_SECTIONS, SECTIONS, as_markdown, summary_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "tracking.md"
 
@@ -41,4 +40,4 @@ def test_losses_keep_their_smallest_and_scores_their_largest_value() -> None:
 
 def test_the_documentation_shows_these_panels() -> None:
     assert as_markdown() in DOCS.read_text(encoding="utf-8")
-    assert as_markdown(night_panels.SECTIONS) in DOCS.with_name("nights.md").read_text(encoding="utf-8")
+    assert as_markdown(NIGHT_SECTIONS) in DOCS.with_name("nights.md").read_text(encoding="utf-8")

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from distill.errors import UserError
-from distill.tracking.series import FILE_NAME, Recorder, SeriesFile, read_series
+from distill.tracking.series import Recorder, SeriesFile, read_series
+
+FILE_NAME = "series.jsonl"
 
 
 def value(step: int) -> dict[str, float]:

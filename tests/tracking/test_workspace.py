@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from distill.tracking import panels as night_panels
-from distill.tracking.panels import SECTIONS, STEP
+from distill.tracking.panels import NIGHT, NIGHT_SECTIONS, SECTIONS, STEP
 from distill.tracking.workspace import build, build_nights, build_report
 
 
@@ -21,9 +20,9 @@ def test_every_panel_of_the_nights_is_in_their_workspace_and_in_their_report() -
     workspace, report = build_nights("team", "faces"), build_report("team", "faces")
     grids = [block for block in report.blocks if hasattr(block, "panels")]
     for shown in (workspace.sections, grids):
-        for ours, theirs in zip(night_panels.SECTIONS, shown, strict=True):
+        for ours, theirs in zip(NIGHT_SECTIONS, shown, strict=True):
             assert [panel.title for panel in theirs.panels] == [panel.title for panel in ours.panels]
             assert [panel.metric_regex for panel in theirs.panels] == [f"^{panel.pattern}$" for panel in ours.panels]
-            assert {panel.x for panel in theirs.panels} == {night_panels.NIGHT}
+            assert {panel.x for panel in theirs.panels} == {NIGHT}
     assert {runs.query for grid in grids for runs in grid.runsets} == {"nights"}
     assert workspace.runset_settings.query == "^nights$"

@@ -19,7 +19,7 @@ from distill.losses.feature import EmbeddingCosine
 from distill.losses.margin import CosFace
 from distill.losses.objective import Objective, Term
 from distill.students.vargnet import VarGNet
-from distill.training.module import Distiller, GrowthGuard, LiveTeacher, Recipe, StoredTeacher, TeacherOutputs
+from distill.training.module import Distiller, GrowthGuard, LiveTeacher, StoredTeacher, TeacherOutputs, TrainingRecipe
 from distill.training.settings import LearningRate, OptimizerName, OptimizerSettings
 from distill.types import LossDims, Output, Preprocessing
 
@@ -73,7 +73,7 @@ def distiller(steps: int, teacher: TeacherOutputs | None = None, on_values=None,
     terms = {"margin": Term(CosFace(scale=16.0, margin=0.2, sizes=sizes))}
     if teacher is not None:
         terms["embedding"] = Term(EmbeddingCosine(sizes=sizes), weight=2.0)
-    settings = Recipe(steps, OptimizerSettings(lr=1e-2), LearningRate(warmup_fraction=0.0), **recipe)
+    settings = TrainingRecipe(steps, OptimizerSettings(lr=1e-2), LearningRate(warmup_fraction=0.0), **recipe)
     return Distiller(student, Objective(terms, sizes), settings, Preprocessing(), teacher, None, on_values)
 
 

@@ -18,7 +18,7 @@ from distill.data.views import NewViews
 from distill.losses.margin import CosFace
 from distill.losses.objective import Objective, Term
 from distill.metrics.verification import verify
-from distill.training.module import Distiller, Recipe
+from distill.training.module import Distiller, TrainingRecipe
 from distill.training.settings import LearningRate, OptimizerSettings
 from distill.training.validation import EvalEmbedder, VerificationDuringTraining, named_scores, score
 from distill.types import LossDims, Preprocessing
@@ -110,7 +110,7 @@ def steps_scored(faces: RecordIOSet, every_steps: int, steps: int, interval: int
 
     network = TinyNetwork()
     sizes = LossDims(network.embedding_dim, None, 3)
-    recipe = Recipe(steps, OptimizerSettings(lr=1e-4), LearningRate(warmup_fraction=0.0))
+    recipe = TrainingRecipe(steps, OptimizerSettings(lr=1e-4), LearningRate(warmup_fraction=0.0))
     module = Distiller(network, Objective({"m": Term(CosFace(sizes=sizes))}, sizes), recipe, Preprocessing())
     trainer = pl.Trainer(
         accelerator="cpu",

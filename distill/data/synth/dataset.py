@@ -11,7 +11,7 @@ from distill.data.faceset import bytes_digest
 from distill.data.recordio import RecordIOSet
 from distill.data.synth.generate import make
 from distill.data.synth.identity import draw_person
-from distill.data.synth.recipe import Recipe
+from distill.data.synth.recipe import FacesRecipe
 from distill.data.synth.streams import Key, Split
 
 
@@ -25,7 +25,7 @@ class SynthFaces:
     def __init__(
         self, root: str | Path, identities: int = 600, pictures: int = 5, pairs: int = 1000, seed: int = 1
     ) -> None:
-        recipe = Recipe(identities, pictures, pairs, seed)
+        recipe = FacesRecipe(identities, pictures, pairs, seed)
         recipe.check()
         make(Path(root), recipe)
         self._faces = RecordIOSet(root)

@@ -20,7 +20,7 @@ from distill.data.pairs import write_pairs
 from distill.data.prefetch import ahead
 from distill.data.records import RecordWriter
 from distill.data.synth.nuisance import EVERYDAY
-from distill.data.synth.recipe import FOLDS, Recipe, is_made, write_manifest
+from distill.data.synth.recipe import FOLDS, FacesRecipe, is_made, write_manifest
 from distill.data.synth.render import Sitter
 from distill.data.synth.streams import Key, Split
 from distill.errors import UserError
@@ -41,7 +41,7 @@ class Sitting(NamedTuple):
     pictures: int
 
 
-def make(root: Path, recipe: Recipe, processes: int | None = None) -> None:
+def make(root: Path, recipe: FacesRecipe, processes: int | None = None) -> None:
     """Generate the folder unless it is complete. A second process waits for the first.
 
     A killed run leaves a folder ``.ROOT.partial``, which the next one removes. The result depends only on the recipe,
@@ -58,7 +58,7 @@ def make(root: Path, recipe: Recipe, processes: int | None = None) -> None:
             discard(root)  # of this recipe but damaged, or empty: ``is_made`` refuses everything else
 
 
-def _fill(folder: Path, recipe: Recipe, processes: int) -> None:
+def _fill(folder: Path, recipe: FacesRecipe, processes: int) -> None:
     people = {Split.train: recipe.identities, **dict.fromkeys(PAIR_FILES, held_out_people(recipe))}
     counts = {Split.train: recipe.pictures, **dict.fromkeys(PAIR_FILES, _HELD_OUT_PICTURES)}
     sittings = [
@@ -124,7 +124,7 @@ def _sit(sitting: Sitting) -> list[bytes]:
     return [sitter.picture(number, EVERYDAY) for number in range(sitting.pictures)]
 
 
-def held_out_people(recipe: Recipe) -> int:
+def held_out_people(recipe: FacesRecipe) -> int:
     """Number of people for each set of pairs: equally many in every fold, at least two."""
     return FOLDS * max(2, -(-recipe.pairs // (2 * FOLDS * _PAIRS_PER_PERSON)))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distill.errors import UserError
 from distill.files.hashing import sha256
+from distill.files.json_file import read_plain
 
 MANIFEST = "synthfaces.json"
 VERSION = 2
@@ -18,7 +19,7 @@ _PEOPLE_PER_FOLD = 2
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FacesRecipe:
     """``identities`` people with ``pictures`` each to train on; two sets of ``pairs`` of other people."""
 
     identities: int
@@ -61,14 +62,14 @@ def identity_of(path: Path) -> str | None:
     return f"synthfaces {json.dumps(made, sort_keys=True)} {path.name}"
 
 
-def write_manifest(folder: Path, recipe: Recipe) -> None:
+def write_manifest(folder: Path, recipe: FacesRecipe) -> None:
     """Write the recipe and the sha256 of every other file into ``folder``."""
     digests = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     content = json.dumps({"recipe": asdict(recipe), "sha256": digests}, indent=1)
     (folder / MANIFEST).write_text(content + "\n")
 
 
-def is_made(folder: Path, recipe: Recipe) -> bool:
+def is_made(folder: Path, recipe: FacesRecipe) -> bool:
     """Whether ``folder`` holds the complete data set of ``recipe``; false if it has to be generated.
 
     Raises UserError if it holds something else, which must not be removed.
@@ -90,14 +91,14 @@ def is_made(folder: Path, recipe: Recipe) -> bool:
 def _read_manifest(folder: Path) -> tuple[dict, dict[str, str]]:
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text())
+        content = read_plain(path, "a manifest of synthetic faces")
         return {**content["recipe"]}, {**content["sha256"]}
     except FileNotFoundError:
         raise UserError(
             f"{folder}: holds no {MANIFEST}; expected an empty or absent folder for synthetic faces: "
             "faces of your own are data=recordio or data=folder"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, UserError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: is damaged or no manifest of synthetic faces; remove {folder} to make it again"
         ) from error

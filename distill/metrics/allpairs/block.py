@@ -19,7 +19,7 @@ from distill.metrics.allpairs.exact_score import Rows
 from distill.metrics.allpairs.pairing import LabelledFeatures, Pairing
 from distill.metrics.allpairs.rescore import Sides
 from distill.metrics.allpairs.tiles import EVERYWHERE, DeviceTiles, HostTiles, Tiles
-from distill.metrics.allpairs.worker import Keeping, Scores, Worker
+from distill.metrics.allpairs.worker import BlockScores, Keeping, Worker
 
 
 class Scorer:
@@ -34,7 +34,7 @@ class Scorer:
         ]
         self._left: Strip | None = None
 
-    def score(self, left: range, right: range) -> Scores:
+    def score(self, left: range, right: range) -> BlockScores:
         """Score all pairs of these rows."""
         workers = [Worker(tiles, self._bands, self._keeping) for tiles in self.tiles]
         with threads_of_one_core(len(workers)) as pool:
@@ -44,7 +44,7 @@ class Scorer:
                 for done in [pool.submit(self._work, worker, todo, (a, b), persons) for worker in workers]:
                     # raises what a thread raised; also a barrier: the strips are replaced next
                     done.result()
-        return Scores(workers, self._bands)
+        return BlockScores(workers, self._bands)
 
     def _work(
         self, worker: Worker, todo: Shared, strips: tuple[Strip, Strip], persons: tuple[ByPerson, ByPerson]

@@ -10,7 +10,7 @@ from distill.format import Interval
 from distill.metrics.allpairs.intervals import PointInterval
 
 
-class Found(NamedTuple):
+class RankedScore(NamedTuple):
     """The score of an impostor pair of some rank, and the impostor and genuine pairs that score more."""
 
     threshold: float
@@ -37,7 +37,7 @@ class Point:
     missing: str | None = None
 
     @classmethod
-    def of(cls, fpr: float, found: Found, genuine: int, interval: PointInterval | None) -> Point:
+    def of(cls, fpr: float, found: RankedScore, genuine: int, interval: PointInterval | None) -> Point:
         """The point of a threshold that was found, with so many genuine pairs in all."""
         between, evidence = (interval.interval, interval.evidence) if interval else (None, None)
         rate = found.genuine / genuine

@@ -27,7 +27,7 @@ from distill.metrics.allpairs.intervals import (
 )
 from distill.metrics.allpairs.pairing import DISTRACTOR, LabelledFeatures, Pairing
 from distill.metrics.allpairs.rescore import IMPOSTOR
-from distill.metrics.allpairs.result import AllPairs, Found, Point
+from distill.metrics.allpairs.result import AllPairs, Point, RankedScore
 from distill.metrics.allpairs.sample import HIGHEST, LOWEST, Tails, sample_tails
 from distill.metrics.allpairs.work_folder import Block, WorkFolder, blocks_of
 from distill.metrics.allpairs.worker import Keeping
@@ -151,9 +151,9 @@ class _Run:
             seed=bootstrap.seed if bootstrap else None,
         )
 
-    def _search(self, ranks: Sequence[int]) -> dict[int, Found]:
+    def _search(self, ranks: Sequence[int]) -> dict[int, RankedScore]:
         """The impostor pairs of these ranks, 1 for the highest score; one pass unless a sample's bracket fails."""
-        found: dict[int, Found] = {}
+        found: dict[int, RankedScore] = {}
         turn = 0  # number of the pass: seed of its sample, and part of its files' names
         while todo := [rank for rank in ranks if rank not in found]:
             bands = self._bands(todo, turn)
@@ -163,7 +163,7 @@ class _Run:
                 # a rank lies in one band at most; in none where its bracket failed
                 for low, high in zip(bands.low, bands.high, strict=True):
                     if (score := steps.ranked(rank, low, high)) is not None:
-                        found[rank] = Found(score, *steps.above(score))
+                        found[rank] = RankedScore(score, *steps.above(score))
             turn += 1
         return found
 

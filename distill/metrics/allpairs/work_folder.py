@@ -18,7 +18,7 @@ from distill.files.atomic import write_atomic
 from distill.files.claims import Claims
 from distill.metrics.allpairs.cumulative import AllSteps, map_array, write_array
 from distill.metrics.allpairs.pairing import Pairing
-from distill.metrics.allpairs.worker import Scores
+from distill.metrics.allpairs.worker import BlockScores
 
 INPUTS = "inputs.json"
 MOST_BLOCK_ROWS, LEAST_BLOCK_ROWS, BLOCKS_OF_A_SIDE = 16384, 64, 8
@@ -72,7 +72,7 @@ class WorkFolder:
         self,
         turn: int,
         blocks: Sequence[Block],
-        score: Callable[[range, range], Scores],
+        score: Callable[[range, range], BlockScores],
         progress: Callable[[Block], None],
     ) -> None:
         """Score the missing blocks of a turn that no other process has claimed, and wait for the others.
@@ -109,7 +109,7 @@ class WorkFolder:
         """The pairs of a block that were kept with their rows."""
         return map_array(self._path(turn, block, "kept"))
 
-    def _write(self, turn: int, block: Block, scores: Scores) -> None:
+    def _write(self, turn: int, block: Block, scores: BlockScores) -> None:
         steps, kept = scores.together()
         write_array(self._path(turn, block, "kept"), kept)
         write_array(self._path(turn, block, "steps"), steps)  # last: its existence marks a finished block

@@ -130,7 +130,7 @@ def _table(scored: Scored) -> NDArray:
     return table
 
 
-class Scores:
+class BlockScores:
     """The results of all threads in one block."""
 
     def __init__(self, workers: Sequence[Worker], bands: Bands) -> None:

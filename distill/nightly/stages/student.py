@@ -15,7 +15,8 @@ from distill.config.service_jobs import Start
 from distill.config.training_jobs import DistillConf, ReplayConf
 from distill.errors import UserError
 from distill.export.parity import Parity, parity
-from distill.files.atomic import read_json, write_json
+from distill.files.atomic import write_json
+from distill.files.json_file import read_json
 from distill.files.tensor_cache import CACHE
 from distill.nightly.drop_signals import JOINED
 from distill.nightly.pipeline import Done, Records

@@ -19,10 +19,10 @@ from distill.data.decode import decode
 from distill.data.pairs import read_pairs
 from distill.data.synth.dataset import SynthFaces
 from distill.data.synth.generate import held_out_people, make
-from distill.data.synth.recipe import FOLDS, MANIFEST, Recipe, identity_of
+from distill.data.synth.recipe import FOLDS, MANIFEST, FacesRecipe, identity_of
 from distill.errors import UserError
 
-RECIPE = Recipe(identities=3, pictures=2, pairs=40, seed=4)
+RECIPE = FacesRecipe(identities=3, pictures=2, pairs=40, seed=4)
 FILES = ["property", "synthfaces.json", "synthfaces_dev.bin", "synthfaces_test.bin", "train.idx", "train.rec"]
 
 
@@ -79,7 +79,7 @@ def test_held_out_sets_share_no_picture(made: Path) -> None:
 
 
 def test_default_sets_are_of_some_hundred_people() -> None:
-    assert held_out_people(Recipe(1000, 12, 3000, 1)) == 300
+    assert held_out_people(FacesRecipe(1000, 12, 3000, 1)) == 300
 
 
 def test_the_number_of_processes_changes_nothing(made: Path, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_it_is_named_by_its_recipe_and_not_by_its_pixels(made: Path, tmp_path: P
     faces = reader(made)
     assert faces.fingerprint() == reader(copy(made, tmp_path)).fingerprint()
     assert faces.digest(3, b"one rounding") == faces.digest(3, b"another") != faces.digest(4, b"one rounding")
-    other = Recipe(3, 2, 40, seed=5)
+    other = FacesRecipe(3, 2, 40, seed=5)
     assert other.identity() != RECIPE.identity()
 
 

@@ -18,9 +18,9 @@ from distill.errors import UserError
 from distill.metrics.allpairs import AllPairs, Engine, LabelledFeatures, Settings, score, score_all_pairs
 from distill.metrics.allpairs import work_folder as work
 from distill.metrics.bootstrap import Bootstrap
-from distill.metrics.roc import tpr_at_fpr
 from metrics.allpairs.crowd import crowd
 from reference import allpairs as slow
+from reference.rates import tpr_at_fpr
 
 FPRS = (0.5, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 PLAIN = Settings(FPRS, bootstrap=None, engine=Engine(threads=2))

@@ -18,7 +18,7 @@ from distill.nightly.stages import scores as night_scores
 from distill.nightly.stages import student as night_student
 from distill.nightly.stages.promotion import champion_before, promote_stage
 from distill.nightly.stages.student import Beginning
-from distill.registry.history import Kind
+from distill.registry.history import EventKind
 from distill.registry.registry import Registry
 from distill.registry.version import Version
 
@@ -87,7 +87,7 @@ def test_a_night_that_was_killed_after_its_promotion_comes_to_the_same(service: 
     assert before is not None
     assert before.name == "v0002"
     assert service.promote() == first
-    assert sum(event.kind is Kind.promote for event in service.registry.history()) == 3
+    assert sum(event.kind is EventKind.promote for event in service.registry.history()) == 3
 
 
 def test_a_version_that_is_damaged_after_it_was_added_is_not_promoted(service: Service):

@@ -11,8 +11,8 @@ import pytest
 
 from distill.config.scoring_jobs import JudgeConf
 from distill.data.pairs import read_pairs
-from distill.metrics.roc import auc
 from distill.nightly.stages.scores import judge_stage
+from reference.rates import auc
 
 PASSED = {"check": {"verdict": "PASS", "reasons": []}, "parity": {"passed": True, "reason": "", "max_difference": 2e-6}}
 
