@@ -58,7 +58,7 @@ def all_pairs_settings(conf: EvaluateConf) -> Settings:
     """Scores at the FPR of the protocol and at every decade; ``UserError`` for an FPR outside (0, 1)."""
     target = conf.protocol.far_target
     if not 0 < target < 1:
-        raise UserError(f"protocol.far_target is {target:g}; expected a number between 0 and 1")
+        raise UserError(f"protocol.target_fpr is {target:g}; expected a number between 0 and 1")
     return Settings(
         fprs=None if target in FPRS else (*FPRS, target),
         bootstrap=Bootstrap(conf.bootstrap, seed=conf.seed),

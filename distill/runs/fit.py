@@ -113,8 +113,8 @@ def fit(
         if not re.match(r"DataLoader worker \(pid.*\) (is killed|exited)", str(error)):
             raise
         raise UserError(
-            "a process that reads faces was killed, perhaps for want of memory; the same command continues at the last "
-            f"checkpoint, with trainer.workers=N in place of {machine.workers} if that is too many"
+            "a process that reads faces was killed, perhaps out of memory; run the same command again to resume from "
+            f"the last checkpoint, with trainer.workers=N in place of {machine.workers} if that is too many"
         ) from error
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's way to end on Ctrl-C; ours has more to say

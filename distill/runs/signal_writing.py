@@ -126,7 +126,7 @@ class Storing:
 def stored_views(conf: SignalsConf, augment: Augmentation) -> StoredViews:
     """What is stored of an image. Image and mirror image are the same whatever a later run's augmentation is."""
     if conf.batch_images < 1:
-        raise UserError(f"batch_images is {conf.batch_images}; expected at least 1")
+        raise UserError(f"batch_size is {conf.batch_images}; expected at least 1")
     if conf.views < 0:
         raise UserError(f"views is {conf.views}; expected 0 (image and mirror image) or a number of augmented views")
     if conf.views:

@@ -202,7 +202,7 @@ def test_a_run_in_use_and_an_interrupted_one(teach: Options, refused: Refused, t
     job.send_signal(signal.SIGINT)
     _, told = job.communicate(timeout=120)
     assert job.returncode == 130, told
-    assert told.splitlines()[-1] == "interrupted; the same command continues where this one stopped"
+    assert told.splitlines()[-1] == "interrupted; run the same command again to resume"
     assert "Traceback" not in told
 
 

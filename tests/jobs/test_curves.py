@@ -151,7 +151,7 @@ def test_nothing_or_half_of_it_is_given(models: list[Path], refused: Refused, fe
     ("option", "told"),
     [
         ("hardest=-1", "hardest is -1; expected 0 or more"),
-        ("bootstrap=0", "bootstrap is 0; expected 1 or more"),
+        ("bootstrap=0", "resamples is 0; expected 1 or more"),
         ("fprs=[0.1,2]", "fprs has 2; expected numbers between 0 and 1"),
         ("out=page.pdf", "out is 'page.pdf'; expected a file that ends in .html"),
         ("models=[a,'']", "models is ['a', '']; expected a file or a list of files, e.g. models=[a,b]"),
