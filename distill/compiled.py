@@ -27,7 +27,7 @@ def _compile(function: Callable[..., Any], fastmath: Any) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile at the first call and keep the machine code on disk; in memory alone where no folder can be written."""
+    """Compile at the first call and keep the machine code on disk; in memory only where no folder can be written."""
     try:
         return njit(cache=True, fastmath=True, error_model="numpy")(function)
     except RuntimeError:  # numba found no place for its cache: a read-only installation without a home

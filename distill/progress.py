@@ -50,7 +50,7 @@ class _Lines:
 def waiting(what: str, total: int, unit: str, console: Console | None = None) -> Iterator[Callable[[int], None]]:
     """Show a bar with rate and time left; yields a function to call with each finished amount.
 
-    Where nobody looks at a terminal it prints a line at the start and one every half minute.
+    Without a terminal it prints a line at the start and one every half minute.
     """
     console = console or Console(highlight=False)
     if not console.is_terminal:

@@ -68,7 +68,7 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class Output:
-    """What one network says of a batch: its embedding [b d] and its named maps [b c h w]."""
+    """Output of one network for a batch: its embedding [b d] and its named maps [b c h w]."""
 
     embedding: Tensor
     maps: Mapping[str, Tensor] = field(default_factory=dict)

@@ -146,8 +146,8 @@ def _text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
-        whole = all(not isinstance(item, Mapping) for item in value)
-        return f"[{','.join(map(_text, value))}]" if whole else f"[{len(value)} entries]"
+        scalars = all(not isinstance(item, Mapping) for item in value)
+        return f"[{','.join(map(_text, value))}]" if scalars else f"[{len(value)} entries]"
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{key}:{_text(item)}" for key, item in value.items()) + "}"
     return str(value)

@@ -1,4 +1,4 @@
-"""``make signals``: run a teacher once over a set of faces and store what it says of each image."""
+"""``make signals``: run a teacher once over a set of faces and store its outputs for each image."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def run(conf: TeachConf) -> int:
 
 
 def _teach_first(conf: TeachConf, weights: str) -> None:
-    """Teach ``init_teacher`` as its own configuration says, but on the same data and to where ``init`` is expected."""
+    """Train ``init_teacher`` with its own configuration, but on the same data, and write its weights to ``init``."""
     if conf.init_teacher is None:
         raise UserError(
             f"init is {weights}, which does not exist; expected weights to begin with, e.g. those that "

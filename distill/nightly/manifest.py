@@ -52,7 +52,7 @@ class LeftOut:
 class FrozenPictures:
     """The pictures of one drop: names [n], ``sha256`` uint8 [n 32], ``people`` int64 [n], ``stamps`` int64 [n].
 
-    Stamps say whether the file system has touched a file since; they are no part of what the data are.
+    Stamps show whether a file may have changed since; they are not part of the data's identity.
     """
 
     drop: str
@@ -119,7 +119,7 @@ class Manifest:
         return digest.hexdigest()
 
     def summary(self) -> FreezeResult:
-        """What a night's record says of its data."""
+        """Counts for the night's record."""
         return FreezeResult(
             images=len(self),
             people=len(self.people),
@@ -145,7 +145,7 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a night's folder; ``UserError`` where it is not there, not whole or not to be trusted."""
+    """The manifest of a night's folder; ``UserError`` where it is missing, damaged or altered."""
     path = folder / MANIFEST
     try:
         raw = json.loads(path.read_text("utf-8"))

@@ -69,7 +69,7 @@ def decides(conf: NightlyConf) -> str:
 
 
 def _network(path: Path, card: str | None = None) -> list[str | None]:
-    """What identifies a network and the card that says what it expects; None for what is not there."""
+    """Identities of a network and of its card; None for what is not there."""
     beside = card_beside(path) if card is None else Path(card)
     return [
         network_sha256(path) if path.is_file() else None,

@@ -26,13 +26,13 @@ LONGEST_MESSAGE = 240  # characters of a third-party message that still make one
 
 
 class Uncountable(Exception):
-    """One line that says why a file cannot be counted."""
+    """The reason, in one line, why a file cannot be counted."""
 
 
 def read_model(path: Path) -> ModelProto:
     """Parse an ONNX file without the values of its weights; ``UserError`` if it is not one, is empty or cut off."""
-    if told := foreign(path, "an ONNX file", ONNX, EMPTY):
-        raise UserError(told)
+    if reason := foreign(path, "an ONNX file", ONNX, EMPTY):
+        raise UserError(reason)
     try:
         model = ModelProto.FromString(path.read_bytes())
     except OSError as error:
@@ -93,7 +93,7 @@ def true_inputs(graph: GraphProto) -> list[ValueInfoProto]:
 
 
 def constant_names(graph: GraphProto) -> frozenset[str]:
-    """Tensors whose value does not depend on the input: stored ones and all that is computed from them alone."""
+    """Tensors whose value does not depend on the input: stored ones and all that is computed from them only."""
     names = {tensor.name for tensor in graph.initializer} | {s.values.name for s in graph.sparse_initializer}
     for node in graph.node:
         if all(name in names for name in node.input if name):

@@ -13,7 +13,7 @@ class Protocol:
     """What a student has to satisfy: at most ``max_flops``, **under** ``max_file_bytes``, type and width exact.
 
     ``max_file_bytes`` None means that the challenge states no limit. ``far_target`` is the false positive rate at
-    which the challenge compares true positive rates. ``source`` says where the numbers come from.
+    which the challenge compares true positive rates. ``source`` is where the limits are published.
     """
 
     name: str

@@ -35,7 +35,7 @@ from teachers.onnx_network import OnnxNetwork
 
 @dataclass(frozen=True)
 class Trained:
-    """What a finished training says of itself, in plain JSON.
+    """Results of a finished training, as plain JSON.
 
     ``learned_from`` is the teacher's name, None where no term asked for one; ``comparison`` is shared by runs that
     differ in nothing else.

@@ -1,4 +1,4 @@
-"""Filling a store of signals: bound to what it is of, damaged shards written anew, and what is stored once."""
+"""Filling a store of teacher outputs: bound to its inputs, damaged shards written again, set outputs written once."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Storing:
 
     @cached_property
     def described(self) -> dict[str, Any]:
-        """What a manifest says of the teacher."""
+        """The teacher's part of a manifest."""
         known = described_teacher(self.conf.teacher, self.teacher)
         return {**known, "map_channels": dict(self.teacher.map_channels)}
 
@@ -96,7 +96,7 @@ class Storing:
     def fill(
         self, folder: Path, manifest: Manifest, faces: FaceSet, before: Callable[[], object] = lambda: None
     ) -> int:
-        """Write every shard that is missing or damaged and that nobody else writes; the number of them.
+        """Write every shard that is missing or damaged and not claimed by another process; their number.
 
         ``before`` is called once where there is anything to write.
         """
@@ -156,7 +156,7 @@ def missing_shards(folder: Path, manifest: Manifest) -> list[int]:
 
 
 def keep_centres(folder: Path, manifest: Manifest, make: Callable[[], Tensor]) -> None:
-    """Write class centres unless they are there and whole."""
+    """Write class centres unless they are stored and intact."""
     if not _whole(folder / CENTRES, lambda: read_centres(folder, manifest)):
         write_centres(folder, manifest, make())
 
@@ -164,7 +164,7 @@ def keep_centres(folder: Path, manifest: Manifest, make: Callable[[], Tensor]) -
 def keep_distances(
     folder: Path, manifest: Manifest, pairs: Iterable[Pairs], make: Callable[[Pairs], np.ndarray | None]
 ) -> None:
-    """Write the teacher's distances of pairs unless they are there and whole, or nobody can tell them."""
+    """Write the teacher's distances of pairs unless they are stored and intact, or cannot be computed here."""
     for one in pairs:
         name = one.fingerprint()
         if _whole(distances_path(folder, name), lambda name=name: read_distances(folder, manifest, name)):
@@ -180,7 +180,7 @@ def teacher_distances(teacher: Teacher, pairs: Pairs) -> np.ndarray:
 
 
 def _drop_damaged(folder: Path, manifest: Manifest, claims: Claims) -> None:
-    """Verify the shards that are there, and remove those that are not whole, so that they are written anew."""
+    """Verify the stored shards, and remove damaged ones, so that they are written again."""
     there = [shard for shard in range(manifest.shards) if shard_path(folder, shard).exists()]
     if not there:
         return

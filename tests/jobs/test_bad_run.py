@@ -169,7 +169,7 @@ def test_damaged_checkpoint(teach: Options, refused: Refused, tmp_path: Path):
     for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint"):
         last.write_bytes(damaged)
         line = refused(*teach(*EXPLODES))
-        assert line.startswith((f"{last} is damaged or no checkpoint", f"{last} is not a whole checkpoint, but"))
+        assert line.startswith((f"{last} is damaged or no checkpoint", f"{last} is not a complete checkpoint, but"))
         assert "delete it to start from scratch" in line
         assert last.read_bytes() == damaged
     torch.save({"a": 1}, last)

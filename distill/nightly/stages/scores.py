@@ -93,13 +93,13 @@ def _write_scores(path: Path, found: dict[str, np.ndarray]) -> None:
 
 def judge_stage(task: Task, champion: Version | None, done: Records) -> Done:
     """Whether the student replaces the champion, with every reason."""
-    told = Facts(_checked(done), _compared(done), _newer(champion, done))
-    if not told.parity.passed:
-        return Done(JudgeResult(Judgement((Reason("requirement", "parity", "fails", told.parity.text),), {}, {})))
+    facts = Facts(_checked(done), _compared(done), _newer(champion, done))
+    if not facts.parity.passed:
+        return Done(JudgeResult(Judgement((Reason("requirement", "parity", "fails", facts.parity.text),), {}, {})))
     benchmarks = read_benchmarks(benchmark_files(task.conf))
     with np.load(task.night.folder / SCORES, allow_pickle=False) as scores:
         cases = [Case(b, *(scores.get(f"{who}/{b.name}") for who in (STUDENT, CHAMPION, ANCHOR))) for b in benchmarks]
-    return Done(JudgeResult(judge(cases, task.conf.judge, told)))
+    return Done(JudgeResult(judge(cases, task.conf.judge, facts)))
 
 
 def _checked(done: Records) -> Requirement:
