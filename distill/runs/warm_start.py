@@ -40,7 +40,7 @@ def take_centres(objective: Objective, conf: StudentConf, student: FaceNetwork, 
     """Fill the objective from ``student.centres``; a new person's centre is the mean embedding of the ``student``.
 
     For new people, tensors in the teacher's space begin at random. Tensors that the file lacks are initialised from
-    scratch, and those that the objective lacks are skipped. Raises UserError where the centres are missing or do not fit.
+    scratch, and those that the objective lacks are skipped. Raises UserError where centres are missing or do not fit.
     """
     if (path := centres_file(conf)) is None:
         return

@@ -2,7 +2,8 @@
 
 Events of one W&B run in a row are one start of it, and are removed when W&B has confirmed them. Delivery is idempotent:
 figures have the night as their step, which W&B takes once and in ascending order; an artifact of the same bytes is the
-version that exists, whose aliases are set again; runs have ids that follow from the folder and the night. Only an alert may come twice, because one too many is better than none.
+version that exists, whose aliases are set again; runs have ids that follow from the folder and the night. Only an alert
+may come twice, because one too many is better than none.
 """
 
 from __future__ import annotations
