@@ -22,7 +22,7 @@ NOT_COMPARED = (
     *("checkpoint_every_steps", "validate_every_steps", "validate_pairs", "max_loss_growth"),
 )
 """Parts of the trainer's configuration that do not distinguish two runs."""
-KEPT = "baselines"
+RECORDED = "baselines"
 """Folder beside this file with recorded baseline runs; ``benchmarks/keep.py`` writes them."""
 
 
@@ -76,7 +76,7 @@ def _candidates(runs: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for path in sorted(runs.glob(f"*/{METRICS}")):
         with suppress(UserError):
             yield f"your run {path.parent}", read_json(path)
-    for path in sorted(Path(str(resources.files("distill.runs") / KEPT)).glob("*.json")):
+    for path in sorted(Path(str(resources.files("distill.runs") / RECORDED)).glob("*.json")):
         found = read_json(path)
         source = f"recorded {found['finished'][:10]} on {found['recorded_on']}"
         yield f"{source}, until you have your own baseline run", found

@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[\w./:@%+-]+")
 _log = logging.getLogger(__name__)
 
 
-def tell_unfinished(root: Path, name: str, conf: Any) -> None:
+def report_unfinished(root: Path, name: str, conf: Any) -> None:
     """A line for each unfinished run below ``root`` whose options are nearly those of ``conf``: the difference, and
     what continues it. Nothing where the run ``name`` is there already."""
     if (root / name / CONFIG).exists():
@@ -87,7 +87,7 @@ def _spelt(value: Any) -> str:
     return text if _PLAIN.fullmatch(text) else "'" + text.replace("'", "\\'") + "'"
 
 
-def tell_unfinished_signals(folder: Path, wanted: Manifest) -> None:
+def report_unfinished_signals(folder: Path, wanted: Manifest) -> None:
     """A line for each unfinished store beside a new ``folder`` of the same teacher and faces: in what it differs."""
     if (folder / MANIFEST).exists():
         return

@@ -26,7 +26,7 @@ from distill.protocol.verdict import judge as judge_file
 from distill.registry.version import Version
 from distill.runs.check import limits
 from distill.runs.export import trained_student
-from distill.runs.finish import Delivery, Proofs, conclude
+from distill.runs.finish import Proofs, TrainedRun, conclude
 from distill.runs.folder import METRICS, STUDENT_ONNX, tracked
 from distill.runs.model_file import model_file
 from distill.runs.student import open_inputs
@@ -47,8 +47,8 @@ def verify_stage(task: Task, begins: Beginning, champion: Version | None, done: 
     verdict = judge_file(folder.file(STUDENT_ONNX), limits(conf.protocol))
     proofs = Proofs(state_sha256(trained_student(folder, conf.student)), parity_of(done), verdict)
     with tracked(folder, conf.tracking, conf) as wandb:
-        delivery = Delivery(folder, conf, opened.pairs, opened.supervision, trained_of(task.night), wandb)
-        embeddings = conclude(delivery, proofs)
+        run = TrainedRun(folder, conf, opened.pairs, opened.supervision, trained_of(task.night), wandb)
+        embeddings = conclude(run, proofs)
     found = {f"{STUDENT}/{p.name}": distances(e[0::2], e[1::2]) for p, e in zip(opened.pairs, embeddings, strict=True)}
     compared = _compared_with(task, champion)
     found |= _known_scores(compared, opened.pairs)
