@@ -41,4 +41,4 @@ def test_losses_keep_their_smallest_and_scores_their_largest_value() -> None:
 
 def test_the_documentation_shows_these_panels() -> None:
     assert as_markdown() in DOCS.read_text(encoding="utf-8")
-    assert as_markdown(night_panels.SECTIONS) in DOCS.with_name("nights.md").read_text(encoding="utf-8")
+    assert as_markdown(night_panels.NIGHT_SECTIONS) in DOCS.with_name("nights.md").read_text(encoding="utf-8")
