@@ -14,7 +14,7 @@ import platform
 import sys
 from pathlib import Path
 
-from distill.runs.baseline import KEPT
+from distill.runs.baseline import RECORDED
 
 KEYS = ("comparison", "learned_from", "set", "training_s", "versions", "finished", "command")
 SHOWN = ("accuracy_mean", "accuracy_std", "auc", "tpr_at_fpr")
@@ -25,7 +25,7 @@ def main() -> None:
     metrics = json.loads((run / "metrics.json").read_text())
     if metrics["learned_from"] is not None:
         sys.exit(f"{run} learned from {metrics['learned_from']}; expected a run without a teacher")
-    place = Path(__file__).parents[1] / "distill" / "runs" / KEPT / f"{name}.json"
+    place = Path(__file__).parents[1] / "distill" / "runs" / RECORDED / f"{name}.json"
     place.parent.mkdir(exist_ok=True)
     student = {key: metrics["student"][key] for key in SHOWN}
     content = {key: metrics[key] for key in KEYS} | {"student": student, "recorded_on": _machine()}

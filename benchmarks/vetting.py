@@ -28,7 +28,7 @@ from distill.data.decode import decode
 from distill.data.recordio import RecordIOSet
 from distill.files.atomic import write_atomic
 from distill.metrics.embedding import embed_flip_sum
-from distill.nightly.label_noise import ReferenceStats, doubtful_labels, nobody, people_of, split_people
+from distill.nightly.label_noise import ReferenceStats, doubtful_labels, no_reference, people_of, split_people
 from distill.progress import waiting
 from teachers.teacher import load_teacher
 
@@ -101,7 +101,7 @@ def _unit(values: np.ndarray) -> np.ndarray:
 
 
 def _nights(seen: Seen) -> Iterator[Night]:
-    yield Night("first", nobody(seen.classes, seen.embeddings.shape[1]), np.arange(len(seen.people)))
+    yield Night("first", no_reference(seen.classes, seen.embeddings.shape[1]), np.arange(len(seen.people)))
     rng = np.random.default_rng(0)
     turn = np.empty(len(seen.people))
     for person in range(seen.classes):

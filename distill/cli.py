@@ -1,4 +1,4 @@
-"""The command line: ``python -m distill JOB [key=value ...] [-m]``; a mistake is one line and status 2."""
+"""The command line: ``python -m distill JOB [key=value ...] [-m]``; a user error is one line and status 2."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from distill.shown import print_anything, shown
 
 USER_ERROR = 2
 INTERRUPTED = 130
-NOBODY_READS = 141
-"""What a shell says of a command whose reader has left, `head` for one: 128 and the number of SIGPIPE."""
+OUTPUT_CLOSED = 141
+"""Exit status of a command whose output was closed, e.g. by `head`: 128 and the number of SIGPIPE."""
 DASHBOARD = "dashboard"
 
 HELP = ("-h", "--help")
@@ -41,18 +41,18 @@ VALUED = ("-c", "--cfg", "-p", "--package", "-cd", "--config-dir")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one job and return the exit status: 0 done, 1 failed its check, 2 the user's mistake, 130 interrupted."""
+    """Run one job and return the exit status: 0 done, 1 failed its check, 2 user error, 130 interrupted."""
     print_anything()
-    os.umask(os.umask(0o022) | 0o022)  # whatever is written, nobody but its owner may change it
+    os.umask(os.umask(0o022) | 0o022)  # files that are written can be changed by their owner only
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         status = _dispatch(name, rest)
-        sys.stdout.flush()  # while it can be answered for, not when the interpreter ends
+        sys.stdout.flush()  # a closed pipe shows here, not when the interpreter exits
         return status
     except (UserError, OSError) as error:
         return _refuse(error)
     except KeyboardInterrupt:
-        print("interrupted; the same command continues where this one stopped", file=sys.stderr)
+        print("interrupted; run the same command again to resume", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -91,7 +91,9 @@ def _run_job(name: str, flags: Sequence[str], overrides: Sequence[str]) -> int:
     """Run the job, a sweep of jobs, or show its help; the worst exit status of them."""
     register()
     if not set(HELP).isdisjoint(flags):
-        _hydra(name, [*_folder_flag(flags), *readable(name, overrides)], lambda cfg: print(job_help(name, cfg)))
+        pages: list[str] = []  # printed here, since Hydra reports a closed pipe as an error of the task
+        _hydra(name, [*_folder_flag(flags), *readable(name, overrides)], lambda cfg: pages.append(job_help(name, cfg)))
+        print(*pages)
         return 0
     logging.basicConfig(level=logging.WARNING)
     for handler in logging.getLogger().handlers:
@@ -138,7 +140,7 @@ def _raised_in(error: BaseException, *packages: ModuleType) -> bool:
 
 
 def _status(name: str, cfg: DictConfig) -> int:
-    """Run one composed job. Its mistakes are told at once: each job of a sweep tells its own, and the next one runs."""
+    """Run one composed job. Its errors are printed at once, so that in a sweep the next job still runs."""
     try:
         conf = typed(cfg)
         return import_module(f"distill.jobs.{name}").run(conf)
@@ -147,9 +149,9 @@ def _status(name: str, cfg: DictConfig) -> int:
 
 
 def _refuse(error: UserError | OSError) -> int:
-    """Tell a mistake, or what the system refused and where, in one line; nothing where the reader has left."""
-    if isinstance(error, BrokenPipeError) and _nobody_reads():
-        return NOBODY_READS
+    """Print a user error, or the system's error and its path, in one line; nothing if the output was closed."""
+    if isinstance(error, BrokenPipeError) and _output_closed():
+        return OUTPUT_CLOSED
     line = str(error)
     if isinstance(error, OSError) and error.strerror:
         line = f"{error.filename or 'the system'}: {error.strerror}; expected a place that can be read and written"
@@ -157,8 +159,8 @@ def _refuse(error: UserError | OSError) -> int:
     return USER_ERROR
 
 
-def _nobody_reads() -> bool:
-    """Whether nobody reads what is printed any more; what is left of it goes nowhere then."""
+def _output_closed() -> bool:
+    """Whether the reader has closed standard output; if so, the rest of it is discarded."""
     output = select.poll()
     output.register(sys.stdout, 0)
     if gone := bool(output.poll(0)):

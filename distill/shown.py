@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 ERRORS = "shown"
-"""Name of the way in which text is encoded that a stream cannot say: escaped as ``shown`` does it."""
+"""Name of the error handler for text that a stream cannot encode: escaped as ``shown`` does it."""
 _FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF
 """The surrogates that stand for the bytes from 0x80 on (PEP 383)."""
 

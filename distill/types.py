@@ -69,7 +69,7 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class Output:
-    """A network's outputs for a batch: its embedding [b d] and its named maps [b c h w]."""
+    """Output of one network for a batch: its embedding [b d] and its named maps [b c h w]."""
 
     embedding: Tensor
     maps: Mapping[str, Tensor] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from distill.cli import NOBODY_READS, main
+from distill.cli import OUTPUT_CLOSED, main
 from distill.config.training_jobs import CheckConf
 from distill.errors import UserError
 
@@ -214,4 +214,4 @@ def test_a_reader_that_leaves_is_no_mistake() -> None:
     os.close(reader)
     done = subprocess.run([sys.executable, "-m", "distill", "help"], stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
-    assert (done.returncode, done.stderr) == (NOBODY_READS, "")
+    assert (done.returncode, done.stderr) == (OUTPUT_CLOSED, "")

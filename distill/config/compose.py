@@ -60,7 +60,7 @@ def typed(cfg: DictConfig) -> Any:
     kind = OmegaConf.get_type(cfg)
     assert kind is not None
     try:
-        # Once more over the bare types: a key that was forced in with +key=value is one that nobody reads.
+        # Once more over the bare types: a key that was forced in with +key=value is not read by anything.
         strict = OmegaConf.merge(OmegaConf.structured(kind), OmegaConf.to_container(cfg))
         missing = sorted(OmegaConf.missing_keys(strict))
         if missing:
@@ -167,7 +167,7 @@ def _absent_teacher(kind: type, cfg: Any) -> Iterator[str]:
 
 
 def _needs(conf: type, key: str) -> str:
-    """One line for a required value that nobody gave."""
+    """One line for a required value that is missing."""
     owner: Any = conf
     for name in key.split(".")[:-1]:
         owner = next((f.default_factory for f in dataclasses.fields(owner) if f.name == name), None)

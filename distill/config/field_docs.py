@@ -1,4 +1,4 @@
-"""What the settings say of themselves: the docstrings under the fields of a dataclass, read from its source.
+"""Docstrings under the fields of a dataclass, read from its source: the explanations in ``JOB --help``.
 
 Python keeps no docstrings of fields, so that they stand once, beside the field, where whoever changes it reads them.
 """
@@ -20,7 +20,7 @@ _ITSELF = ""
 def field_doc(kind: type, name: str) -> str:
     """A field of a dataclass in one line: its docstring, what it asks for, or the summary of the group it holds.
 
-    Empty where nobody wrote one.
+    Empty where there is none.
     """
     own = next((docs[name] for owner in kind.__mro__ if name in (docs := _documented(owner))), "")
     if own:

@@ -68,7 +68,7 @@ class TeacherConf:
     """The network whose outputs the student learns from: its weights, and how it is run."""
 
     name: str = MISSING
-    """What run folders and pages call the teacher."""
+    """Name of the teacher in run folders and pages."""
     network: dict[str, Any] | None = None
     """``_target_`` and options of a network in ``teachers``; null where the weights are an ONNX file."""
     weights: str | None = needed_path("the teacher's ONNX file, e.g. teacher.weights=teacher.onnx")
@@ -80,7 +80,7 @@ class TeacherConf:
     precision: Precision = Precision.auto
     """Arithmetic of its forward passes: fp32, bf16, fp16, or auto for the machine at hand."""
     preprocessing: Any = None
-    """Options of ``distill.types.Preprocessing`` in place of what the file's metadata or the card says."""
+    """Options of ``distill.types.Preprocessing``; null: those of the file's metadata or the card."""
 
 
 @dataclass
@@ -88,13 +88,13 @@ class StudentConf:
     """The network that is trained, and what it starts from."""
 
     name: str = MISSING
-    """What run folders and pages call the student."""
+    """Name of the student in run folders and pages."""
     network: dict[str, Any] = MISSING
     """``_target_`` and options of a network in ``distill.students``."""
     init: str | None = path()
-    """A run folder or a weights file to start from (recursive distillation)."""
+    """Warm start: a run folder or a weights file (recursive distillation)."""
     centres: str | None = path()
-    """A run folder or its centres.safetensors: class centres to start from beside ``init`` (continual training)."""
+    """Warm start of the class centres beside ``init``: a run folder or its centres.safetensors (continual training)."""
 
 
 @dataclass
@@ -102,20 +102,20 @@ class DataConf:
     """The faces to train on, how they are read and augmented, and the verification pairs beside them."""
 
     name: str = MISSING
-    """What run folders and pages call the set."""
-    root: str = needed_path("the folder with the faces, e.g. data.root=/data/faces (README: 'A worked example')")
+    """Name of the set in run folders and pages."""
+    root: str = needed_path("the folder with the faces, e.g. data.root=/data/faces (README.md)")
     reader: dict[str, Any] = MISSING
     """``_target_`` and options of the class that reads the files."""
     transfer: list[str] = field(default_factory=list, metadata=PATH)
     """Folders of further sets, whose labels are not used."""
     image_steps: int = idle(120_000)
-    """Length of a run that suits the set, for trainers that do not say otherwise."""
+    """Run length in samples seen that suits this set; ``trainer.images`` takes it by default."""
     pairs: str | None = path()
     """A verification .bin, or a folder of them; null: every .bin in the root."""
     max_damaged: int = idle(10)
-    """Damaged records that are skipped before the run stops."""
+    """Damaged images that are skipped, each named, before the run stops."""
     pictures: bool = idle(False)
-    """Whether the data set permits example pairs in the report."""
+    """Whether the licence of the set permits example pairs in the report."""
     augment: dict[str, Any] = field(default_factory=dict)
     """``_target_`` and options of the random changes to each training image; empty: none."""
 
@@ -130,19 +130,19 @@ class TermConf:
     weight: float = 1.0
     """Factor of this term in the sum."""
     warmup_fraction: float = 0.0
-    """Part of the run over which the weight rises from 0."""
+    """Warm-up of the weight from 0, as a part of the run."""
     decay_from_fraction: float = 1.0
     """Part of the run after which the weight falls; 1: never."""
     final_factor: float = 1.0
-    """What the weight falls to at the end, in parts of itself."""
+    """Weight at the end of the run, in parts of ``weight``."""
 
 
 @dataclass
 class ObjectiveConf:
-    """The loss terms that are added up."""
+    """The loss terms whose weighted sum is minimised."""
 
     name: str = idle()
-    """What run folders and pages call the objective."""
+    """Name of the objective in run folders and pages."""
     terms: dict[str, TermConf] = field(default_factory=dict)
     """Loss terms by name; each has a loss, a weight, and a schedule of that weight."""
 
@@ -152,7 +152,7 @@ class ProtocolConf:
     """One challenge protocol: its limits, its metric, how its features are made, and what others reached."""
 
     name: str = MISSING
-    """What files and pages call the protocol."""
+    """Name of the protocol in files and pages."""
     kind: str = MISSING
     """What it compares: image or video."""
     source: str = MISSING
@@ -170,7 +170,7 @@ class ProtocolConf:
     flip: bool = True
     """Whether the embedding of the mirror image is added."""
     fusion: FrameFusion | None = None
-    """Of the frames of a video; null for still images."""
+    """How the frames of a video are fused: mean, norm or network; null for still images."""
     published: list[Published] = field(default_factory=list)
     """Scores that others published for this protocol."""
 
@@ -180,7 +180,7 @@ class TrainerConf:
     """Length, batches, optimiser and machine of a training run; null: the fastest correct choice for the machine."""
 
     name: str = idle()
-    """What run folders and pages call the trainer."""
+    """Name of the trainer in run folders and pages."""
     images: int | None = None
     """Length of the run in samples seen (batch size x steps); or give ``epochs``. Exactly one of the two is set."""
     epochs: float | None = None
@@ -196,11 +196,11 @@ class TrainerConf:
     small_fraction: float = 0.0
     """Part of the run, from its start, that is trained on small crops; 0: none."""
     gradient_clip: float | None = 5.0
-    """Largest norm of the gradient; null: not clipped."""
+    """Gradient clipping: largest norm; null: not clipped."""
     ema_decay: float = 0.0
-    """0 keeps no average of the weights."""
+    """Decay of the exponential moving average of the weights; 0: no average."""
     max_loss_growth: float = idle(10.0)
-    """A loss this many times its own recent value stops the run."""
+    """Divergence check: a loss this many times its recent value stops the run."""
     precision: Precision = Precision.auto
     """Arithmetic of training: fp32, bf16, fp16, or auto for the machine at hand."""
     channels_last: bool | None = None
@@ -224,7 +224,7 @@ class ExportConf:
     opset: int = 18
     """ONNX operator set."""
     max_relative_difference: float = 1e-4
-    """Of the largest magnitude in the embedding."""
+    """Largest difference between ONNX and PyTorch, relative to the largest value in the embedding."""
     max_cosine_difference: float = 1e-5
     """Largest difference of cosines between embeddings of ONNX and PyTorch."""
     parity_images: int = 16
@@ -240,4 +240,4 @@ class RunConf:
     name: str | None = None
     """Folder below ``root``; null: made of the choices and a hash of the configuration, so the same command resumes."""
     fresh: bool = False
-    """Start anew even where a run of this configuration can be continued."""
+    """Start from scratch even if an unfinished run of this configuration could be resumed."""

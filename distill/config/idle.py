@@ -1,4 +1,4 @@
-"""Options that change nothing about what a run makes: they are in no run's name, and it goes on where they changed."""
+"""Options that do not change a run's results: not part of its name or hash, and free to change when it is resumed."""
 
 from __future__ import annotations
 

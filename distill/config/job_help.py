@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
@@ -12,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from distill.config.aliases import better_names, better_value
 from distill.config.build import spell
 from distill.config.field_docs import field_doc, group_in, summary
 from distill.config.jobs import JOBS
@@ -19,6 +23,8 @@ from distill.config.signatures import signature
 from distill.errors import UserError
 
 TARGET = "_target_"
+_WIDTHS = (80, 140)
+"""Narrowest and widest terminal that lines are wrapped for."""
 _WIDEST = 44
 """Columns of ``key=value``; the explanation of a longer one begins behind it."""
 _COMMENT = re.compile(r"#(?!\s*@package)\s?(.*)")
@@ -31,7 +37,7 @@ def job_help(name: str, cfg: DictConfig) -> str:
         group: choice for group, choice in sorted(HydraConfig.get().runtime.choices.items()) if "hydra/" not in group
     }
     plain = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False, enum_to_str=True))
-    options = list(_options(job.conf, plain, ""))
+    options = list(_better_named(_options(job.conf, plain, ""), better_names(job.conf)))
     groups = ["", "groups, GROUP=CHOICE; * is chosen:", *_groups(choices, _folders())] if choices else []
     return "\n".join(
         [
@@ -64,7 +70,7 @@ def _groups(choices: Mapping[str, str | None], folders: Sequence[Path]) -> Itera
         width = max(map(len, files), default=0)
         yield f"  {group}"
         for choice in sorted(files):
-            yield f"  {'*' if choice == chosen else ' '} {choice:{width}}  {comment(files[choice])}".rstrip()
+            yield from _row(f"  {'*' if choice == chosen else ' '} {choice}", comment(files[choice]), width + 6)
 
 
 def comment(file: Path) -> str:
@@ -93,6 +99,14 @@ def _options(kind: type, values: Mapping[str, Any], prefix: str) -> Iterator[tup
             yield from _target(value, key)
         else:
             yield f"{key}={_text(value)}", doc
+
+
+def _better_named(options: Iterator[tuple[str, str]], better: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The same options under their better names and values, each with its older name behind the explanation."""
+    for option, doc in options:
+        key, equals, value = option.partition("=")
+        older = f" Older name: {key}." if key in better else ""
+        yield f"{better.get(key, key)}{equals}{better_value(key, value)}", f"{doc}{older}"
 
 
 def _group(inner: type, annotation: Any, value: Mapping[str, Any], key: str) -> Iterator[tuple[str, str]]:
@@ -132,8 +146,8 @@ def _text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
-        whole = all(not isinstance(item, Mapping) for item in value)
-        return f"[{','.join(map(_text, value))}]" if whole else f"[{len(value)} entries]"
+        scalars = all(not isinstance(item, Mapping) for item in value)
+        return f"[{','.join(map(_text, value))}]" if scalars else f"[{len(value)} entries]"
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{key}:{_text(item)}" for key, item in value.items()) + "}"
     return str(value)
@@ -142,4 +156,22 @@ def _text(value: Any) -> str:
 def _aligned(options: Sequence[tuple[str, str]]) -> Iterator[str]:
     width = min(max(len(option) for option, _ in options), _WIDEST)
     for option, doc in options:
-        yield f"  {option:{width}}  {doc}".rstrip()
+        yield from _row(f"  {option}", doc, width + 4)
+
+
+def _row(left: str, right: str, column: int) -> Iterator[str]:
+    """``right`` beside ``left``, from ``column`` on: wrapped in a terminal, one line in a pipe, for grep."""
+    line = f"{left:{column - 2}}  {right}".rstrip()
+    if not sys.stdout.isatty():
+        yield line
+        return
+    width = min(max(shutil.get_terminal_size().columns, _WIDTHS[0]), _WIDTHS[1])
+    yield from textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=" " * column,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+        replace_whitespace=False,
+    )

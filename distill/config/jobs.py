@@ -105,7 +105,7 @@ JOBS = {
     "nightly": Job(
         NightlyConf,
         "retrain on new data; promote the student if it passes and is non-inferior",
-        ("drops=/data/drops", "drops=/data/drops start=anew benchmarks=/data/benchmarks"),
+        ("drops=/data/drops", "drops=/data/drops start=scratch benchmarks=/data/benchmarks"),
     ),
     "nights": Job(
         NightsConf,

@@ -1,7 +1,7 @@
 """Overrides as a user writes them, made readable for Hydra: text and paths are quoted, so that they stay as they are.
 
 Hydra would read ``out=2026_11_29`` as a number, ``out=1e5`` as another and ``out=a=b`` not at all. What is quoted
-already is left alone, and so is ``${...}``, which takes the value of another option.
+already stays as it is, and so does ``${...}``, which takes the value of another option.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _one(conf: type, override: str, sweep: bool, folder: Path) -> str:
     if _is_group(name, folder):
         option = TextOption(many=True, clears=True)
         if not sweep and "," in value:
-            return override  # more than one choice: Hydra says what to do
+            return override  # more than one choice: Hydra's message explains it
     else:
         option = text_option(conf, name, targets_in(folder / name.partition(".")[0]))
     if option is None:

@@ -28,15 +28,15 @@ class VerifyConf:
     out: str | None = path()
     """Folder of verify.json; null: that of the model."""
     folds: int = 10
-    """Stretches of pairs, each judged by the threshold of the others; a file with a part of LFW has fewer than ten."""
+    """Folds of the cross-validation: contiguous pairs, each scored at the threshold of the others."""
     batch_size: int = 64
     """Images in one forward pass."""
     max_damaged: int = 10
     """Images that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 1000
-    """Resamplings behind each confidence interval."""
+    """Bootstrap resamples behind each confidence interval."""
     seed: int = 0
-    """Of the resamplings; 0 is that of every report."""
+    """Seed of the bootstrap; reports use 0."""
 
 
 class IjbTask(StrEnum):
@@ -70,9 +70,9 @@ class IjbConf:
     max_damaged: int = 10
     """Images that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 200
-    """Resamplings of persons behind each confidence interval."""
+    """Bootstrap resamples of persons behind each confidence interval."""
     seed: int = 0
-    """Seed of the resamplings."""
+    """Seed of the bootstrap."""
 
 
 @dataclass
@@ -87,11 +87,11 @@ class EmbedConf:
     """Whether links may lead out of ``root``."""
     out: str = needed_path("the feature file to write, e.g. out=features.bin")
     kind: FaceKind = FaceKind.image
-    """What a line of the list names: image, or video (a folder of frames)."""
+    """What a line of the list names: image, or video (a folder of frames or a video file)."""
     flip: bool | None = None
     """Whether the embedding of the mirror image is added; null: as the challenge does, for images."""
     fusion: FrameFusion = FrameFusion.mean
-    """Of the frames of a video: ``mean`` of unit vectors; ``norm``, the same weighted by the embeddings' lengths;
+    """How the frames of a video are fused: ``mean`` of unit vectors; ``norm``, weighted by the embeddings' lengths;
     ``network``, weighted by ``frame_quality``."""
     consensus: bool = False
     """Whether a frame of a video also counts by how far it agrees with the others."""
@@ -102,7 +102,7 @@ class EmbedConf:
     max_damaged: int = 10
     """Images that cannot be read and are left out, each named, before the job stops."""
     fresh: bool = False
-    """Write anew what is there already or half written of something else."""
+    """Overwrite a file of another model or list, finished or not."""
 
 
 @dataclass
@@ -144,13 +144,13 @@ class EvaluateConf:
     frame_quality: str | None = path()
     """The ONNX file that weighs frames, with ``protocol.fusion=network``."""
     fresh: bool = False
-    """Make the features anew where ``out`` holds those of another model or list."""
+    """Overwrite the features in ``out`` if they are of another model or list."""
     bootstrap: int = 1000
-    """Resamplings of the people behind each confidence interval."""
+    """Bootstrap resamples of persons behind each confidence interval."""
     seed: int = 0
-    """Of the resamplings."""
+    """Seed of the bootstrap."""
     max_memory_bytes: int = 2 << 30
-    """Bound for scoring the pairs."""
+    """Memory limit for scoring the pairs."""
     device: str = "cpu"
     """Where pairs are multiplied, e.g. cuda."""
 
@@ -166,13 +166,13 @@ class ScoreConf:
     probe_labels: str | None = path()
     """Labels of ``probes``, a line each."""
     fprs: list[float] | None = None
-    """null: 1e-1 to 1e-8, and lower decades while pairs support them."""
+    """False positive rates; null: 1e-1 to 1e-8, and lower decades as far as the pairs support them."""
     bootstrap: int = 1000
-    """Resamplings of persons behind each confidence interval; 0: none."""
+    """Bootstrap resamples of persons behind each confidence interval; 0: no interval."""
     seed: int = 0
-    """Seed of the resamplings."""
+    """Seed of the bootstrap."""
     max_memory_bytes: int = 2 << 30
-    """Bound for scoring the pairs."""
+    """Memory limit for scoring the pairs."""
     device: str = "cpu"
     """Where pairs are multiplied, e.g. cuda."""
     work: str | None = path()
@@ -197,13 +197,13 @@ class CurvesConf:
     kind: FaceKind = FaceKind.image
     """What the lines of ``data.list`` are."""
     fprs: list[float] = field(default_factory=list)
-    """Rows of the threshold tables; none: 0.1, 0.01, and so on, as far as the pairs support them."""
+    """False positive rates of the threshold tables; []: 0.1, 0.01, and so on, as far as the pairs support them."""
     every_pair: bool = True
-    """Look at all pairs of a labelled set: its whole curve, histogram and hardest pairs, in a second pass."""
+    """Second pass over all pairs of a labelled set, for the full curve, histogram and hardest pairs."""
     hardest: int = 8
     """Pairs of each kind that are shown for each model."""
     show_faces: bool = False
-    """Show pictures of these pairs: faces belong to people, so only where that is permitted."""
+    """Show the pictures of these pairs; only where the people in them permit it."""
     out: str = path("curves.html")
     """The HTML page to write."""
     batch_size: int = 64
@@ -211,25 +211,25 @@ class CurvesConf:
     max_damaged: int = 10
     """Images of ``pairs`` that cannot be read and are left out, each named, before the job stops."""
     bootstrap: int = 1000
-    """Resamplings behind each band."""
+    """Bootstrap resamples behind each band."""
     seed: int = 0
-    """Of the resamplings; 0 is that of every report."""
+    """Seed of the bootstrap; reports use 0."""
     max_memory_bytes: int = 2 << 30
-    """Bound for the pairs of a labelled set."""
+    """Memory limit for scoring the pairs of a labelled set."""
     device: str = "cpu"
     """Where these pairs are multiplied for their thresholds, e.g. cuda."""
 
 
 @dataclass
 class MarginsConf:
-    """By how much each figure may be worse: fractions."""
+    """Non-inferiority margins: by how much each figure may be worse, as a fraction."""
 
     accuracy: float = 0.03
     """Margin of the accuracy."""
     auc: float = 0.01
     """Margin of the ROC AUC."""
     tpr_at_fpr: float = 0.05
-    """Margin of the TPR at ``fpr``."""
+    """Margin of the TPR at ``target_fpr``."""
 
     def of(self, metric: Metric) -> float:
         return getattr(self, metric.value)
@@ -237,36 +237,35 @@ class MarginsConf:
 
 @dataclass
 class JudgeConf:
-    """What a challenger has to show (docs/judge.md)."""
+    """Rules of the non-inferiority test of a challenger (docs/judge.md)."""
 
     main: Metric = Metric.auc
-    """The figure by which it has to be better, or equal with newer data: auc, accuracy, or tpr_at_fpr."""
+    """Main figure, in which the challenger has to be better, or equal with newer data: auc, accuracy or tpr_at_fpr."""
     main_set: str | None = None
-    """The set where it has to be; null: the first one."""
+    """Set of the main figure; null: the first one."""
     fpr: float = 0.01
-    """That ``tpr_at_fpr`` is taken at; a set needs thirty impostor pairs above it."""
+    """False positive rate of ``tpr_at_fpr``; a set needs thirty impostor pairs above it."""
     floor: float = 0.7
-    """That the main figure has to reach, with a champion or without."""
+    """Score that the main figure has to reach, with a champion or without."""
     anchor: str | None = path()
-    """An ONNX file or a run folder that no challenger may be worse than, by more than ``margin``, whatever the champion
-    has become; null: none."""
+    """A fixed ONNX file or run folder that no challenger may be worse than by more than ``margin``; null: none."""
     margin: MarginsConf = field(default_factory=MarginsConf)
-    """On whole sets."""
+    """Non-inferiority margins on complete sets."""
     slice_margin: MarginsConf = field(default_factory=lambda: MarginsConf(accuracy=0.05, auc=0.03, tpr_at_fpr=0.1))
-    """On each slice of a set."""
+    """Non-inferiority margins on each slice of a set (docs/judge.md)."""
     confidence: float = 0.95
-    """Of each end of an interval: how seldom a model that is worse by more than a margin passes."""
+    """Confidence of each one-sided bound: a model that is worse by more than a margin passes this seldom."""
     resamples: int = 1000
-    """Resamplings behind each interval."""
+    """Bootstrap resamples behind each interval."""
     seed: int = 0
-    """Of the resamplings; 0 is that of every report."""
+    """Seed of the bootstrap; reports use 0."""
 
     def __post_init__(self) -> None:
         for name, margins in (("margin", self.margin), ("slice_margin", self.slice_margin)):
             for metric in Metric:
                 _require(f"{name}.{metric}", margins.of(metric), 0 < margins.of(metric) < 1, "between 0 and 1")
-        _require("fpr", self.fpr, 0 < self.fpr < 1, "between 0 and 1")
-        _require("floor", self.floor, 0 < self.floor < 1, "between 0 and 1")
+        _require("target_fpr", self.fpr, 0 < self.fpr < 1, "between 0 and 1")
+        _require("min_score", self.floor, 0 < self.floor < 1, "between 0 and 1")
         _require("confidence", self.confidence, 0.5 < self.confidence < 1, "between 0.5 and 1")
         _require("seed", self.seed, self.seed >= 0, "that is not negative")
         least = round(LEAST_IN_A_TAIL / (1 - self.confidence))
@@ -284,17 +283,17 @@ def _require(name: str, value: float, good: bool, expected: str) -> None:
 
 @dataclass
 class JudgeJobConf:
-    """``make judge``: would this challenger replace this champion, and why."""
+    """``make judge``: whether this challenger would replace this champion, with reasons."""
 
     challenger: str = needed_path("an ONNX file or a run folder, e.g. challenger=runs/latest")
     champion: str | None = path()
-    """Another one; null: there is none yet, and the floor decides."""
+    """An ONNX file or a run folder; null: no champion yet, and ``judge.min_score`` decides."""
     pairs: Any = field(
         default=MISSING,
         metadata={"what": "verification sets, e.g. pairs=lfw.bin, pairs=[lfw.bin,cfp_fp.bin] or pairs=FOLDER", **PATHS},
     )
     newer_data: bool = False
-    """Whether the challenger knows newer data, so that equal quality is enough."""
+    """Whether the challenger was trained on newer data, so that equal quality is enough."""
     judge: JudgeConf = field(default_factory=JudgeConf)
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
     out: str | None = path()

@@ -32,16 +32,16 @@ class Start(StrEnum):
 
 @dataclass
 class VettingConf:
-    """How far from the usual a similarity has to be for a label to be doubted, in standard deviations."""
+    """Label noise: how far from the usual similarity a label is doubted, in standard deviations."""
 
     own: float = 2.5
-    """Below what a picture has with its own person."""
+    """Below the usual similarity of a picture to its own person."""
     other: float = 2.5
-    """Above what pictures, or two people, have with the nearest other person."""
+    """Above the usual similarity of pictures, or of two people, to the nearest other person."""
     split: float = 2.0
-    """Two people are one if they are not so far below what a person's pictures have among each other."""
+    """Two people count as one unless they are this far below the usual similarity within a person."""
     least: int = 10
-    """Similarities that tell what is usual; with fewer nothing is doubted."""
+    """Fewest similarities that the usual one is estimated from; with fewer no label is doubted."""
 
     def __post_init__(self) -> None:
         for name in ("own", "other", "split"):
@@ -63,17 +63,17 @@ class SigningConf:
 
 @dataclass
 class NightlyConf:
-    """``make nightly``: retrain on what arrived, and put the student into service if it is fit and no worse."""
+    """``make nightly``: retrain on new data; promote the student if it passes and is non-inferior."""
 
     drops: str = needed_path("the folder that holds a folder for each drop, e.g. drops=/data/drops (docs/drops.md)")
     root: str = path("nightly")
     """Folder of the service: nights, signals, registry, outbox."""
     benchmarks: str | None = path()
-    """A folder of frozen verification sets (.bin); null: those that lie in ``drops``."""
+    """A folder of frozen verification sets (.bin); null: the .bin files in ``drops``."""
     start: Start = Start.champion
-    """``champion``: go on from the champion's weights and class centres; ``anew``: train on everything from nothing."""
+    """``champion``: warm start from its weights and class centres; ``scratch``: train on all data from scratch."""
     replay: float = 1.0
-    """Going on from the champion: the share of the images it knows that is shown again."""
+    """Rehearsal in a warm start: the share of the champion's training images that is shown again."""
     maps: list[str] = field(default_factory=list)
     """Maps of the teacher whose spatial attention is stored, e.g. [stage3, stage4]."""
     views: int = 0
@@ -84,9 +84,9 @@ class NightlyConf:
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
     trainer: TrainerConf = field(default_factory=TrainerConf)
-    """Of a student trained from scratch, as in the first night."""
+    """Trainer of a student from scratch, as in the first night."""
     continued: TrainerConf = field(default_factory=TrainerConf)
-    """Of a student with a warm start from the champion."""
+    """Trainer of a student with a warm start from the champion."""
     vetting: VettingConf = field(default_factory=VettingConf)
     judge: JudgeConf = field(default_factory=JudgeConf)
     keep: Policy = field(default_factory=Policy)
@@ -104,13 +104,13 @@ class RegistryConf:
     root: str = path("nightly")
     """Folder of the service; the registry is ``registry`` in it."""
     events: int = 10
-    """How many of the last events are shown."""
+    """Number of latest events shown."""
     prune: bool = False
-    """Remove versions, but for the champion, the previous one, and those that the next two keep."""
+    """Remove all versions except the champion, the previous one, and those that ``newest`` and ``champions`` keep."""
     newest: int = 10
-    """How many of the newest versions stay."""
+    """Number of newest versions that pruning keeps."""
     champions: int = 5
-    """How many of the versions that were champion last stay."""
+    """Number of latest champions that pruning keeps."""
     sign: bool = False
     """Sign the versions that have no signature."""
     signing: SigningConf = field(default_factory=SigningConf)
@@ -118,17 +118,17 @@ class RegistryConf:
 
 @dataclass
 class RollbackConf:
-    """``make rollback``: put the version that was in service before, or another one, into service again."""
+    """``make rollback``: put the previous version, or another one, into service again."""
 
     root: str = path("nightly")
     """Folder of the service; the registry is ``registry`` in it."""
     to: str | None = None
     """The version, e.g. to=v0007; null: the previous one."""
     why: str | None = None
-    """A sentence for the history."""
+    """Reason, one sentence for the history."""
     signing: SigningConf = field(default_factory=SigningConf)
     tracking: WandbSettings = field(default_factory=WandbSettings)
-    """Where W&B is told of it; with ``none`` the next night tells it."""
+    """W&B run of the rollback; with ``none`` the next night reports it."""
 
 
 @dataclass
@@ -138,4 +138,4 @@ class NightsConf:
     root: str = path("nightly")
     """The folder of the service."""
     out: str = path("nights.html")
-    """Its links lead from here to the nights' reports, so keep it beside them to pass both on."""
+    """The HTML page; its links to the nights' reports are relative, so move both together."""

@@ -13,6 +13,8 @@ from hydra.errors import ConfigCompositionException, MissingConfigException, Ove
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from distill.config.aliases import better_names, better_value
+
 MAX_LISTED = 12
 """As many valid names are listed where none is near."""
 
@@ -77,7 +79,9 @@ def _unknown_key(error: ConfigKeyError | ConfigAttributeError, conf: type) -> st
     if not where:
         return _unknown_path(key, conf)
     parent = error.parent_node
-    siblings = [str(k) for k in parent] if isinstance(parent, DictConfig) else []
+    better = better_names(conf)
+    stored = [f"{where}.{k}" for k in parent] if isinstance(parent, DictConfig) else []
+    siblings = [better.get(name, name).rpartition(".")[2] for name in stored]
     return f"{where} has no option {key!r}{did_you_mean(key, siblings)}"
 
 
@@ -95,10 +99,15 @@ def _unknown_path(path: str, conf: type) -> str:
 def _wrong_value(error: OmegaConfBaseException, _: type) -> str:
     line = (f"{error.full_key}: " if error.full_key else "") + _first_line(str(error))
     if "is not a subclass of" in line:  # OmegaConf makes no typed entry of a mapping from an override
-        return f"{error.full_key}: a new entry cannot come from the command line; put it into a file, an experiment say"
+        return (
+            f"{error.full_key}: a new entry cannot come from the command line; put it into a file, e.g. an experiment"
+        )
     choices = re.search(r"expected one of \[(.*)\]", line)
-    near = nearest(str(getattr(error, "value", "")), choices[1].split(", ")) if choices else None
-    return line + (f"; did you mean {near!r}?" if near else "")
+    if not choices:
+        return line
+    words = [better_value(str(error.full_key), word) for word in choices[1].split(", ")]
+    near = nearest(str(getattr(error, "value", "")), words)
+    return line.replace(choices[1], ", ".join(words)) + (f"; did you mean {near!r}?" if near else "")
 
 
 def _bad_yaml(error: yaml.MarkedYAMLError, _: type) -> str:
@@ -115,16 +124,23 @@ def _bad_composition(error: ConfigCompositionException, conf: type) -> str:
 
 
 def _fields(conf: type) -> list[str]:
-    return [f.name for f in dataclasses.fields(conf)]
+    better = better_names(conf)
+    return [better.get(f.name, f.name) for f in dataclasses.fields(conf)]
 
 
-def _paths(conf: type, prefix: str = "") -> Iterator[str]:
+def _paths(conf: type) -> Iterator[str]:
+    """All dotted names of a job's options, the better one where there are two."""
+    better = better_names(conf)
+    return (better.get(path, path) for path in _stored_paths(conf))
+
+
+def _stored_paths(conf: type, prefix: str = "") -> Iterator[str]:
     """All dotted names of a tree of dataclasses."""
     for field in dataclasses.fields(conf):
         yield prefix + field.name
         inner = field.default_factory
         if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-            yield from _paths(inner, f"{prefix}{field.name}.")
+            yield from _stored_paths(inner, f"{prefix}{field.name}.")
 
 
 def _first_line(text: str) -> str:

@@ -1,6 +1,6 @@
 """Which options are text or paths: their values are taken letter for letter, whatever number or word they look like.
 
-The schema says it: fields of type ``str`` or ``list[str]``, those marked as ``PATHS``, and the
+The schema decides: fields of type ``str`` or ``list[str]``, those marked as ``PATHS``, and the
 text parameters of what a ``_target_`` names.
 """
 
@@ -68,7 +68,7 @@ def text_parameter(target: str, name: str) -> TextOption | None:
     try:
         found = signature(target, target).parameters.get(name)
     except UserError:
-        return None  # said where the target is built
+        return None  # reported where the target is built
     return None if found is None else _as_text(found.annotation, {})
 
 

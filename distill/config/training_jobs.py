@@ -23,12 +23,12 @@ from distill.tracking.wandb_settings import WandbSettings
 
 @dataclass
 class SignalsConf:
-    """``make signals``: run a teacher once over a set and keep what it says."""
+    """``make signals``: run a teacher once over a set and store its outputs."""
 
     teacher: TeacherConf = field(default_factory=TeacherConf)
     data: DataConf = field(default_factory=DataConf)
     views: int = 0
-    """0: each image and its mirror image; K: that many augmented views of each image, drawn with ``seed``."""
+    """0: each image and its mirror image; K: K augmented views of each image, drawn with ``seed``."""
     maps: list[str] = field(default_factory=list)
     """Maps of the teacher whose spatial attention is stored, e.g. [stage3, stage4]."""
     out: str | None = path()
@@ -43,12 +43,12 @@ class SignalsConf:
 
 @dataclass
 class TeachConf:
-    """``make teacher``: train a Large-protocol network with a margin loss alone and write its card."""
+    """``make teacher``: train a Large-protocol network with a margin loss and write its card."""
 
     init: str | None = path()
-    """Weights of the same network or of a shallower one, to begin with."""
+    """Warm start: weights of the same network or of a shallower one."""
     init_teacher: str | None = idle(None)
-    """The teacher whose weights ``init`` are; where they are missing it is taught first."""
+    """The teacher whose weights ``init`` are; if they are missing it is trained first."""
     teacher: TeacherConf = field(default_factory=TeacherConf)
     data: DataConf = field(default_factory=DataConf)
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)
@@ -72,7 +72,7 @@ class ExportJobConf:
 
 @dataclass
 class CheckConf:
-    """``make check model=FILE``: judge an ONNX file by a protocol's limits."""
+    """``make check model=FILE``: check an ONNX file against a protocol's limits."""
 
     model: str = needed_path("an ONNX file, e.g. model=student.onnx")
     protocol: ProtocolConf = field(default_factory=ProtocolConf)
@@ -98,14 +98,14 @@ class ContactSheetConf:
 
 @dataclass
 class ReplayConf:
-    """Which images of a set that has grown are shown. ``share`` null: all, as of any other set."""
+    """Rehearsal: which images of a set that has grown are shown; share=null: all of them."""
 
     share: float | None = None
-    """Of the old images, those that are shown again, from 0 to 1; all new ones are shown."""
+    """Share of the old images that is shown again, from 0 to 1; all new ones are shown."""
     old_images: int | None = None
-    """How many of the set's images, from its first on, are old."""
+    """Number of old images: the first ones of the set."""
     night: int = 0
-    """Each draws others of the old images."""
+    """Number of the night; each night draws other old images."""
 
 
 @dataclass

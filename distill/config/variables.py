@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 def with_variables(
     job: str, conf: type, overrides: Sequence[str], environment: Mapping[str, str], sweep: bool = False
 ) -> list[str]:
-    """The overrides of a job of type ``conf``, behind those that W&B's variables stand for; one line tells of these.
+    """The overrides of a job of type ``conf``, behind those that W&B's variables stand for; one line reports these.
 
     Raises UserError for variables that cannot be used.
     """

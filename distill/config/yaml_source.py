@@ -12,6 +12,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 
+from distill.config.aliases import file_as_stored
 from distill.config.text_options import TextOption, targets_in, text_option
 from distill.config.yaml_text import load_yaml
 
@@ -34,7 +35,11 @@ def read_text_as_text(jobs: Mapping[str, type], folder: Path) -> None:
                 where = _package(name, header.get("package"))
                 own = jobs.get(name.removesuffix(".yaml"))
                 kinds = tuple(dict.fromkeys(jobs.values())) if own is None else (own,)
-                config = load_yaml(file, lambda place: _option(kinds, (*where, *place), folder))
+                config = load_yaml(
+                    file,
+                    lambda place: _option(kinds, (*where, *place), folder),
+                    lambda content: file_as_stored(kinds, where, content),
+                )
             return ConfigResult(config=config, path=f"file://{self.path}", provider=self.provider, header=header)
 
     Plugins.instance()  # registers Hydra's own

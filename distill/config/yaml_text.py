@@ -23,15 +23,17 @@ Lookup = Callable[[tuple[str, ...]], TextOption | None]
 """The text option at a place in the file, if there is one."""
 
 
-def load_yaml(file: IO[str], lookup: Lookup) -> Any:
+def load_yaml(file: IO[str], lookup: Lookup, rename: Callable[[Any], None] = lambda content: None) -> Any:
     """The configuration in an open YAML file, as ``OmegaConf.load`` reads it but for the text options.
 
-    Raises yaml.YAMLError and OmegaConf's errors as that does.
+    ``rename`` may first change keys of the plain content. Raises what that raises: yaml.YAMLError, OmegaConf's errors.
     """
     loader = get_yaml_loader()(file)
     try:
         node = loader.get_single_node()
-        return OmegaConf.create({} if node is None else loader.construct_document(_kept(node, (), lookup)))
+        content = {} if node is None else loader.construct_document(_kept(node, (), lookup))
+        rename(content)
+        return OmegaConf.create(content)
     finally:
         loader.dispose()
 

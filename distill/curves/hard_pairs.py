@@ -1,4 +1,4 @@
-"""The pairs furthest on the wrong side, by number; with pictures only where the user says that they may be shown."""
+"""The pairs furthest on the wrong side, by number; with pictures only if the user allows it."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _faces_of(evaluation: Evaluation) -> tuple[FaceList, NDArray[np.int64]]:
 
 
 def _points(features: LabelledFeatures, conf: CurvesConf) -> AllPairs:
-    """At every FPR of the table; of few pairs, where it costs nothing, at those of a whole band too."""
+    """At every FPR of the table; of few pairs, where it costs nothing, at those of a full band too."""
     impostor = Pairing(features).impostor
     fprs = {*(conf.fprs or decades(impostor)), *(fpr_grid(impostor) if impostor <= KEPT_PAIRS else ())}
     settings = Settings(
@@ -124,7 +124,7 @@ def _survey(features: LabelledFeatures, conf: CurvesConf) -> Survey | None:
     if not conf.every_pair:
         return None
     pairing = Pairing(features)
-    with waiting(f"{features.name}: looking at every pair", pairing.pairs, "pairs") as progress:
+    with waiting(f"{features.name}: scoring every pair", pairing.pairs, "pairs") as progress:
         return survey_pairs(pairing, conf.hardest, conf.max_memory_bytes, progress)
 
 
@@ -143,7 +143,7 @@ def _judged(name: str, scores: AllPairs, survey: Survey | None, shown: _Survey |
         if survey is None or shown is None
         else of_survey(survey, shown.features, shown.faces if conf.show_faces else None),
         dots=survey is None,
-        note="" if survey else "known at these FPRs alone",
+        note="" if survey else "known at these FPRs only",
     )
 
 
@@ -154,7 +154,7 @@ def _shown(scores: AllPairs, conf: CurvesConf) -> list[Point]:
 
 
 def _thinned(curve: Sequence[tuple[float, float]], impostor: int) -> list[tuple[float, float]]:
-    """Points that one impostor pair or more stands behind, so many a decade that no eye could tell."""
+    """Points that one impostor pair or more stands behind, as many a decade as can be seen."""
     kept = {round(2 * PER_DECADE * math.log10(fpr)): (fpr, tpr) for fpr, tpr in curve if fpr * impostor >= 0.5}
     return list(kept.values())
 

@@ -17,7 +17,9 @@ def several_files(value: Any, key: str) -> list[str]:
     if not all(isinstance(name, str) and name for name in names):
         raise UserError(f"{key} is {value!r}; expected a file or a list of files, e.g. {key}=[a,b]")
     if len(names) > COLOURS:
-        raise UserError(f"{key} has {len(names)} files; expected at most {COLOURS}: more curves cannot be told apart")
+        raise UserError(
+            f"{key} has {len(names)} files; expected at most {COLOURS}: more curves cannot be distinguished"
+        )
     return names
 
 

@@ -33,7 +33,7 @@ class ModelCurves:
     """One model on one set.
 
     ``curve`` are (FPR, TPR), ascending; ``points`` are what an operator chooses from; ``band`` are those and more that
-    have intervals. ``dots`` says that the curve is known at its points alone. ``hard`` are the pairs furthest on the
+    have intervals. ``dots``: the curve is known at its points only. ``hard`` are the pairs furthest on the
     wrong side.
     """
 
@@ -110,7 +110,7 @@ class SetCurves:
 
 @dataclass(frozen=True)
 class CurvesPage:
-    """All that the page shows; ``faces`` says whether pictures of people are shown."""
+    """Contents of the page; ``faces``: whether pictures of people are shown."""
 
     title: str
     finished: str

@@ -23,7 +23,7 @@ from teachers.onnx_network import OnnxNetwork, describe
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenModels:
     """Networks and files of pairs, each with the name that the page calls it by."""
 
     networks: Mapping[str, OnnxNetwork]
@@ -31,7 +31,7 @@ class Opened:
     damage: Damage
 
 
-def open_models(models: Sequence[str], files: Sequence[str], max_damaged: int) -> Opened:
+def open_models(models: Sequence[str], files: Sequence[str], max_damaged: int) -> OpenModels:
     """Every network open and every set read once, so that a broken one is known before the first embedding."""
     paths = [Path(file) for file in files]
     if absent := [path for path in paths if not path.is_file()]:
@@ -45,10 +45,10 @@ def open_models(models: Sequence[str], files: Sequence[str], max_damaged: int) -
             raise UserError(
                 f"{path}: all pairs are {'genuine' if same.all() else 'impostor'}; expected some of each kind"
             )
-    return Opened(dict(zip(names, networks, strict=True)), dict(zip(titles, paths, strict=True)), damage)
+    return OpenModels(dict(zip(names, networks, strict=True)), dict(zip(titles, paths, strict=True)), damage)
 
 
-def verification_sets(opened: Opened, conf: CurvesConf) -> list[SetCurves]:
+def verification_sets(opened: OpenModels, conf: CurvesConf) -> list[SetCurves]:
     """Every model on every set."""
     found = []
     for title, path in opened.pairs.items():

@@ -10,7 +10,7 @@ WEIGHTED = {"Conv", "ConvTranspose", "Gemm"}
 
 
 def foldable_norms(model: ModelProto) -> list[str]:
-    """Names of the batch norms whose input is a layer's output that nobody else reads."""
+    """Names of the batch norms whose input is a layer's output without another consumer."""
     makers = {out: node for node in model.graph.node for out in node.output}
     readers = [name for node in model.graph.node for name in node.input] + [out.name for out in model.graph.output]
     return [

@@ -29,7 +29,7 @@ def run(conf: CheckConf) -> int:
 
 
 def _try(model: NetworkFile) -> None:
-    """Say where the file runs otherwise than it declares, or not at all; the limits are judged by its graph alone."""
+    """Print where the file runs differently from its declaration, or not at all; limits are checked on the graph."""
     try:
         OnnxNetwork(model)
     except UserError as trouble:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from distill.config.training_jobs import DistillConf
-from distill.runs.finish import Delivery, deliver, show
+from distill.runs.finish import TrainedRun, finish_run, show
 from distill.runs.folder import open_run, tracked
 from distill.runs.identity import remember
 from distill.runs.student import identity, open_inputs, train
-from distill.runs.unfinished import tell_unfinished
+from distill.runs.unfinished import report_unfinished
 from distill.shown import shown as shown_text
 
 
@@ -18,7 +18,7 @@ def run(conf: DistillConf) -> int:
     opened, root = open_inputs(conf), Path(conf.run.root)
     known = identity(conf, opened)
     name = conf.run.name or f"{conf.student.name}-{conf.teacher.name}-{known.digits}"
-    tell_unfinished(root, name, conf)
+    report_unfinished(root, name, conf)
     with open_run(root, name, conf.run.fresh, conf) as folder:
         remember(folder, known)
         if folder.finished:
@@ -26,4 +26,4 @@ def run(conf: DistillConf) -> int:
             return show(folder)
         with tracked(folder, conf.tracking, conf) as wandb:
             network, trained = train(conf, opened, folder, [wandb])
-            return deliver(Delivery(folder, conf, opened.pairs, opened.supervision, trained, wandb), network)
+            return finish_run(TrainedRun(folder, conf, opened.pairs, opened.supervision, trained, wandb), network)

@@ -42,5 +42,5 @@ def run(conf: EmbedConf) -> int:
 
 
 def _rows(rows: int, empty: int, damage: Damage) -> str:
-    told = f"{rows:,}, each finite and of unit length"
-    return f"{told}, but for {empty:,} of zeros: {damage.words()}" if len(damage) else told
+    text = f"{rows:,}, each finite and of unit length"
+    return f"{text}, but for {empty:,} of zeros: {damage.words()}" if len(damage) else text

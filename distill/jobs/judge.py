@@ -55,5 +55,5 @@ def recorded_parity(model: Path) -> Requirement:
     metrics = read_json(path)
     parity = metrics.get("parity") if isinstance(metrics, dict) else None
     if not isinstance(parity, dict) or "max_relative" not in parity:
-        return Requirement(True, f"not known, {path} does not say; `make export` measures it")
+        return Requirement(True, f"not known, {path} does not contain it; `make export` measures it")
     return Requirement(True, f"largest relative difference from the network {parity['max_relative']:.2g}")

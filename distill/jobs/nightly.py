@@ -1,6 +1,6 @@
 """``make nightly``: what arrived since the last night, a student of it, and the better of two models in service.
 
-This file decides which night there is to work on, and says what came of it. It opens no network for that, so that a
+This file decides which night there is to work on, and reports the outcome. It opens no network for that, so that a
 night with nothing to do is over at once; ``night_stages`` is imported where there is work.
 """
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from distill.config.service_jobs import NightsConf
 from distill.errors import UserError
-from distill.nightly.history import NightSummary, in_service, told
+from distill.nightly.history import NightSummary, in_service, summaries
 from distill.nightly.pages.history_page import NightsPage, write_nights
 from distill.nightly.pages.history_table import print_history
 from distill.nightly.pages.lines import NightLine, line_of
@@ -23,7 +23,7 @@ def run(conf: NightsConf) -> int:
     """Read every record, write the page, print the table; 0."""
     root, out = Path(conf.root), Path(conf.out)
     _check(root, out)
-    lines = [_line(found, out) for found in told(root)]
+    lines = [_line(found, out) for found in summaries(root)]
     page = NightsPage(
         root=conf.root,
         made=to_the_minute(now()),

@@ -13,7 +13,7 @@ from distill.tracking.night_events import mirror, pointer_events
 
 
 def run(conf: RollbackConf) -> int:
-    """Change the pointers and say to what; 0."""
+    """Change the pointers and print the new champion; 0."""
     registry = open_registry(Path(conf.root), conf.signing)
     champion = registry.champion()
     if champion is None:
@@ -28,7 +28,7 @@ def run(conf: RollbackConf) -> int:
 
 
 def _tell_wandb(conf: RollbackConf, registry: Registry) -> None:
-    """Move the aliases there too; where W&B is away, the next night tells it."""
+    """Move the aliases in W&B too; if W&B cannot be reached, the next night does it."""
     settings, champion = conf.tracking, registry.champion()
     if settings.mode == "disabled" or champion is None:
         return

@@ -1,4 +1,4 @@
-"""``make signals``: run a teacher once over a set of faces and store what it says of each image."""
+"""``make signals``: run a teacher once over a set of faces and store its outputs for each image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from distill.report.terminal import print_facts
 from distill.runs.signal_inputs import open_signal_inputs, write_set_outputs
 from distill.runs.signal_lookup import ROOT
 from distill.runs.signal_writing import bound, missing_shards, store_name
-from distill.runs.unfinished import tell_unfinished_signals
+from distill.runs.unfinished import report_unfinished_signals
 from distill.shown import shown
 from distill.signals.manifest import SignalManifest
 
@@ -21,7 +21,7 @@ def run(conf: SignalsConf) -> int:
     precision = opened.storing.precision
     what = f"{conf.teacher.name}-{conf.data.name}"
     folder = Path(conf.out) if conf.out else ROOT / store_name(what, wanted, precision)
-    tell_unfinished_signals(folder, wanted)
+    report_unfinished_signals(folder, wanted)
     manifest = bound(folder, wanted, precision)
     written = opened.storing.fill(folder, manifest, opened.faces)
     if missing := missing_shards(folder, manifest):

@@ -17,7 +17,7 @@ from distill.runs.assemble import (
 from distill.runs.folder import open_run, tracked
 from distill.runs.identity import RunIdentity, pairs_identity, remember
 from distill.runs.teach import teach, weights_file
-from distill.runs.unfinished import tell_unfinished
+from distill.runs.unfinished import report_unfinished
 from distill.shown import shown
 
 
@@ -32,7 +32,7 @@ def run(conf: TeachConf) -> int:
         inputs["init"] = network_sha256(Path(conf.init))
     known = RunIdentity(config_hash(conf), inputs)
     name = conf.run.name or f"teach-{conf.teacher.name}-{known.digits}"
-    tell_unfinished(Path(conf.run.root), name, conf)
+    report_unfinished(Path(conf.run.root), name, conf)
     with open_run(Path(conf.run.root), name, conf.run.fresh, conf) as folder:
         remember(folder, known)
         if folder.finished and weights.exists() and network_sha256(weights) == folder.metrics()["weights_sha256"]:
@@ -47,7 +47,7 @@ def run(conf: TeachConf) -> int:
 
 
 def _teach_first(conf: TeachConf, weights: str) -> None:
-    """Teach ``init_teacher`` as its own configuration says, but on the same data and to where ``init`` is expected."""
+    """Train ``init_teacher`` with its own configuration, but on the same data, and write its weights to ``init``."""
     if conf.init_teacher is None:
         raise UserError(
             f"init is {weights}, which does not exist; expected weights to begin with, e.g. those that "

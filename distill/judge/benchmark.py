@@ -105,8 +105,8 @@ def _quality(pairs: Pairs) -> NDArray[np.str_]:
 def _lines(path: Path) -> Iterator[TableLine]:
     """The file's lines as words; the last one may lack its end."""
     refuse_foreign(path, "a text, fields separated by tabs", *TEXTS, EMPTY)
-    whole = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    for number, raw in enumerate(whole.removesuffix(b"\n").split(b"\n") if whole else [], 1):
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    for number, raw in enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], 1):
         try:
             text = person_name(raw.decode().removesuffix("\r"))
         except UnicodeDecodeError:
@@ -138,7 +138,7 @@ def _require_row(line: TableLine, names: Sequence[str], same: bool) -> None:
 
 
 LUMA = np.array([0.299, 0.587, 0.114])
-BATCH = 128  # images that are looked at at once: 50 MB in float64
+BATCH = 128  # images in one piece: 50 MB in float64
 
 
 def sharpness(images: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ LEAST_ACCEPTED = 30
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A set and what both models say of it: squared distances [p] of unit vectors, NaN where there are none.
+    """A set and both models' scores: squared distances [p] of unit vectors, NaN where there are none.
 
     ``champion`` is None where there is no champion yet, ``anchor`` where no model is held on to. ``trouble`` is what
     kept the challenger from being scored.
@@ -32,13 +32,13 @@ class Case:
     trouble: str = ""
 
     def against_anchor(self) -> Case:
-        """The whole set, with the anchor in the champion's place."""
+        """The complete set, with the anchor in the champion's place."""
         return replace(self, benchmark=replace(self.benchmark, columns={}), champion=self.anchor)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One figure of one slice; ``own`` is the challenger's. ``shortage`` says why the pairs are too few, or is ""."""
+    """One figure of one slice; ``own`` is the challenger's. ``shortage`` explains too few pairs, or is ""."""
 
     set: str
     slice: str
@@ -51,7 +51,7 @@ class Compared:
 
 
 def compare(case: Case, settings: JudgeConf) -> list[Compared]:
-    """Every metric of every slice, the whole set first; all scores have to be finite."""
+    """Every metric of every slice, the complete set first; all scores have to be finite."""
     benchmark = case.benchmark
     slices = benchmark.slices(units_needed(settings.slice_margin.accuracy, settings.confidence))
     masks = np.stack(list(slices.values()))

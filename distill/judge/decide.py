@@ -40,7 +40,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the judge is told: the protocol's check, parity, and whether the challenger knows newer data."""
+    """Facts besides scores: the protocol's check, parity, and whether the challenger was trained on newer data."""
 
     check: Requirement
     parity: Requirement
@@ -56,9 +56,9 @@ def judge(cases: Sequence[Case], settings: JudgeConf, facts: Facts) -> Judgement
         reasons += _judge_set(case, settings, facts, case.benchmark.name == main_set)
     order = ("requirement", "floor", "main", "anchor", "guard")
     reasons.sort(key=lambda reason: order.index(reason.kind))
-    told = asdict(settings)
-    del told["anchor"]  # a path; its scores are in the cases
-    return Judgement(tuple(reasons), {case.benchmark.name: _about(case) for case in cases}, told)
+    stated = asdict(settings)
+    del stated["anchor"]  # a path; its scores are in the cases
+    return Judgement(tuple(reasons), {case.benchmark.name: _about(case) for case in cases}, stated)
 
 
 def main_set_of(names: Sequence[str], settings: JudgeConf) -> str:
@@ -136,7 +136,7 @@ def _gain(difference: Estimate, margin: float, newer_data: bool) -> tuple[Findin
 
 
 def _guard(found: Compared, settings: JudgeConf) -> Reason:
-    """Not worse by more than the margin, where the pairs can tell."""
+    """Non-inferiority: not worse by more than the margin, where there are enough pairs."""
     difference = found.difference
     if difference is None or found.shortage:
         text = f"too few pairs to tell ({found.shortage})"

@@ -1,7 +1,7 @@
-"""What the judge says: one reason for every figure that was looked at, each with that figure, and the verdict.
+"""The judgement: one reason for every figure that was compared, with that figure, and the verdict.
 
-A challenger is promoted where no reason speaks against it. What too few pairs cannot tell speaks neither for nor
-against it, and says so.
+A challenger is promoted if no reason is against it. A figure with too few pairs counts neither for nor against it, and
+is marked as such.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 ALL = "all"
-"""The slice that is the whole set."""
+"""The slice that is the complete set."""
 Kind = Literal["requirement", "floor", "main", "anchor", "guard"]
 Finding = Literal["holds", "fails", "too few pairs to tell"]
 
@@ -47,9 +47,9 @@ class Reason:
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Reason:
         """What ``to_json`` left; a reason without a finding, as early ones are, has it from ``passed``."""
-        told = {"finding": "holds" if raw.get("passed") else "fails", **raw}
-        told["interval"] = tuple(told["interval"]) if told.get("interval") else None
-        return cls(**{one.name: told[one.name] for one in fields(cls) if one.name in told})
+        stored = {"finding": "holds" if raw.get("passed") else "fails", **raw}
+        stored["interval"] = tuple(stored["interval"]) if stored.get("interval") else None
+        return cls(**{one.name: stored[one.name] for one in fields(cls) if one.name in stored})
 
     def row(self) -> tuple[str, ...]:
         """What is demanded, both figures, the interval, the margin, and the finding, for a table."""

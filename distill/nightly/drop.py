@@ -29,15 +29,15 @@ class Listing:
     """What a drop holds: names within it, in order, each with its person and a stamp.
 
     ``stamps`` int64 [n] change whenever the file system says that a file may have changed. A person is a folder's
-    name, the same in every drop, or a class of one RecordIO drop, whose numbers mean nothing elsewhere. ``told`` says
-    how many there are, and what is not read.
+    name, the same in every drop, or a class of one RecordIO drop, whose numbers mean nothing elsewhere. ``summary``
+    counts images and people, and names what is not read.
     """
 
     kind: Kind
     names: list[str]
     people: list[str]
     stamps: np.ndarray
-    told: str = ""
+    summary: str = ""
 
 
 class Pictures(ABC):
@@ -87,7 +87,7 @@ def pictures_of(root: Path, kind: Kind) -> Pictures:
 
 
 def drop_names(root: Path) -> list[str]:
-    """The folders below ``root``, sorted; one that is not yet whole has a name that begins with a dot.
+    """The folders below ``root``, sorted, except those whose name begins with a dot: they are still being copied.
 
     A link to another drop is passed over, and one that leads out of ``root`` refused.
     """
@@ -105,7 +105,7 @@ def drop_names(root: Path) -> list[str]:
 def list_drop(root: Path) -> Listing | None:
     """What the drop in folder ``root`` holds; None where that is nothing.
 
-    Raises ``UserError`` for a RecordIO folder that is not whole, and for a link that leads out of the drop.
+    Raises ``UserError`` for an incomplete RecordIO folder, and for a link that leads out of the drop.
     """
     if any(os.path.lexists(root / name) for name in FILES):
         return _list_records(root)
@@ -137,8 +137,8 @@ def _list_records(root: Path) -> Listing:
     stamped, faces = record_stamp(root), RecordIOSet(root)
     names = [f"{_RECORD}{key}" for key in faces.keys.tolist()]
     people = [f"{root.name}/{label}" for label in faces.labels.tolist()]
-    told = f"{plural(len(names), 'image')} of {plural(len(set(people)), 'person', 'people')}"
-    return Listing("recordio", names, people, np.full(len(names), stamped, np.int64), told)
+    summary = f"{plural(len(names), 'image')} of {plural(len(set(people)), 'person', 'people')}"
+    return Listing("recordio", names, people, np.full(len(names), stamped, np.int64), summary)
 
 
 def _require_inside(entry: os.DirEntry[str], root: Path) -> None:

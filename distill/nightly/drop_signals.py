@@ -45,7 +45,7 @@ JOINED = "signals"
 class DropSignals:
     """The stores of all drops, each in a folder of its own below ``root``, named by drop, teacher and views.
 
-    The teacher's weights are needed for new drops alone: without them, stores that match by the teacher's name serve.
+    The teacher's weights are needed for new drops only: without them, stores that match by the teacher's name serve.
     """
 
     def __init__(self, conf: SignalsConf, root: Path, file: NetworkFile | None = None) -> None:
@@ -70,12 +70,12 @@ class DropSignals:
 
     @cached_property
     def _tried(self) -> bool:
-        """Whether the teacher was tried; asked once, before it says anything that is stored."""
+        """Whether the teacher passed its trial; run once, before any of its outputs is stored."""
         assert self._storing is not None
         return try_out(self._storing.teacher, self._conf.teacher, self._pairs[0])
 
     def write(self, parts: Sequence[FrozenDrop]) -> tuple[list[Path], SignalsResult]:
-        """Write what is missing or damaged; the store of each drop, and what a night's record says of the writing.
+        """Write what is missing or damaged; the store of each drop, and the counts for the night's record.
 
         Where a write is killed, the next call loses one shard of it at most.
         """
@@ -90,7 +90,7 @@ class DropSignals:
         return stores, SignalsResult(images_new, images_kept, seconds)
 
     def _filled(self, part: FrozenDrop) -> tuple[Path, int]:
-        """The whole store of a drop, and how many images were looked at for it just now."""
+        """The complete store of a drop, and how many images the teacher was run on for it just now."""
         storing = self._storing
         assert storing is not None
         wanted = storing.manifest(part)
@@ -103,7 +103,7 @@ class DropSignals:
         return folder, min(shards * manifest.shard_images, len(part))
 
     def _found(self, part: FrozenDrop) -> Path:
-        """A whole store of a drop by what is known of a teacher without weights; ``UserError`` where there is none."""
+        """A complete store of a drop, matched by the teacher's name and network; ``UserError`` where there is none."""
         wanted = {
             "teacher": described_teacher(self._conf.teacher, None),
             "data": described_data(part),
@@ -111,12 +111,13 @@ class DropSignals:
         }
         for path in sorted(self._root.glob(f"{glob.escape(part.drop)}-*/{MANIFEST}")):
             manifest = read_manifest(path.parent)
-            said = through_json(asdict(manifest))
-            whole = not missing_shards(path.parent, manifest)
-            whole = whole and other_precision(manifest, asked_precision(self._conf.teacher)) is None
-            if whole and {"embedding", *self._conf.maps} == set(manifest.arrays) and not first_difference(said, wanted):
+            stored = through_json(asdict(manifest))
+            complete = not missing_shards(path.parent, manifest)
+            complete = complete and other_precision(manifest, asked_precision(self._conf.teacher)) is None
+            arrays = {"embedding", *self._conf.maps}
+            if complete and arrays == set(manifest.arrays) and not first_difference(stored, wanted):
                 return path.parent
-        open_teacher(self._conf.teacher, "")  # says what is missing
+        open_teacher(self._conf.teacher, "")  # raises: names what is missing
         raise UserError("teacher=none has nothing to store; expected a teacher with weights")
 
     def join(self, night: Path, stores: Sequence[Path]) -> Path:

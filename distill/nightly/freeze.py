@@ -1,4 +1,4 @@
-"""From folders of drops to a manifest: what is new is read once, hashed and tried; what is known must be as it was."""
+"""From folders of drops to a manifest: new pictures are read and hashed once; known drops must be unchanged."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ def freeze(
     root: Path,
     before: DataManifest | None,
     progress: Progress = lambda images: None,
-    tell: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> DataManifest:
     """The manifest of all drops below ``root``: those of ``before``, unchanged, and what has come since.
 
     Pure but for what it reads. A known file is read again only where its stamp has changed. ``progress`` gets the
-    numbers of pictures that were read, ``tell`` what each new drop holds and what of it is not read. Raises
-    ``UserError`` where a known drop has changed, where a link leads out of a drop, and where a RecordIO drop is not
-    whole.
+    numbers of pictures that were read, ``report`` a line about each new drop. Raises ``UserError`` where a known drop
+    has changed, where a link leads out of a drop, and where a RecordIO drop is incomplete.
     """
     there, people = drop_names(root), [] if before is None else list(before.people)
     known = [] if before is None else [_known(root, drop, people, there, progress) for drop in before.drops]
@@ -42,8 +41,8 @@ def freeze(
     listings = {name: list_drop(root / name) for name in names}
     for name, listing in listings.items():
         if listing is not None:
-            tell(f"{root / name}: {listing.told}")
-    new = [_looked_at(root, name, listing, progress) for name, listing in listings.items() if listing is not None]
+            report(f"{root / name}: {listing.summary}")
+    new = [_hashed(root, name, listing, progress) for name, listing in listings.items() if listing is not None]
     empty = [name for name, listing in listings.items() if listing is None]
     drops = _admitted(known, new, people)
     return DataManifest(str(root.absolute()), drops, people, len(known), empty)
@@ -62,7 +61,7 @@ def _known(
     )
 
 
-def _looked_at(root: Path, name: str, listing: Listing, progress: Progress) -> _New:
+def _hashed(root: Path, name: str, listing: Listing, progress: Progress) -> _New:
     return _New(name, listing, hash_pictures(pictures_of(root / name, listing.kind), listing.names, True, progress))
 
 
@@ -84,7 +83,7 @@ def _admitted(known: Sequence[FrozenPictures], new: Sequence[_New], people: list
 
 
 class _Owned(NamedTuple):
-    """Whole pictures of a drop, with each one's person and sha256 uint8 [n 32]."""
+    """Undamaged pictures of a drop, with each one's person and sha256 uint8 [n 32]."""
 
     drop: str
     names: list[str]
@@ -93,13 +92,13 @@ class _Owned(NamedTuple):
 
 
 def _owned(drop: _New) -> _Owned:
-    rows = _whole_rows(drop)
+    rows = _undamaged_rows(drop)
     listing = drop.listing
     hashes = digests([drop.seen[row].sha256 for row in rows])
     return _Owned(drop.name, [listing.names[row] for row in rows], [listing.people[row] for row in rows], hashes)
 
 
-def _whole_rows(drop: _New) -> list[int]:
+def _undamaged_rows(drop: _New) -> list[int]:
     return [row for row, seen in enumerate(drop.seen) if not seen.damage]
 
 
@@ -111,23 +110,23 @@ def _owner(owned: Sequence[_Owned], ends: np.ndarray, index: int) -> tuple[str, 
 
 
 def _frozen(
-    drop: _New, whole: _Owned, copies: dict[int, tuple[str, str, str]], numbers: dict[str, int]
+    drop: _New, undamaged: _Owned, copies: dict[int, tuple[str, str, str]], numbers: dict[str, int]
 ) -> FrozenPictures:
-    """A new drop without its damaged pictures and its ``copies`` (row among whole ones: of which picture)."""
-    listing, rows = drop.listing, np.array(_whole_rows(drop), np.int64)
-    kept = [row for row in range(len(whole.names)) if row not in copies]
+    """A new drop without its damaged pictures and its ``copies`` (row among the undamaged: of which picture)."""
+    listing, rows = drop.listing, np.array(_undamaged_rows(drop), np.int64)
+    kept = [row for row in range(len(undamaged.names)) if row not in copies]
     damaged = [
         LeftOut(name, "damaged", seen.damage)
         for name, seen in zip(listing.names, drop.seen, strict=True)
         if seen.damage
     ]
-    copied = [_copy(whole.names[row], whole.people[row], *owner) for row, owner in copies.items()]
+    copied = [_copy(undamaged.names[row], undamaged.people[row], *owner) for row, owner in copies.items()]
     return FrozenPictures(
         drop.name,
         listing.kind,
-        [whole.names[row] for row in kept],
-        whole.sha256[kept],
-        np.array([numbers.setdefault(whole.people[row], len(numbers)) for row in kept], np.int64),
+        [undamaged.names[row] for row in kept],
+        undamaged.sha256[kept],
+        np.array([numbers.setdefault(undamaged.people[row], len(numbers)) for row in kept], np.int64),
         listing.stamps[rows[kept]],
         damaged + copied,
     )
@@ -137,8 +136,8 @@ def _copy(name: str, person: str, drop: str, twin: str, owner: str) -> LeftOut:
     """A copy; numbers of two RecordIO drops, or a number and a name, do not contradict each other."""
     if person == owner or namespace(person) != namespace(owner):
         return LeftOut(name, "duplicate", f"the same bytes as {drop}/{twin}", (drop, twin))
-    told = f"the same picture as {drop}/{twin}, which is labelled {owner}; here it is labelled {person}"
-    return LeftOut(name, "contradiction", told, (drop, twin))
+    text = f"the same picture as {drop}/{twin}, which is labelled {owner}; here it is labelled {person}"
+    return LeftOut(name, "contradiction", text, (drop, twin))
 
 
 def as_it_was(place: Path, known: FrozenPictures, people: Sequence[str], progress: Progress) -> FrozenPictures:
@@ -174,7 +173,7 @@ def _require_same_names(place: Path, known: FrozenPictures, now: Mapping[str, in
 
 
 def _require_same_people(place: Path, known: FrozenPictures, people: Sequence[str], now: Mapping[str, str]) -> None:
-    """Names of folders hold them; labels of records may have been written anew."""
+    """In folders, the name holds the person; labels of records may have been rewritten."""
     for name, number in zip(known.names, known.people.tolist(), strict=True):
         if now[name] != people[number]:
             raise UserError(

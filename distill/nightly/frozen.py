@@ -52,8 +52,8 @@ class FrozenDrop:
 class FrozenSet:
     """All pictures of a night's manifest, with the labels that vetting has left them.
 
-    ``root`` is the folder of the night, with manifest and verdicts; ``drops`` says where the drops lie now, if it is
-    elsewhere than when they were frozen.
+    ``root`` is the folder of the night, with manifest and verdicts; ``drops`` is the folder of the drops, if it has
+    moved since they were frozen.
     """
 
     def __init__(self, root: str | Path, drops: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What the folder of the service tells of its nights: the whole ones, the failed, the unfinished, the damaged."""
+"""History of nightly runs, read from a service's folder: finished, failed, unfinished and damaged nights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHAMPION = "champion"
 
 @dataclass(frozen=True)
 class NightSummary:
-    """One night: its whole records by stage, the stages whose records are damaged, and why it failed where it did."""
+    """One night: its intact records by stage, the stages whose records are damaged, and the failure if it failed."""
 
     night: Night
     records: Mapping[str, Record]
@@ -28,7 +28,7 @@ class NightSummary:
 
     @property
     def state(self) -> Literal["promoted", "rejected", "failed", "unfinished"]:
-        """What the night came to; without a whole verdict it failed if it says so, and else is unfinished."""
+        """Outcome of the night; without an intact verdict it is failed if it left a failure note, else unfinished."""
         if PromoteResult.STAGE in self.records:
             return PromoteResult.of(self.records).outcome
         return "unfinished" if self.failure is None else "failed"
@@ -52,7 +52,7 @@ class NightSummary:
 
     @property
     def started_at(self) -> str:
-        """When its first stage began, as that one's record tells it."""
+        """Start time in the record of its first stage."""
         return next((record.started_at for record in self.records.values()), "")
 
     @property
@@ -60,9 +60,9 @@ class NightSummary:
         return list(self.records)[-1] if self.records else None
 
 
-def told(root: Path) -> list[NightSummary]:
-    """Every night below ``root``, the first one first; nothing of them is changed or waited for."""
-    return [_told(night) for night in nights(root)]
+def summaries(root: Path) -> list[NightSummary]:
+    """Every night below ``root``, oldest first; reads only, and takes no lock."""
+    return [_summary(night) for night in nights(root)]
 
 
 def in_service(root: Path) -> str | None:
@@ -71,7 +71,7 @@ def in_service(root: Path) -> str | None:
     return champion.resolve().name if champion.exists() else None
 
 
-def _told(night: Night) -> NightSummary:
+def _summary(night: Night) -> NightSummary:
     records: dict[str, Record] = {}
     damaged: list[str] = []
     for stage in STAGES:
@@ -89,8 +89,8 @@ def _failure(night: Path) -> str | None:
     """Stage and reason of the note that a failed attempt left; a torn note is a failure as well."""
     path = night / FOLDER / FAILED
     try:
-        said = read_plain(path, "the note of a night")
-        return f"{said['stage']}: {said['error']}"
+        note = read_plain(path, "the note of a night")
+        return f"{note['stage']}: {note['error']}"
     except FileNotFoundError:
         return None
     except (UserError, KeyError, TypeError):

@@ -1,9 +1,9 @@
-"""Which labels of new pictures cannot be right, by what a teacher sees: pure functions of embeddings and labels.
+"""Label noise: which labels of new pictures cannot be right, from the teacher's embeddings. Pure functions.
 
 The similarity of a picture to a person is its mean cosine with that person's pictures, which does not depend on how
-many those are. What is usual is told by the data themselves, by pictures that were vetted earlier and in the first
-night by all, with median and median absolute deviation, half of whose values may be wrong (Rousseeuw and Croux, JASA
-88, 1993). A teacher to whom pictures usually look more like another person than like their own doubts nobody.
+many those are. The usual similarity is estimated from the data: from pictures that were vetted earlier, in the first
+night from all, with median and median absolute deviation, half of whose values may be wrong (Rousseeuw and Croux, JASA
+88, 1993). No label is doubted if pictures are usually more similar to another person than to their own.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class PersonSums:
 
     def with_known(self, known: PersonSums) -> PersonSums:
         """The same, but of people who are ``known`` only what is known of them."""
-        told = known.counts > 0
-        return PersonSums(np.where(told[:, None], known.sums, self.sums), np.where(told, known.counts, self.counts))
+        has = known.counts > 0
+        return PersonSums(np.where(has[:, None], known.sums, self.sums), np.where(has, known.counts, self.counts))
 
     def within(self) -> np.ndarray:
         """Mean cosine between different pictures of each person [c]; NaN with fewer than two."""
@@ -73,8 +73,8 @@ def people_of(embeddings: np.ndarray, labels: np.ndarray, classes: int) -> Perso
     return PersonSums(sums, np.bincount(labels[use], minlength=classes))
 
 
-def nobody(classes: int, width: int) -> ReferenceStats:
-    """What is known in the first night."""
+def no_reference(classes: int, width: int) -> ReferenceStats:
+    """Statistics of the first night: no picture is known yet."""
     return ReferenceStats(
         PersonSums(np.zeros((classes, width)), np.zeros(classes, np.int64)), np.empty((0, width)), np.empty(0, np.int64)
     )
@@ -86,8 +86,8 @@ def doubtful_labels(
     """New pictures that are unlike their own person and like another one, in order.
 
     Unit ``embeddings`` [n d], ``labels`` int64 [n], ``UNLABELLED`` where none is to be judged. A known person is judged
-    by what is known, a new one by its other pictures; a wrong label spoils these, so what is doubted is taken out and
-    the others are looked at again until nothing more is doubted.
+    by what is known, a new one by its other pictures; a wrong label spoils these, so doubted pictures are taken out and
+    the others are tested again until no further label is doubted.
     """
     left = labels.copy()
     doubts: dict[int, Doubt] = {}
@@ -173,7 +173,7 @@ def own_similarity(
 ) -> np.ndarray:
     """Mean cosine of each picture [n] with its own person's pictures; NaN where there are none.
 
-    ``among`` says which pictures [n] are themselves in the sums and are taken out of them.
+    ``among`` marks pictures [n] that are in the sums themselves; they are subtracted.
     """
     itself = np.broadcast_to(np.asarray(among), labels.shape).astype(np.float64)
     sums = np.einsum("nd,nd->n", embeddings, people.sums[labels]) - itself
@@ -184,7 +184,7 @@ def own_similarity(
 def nearest_other(embeddings: np.ndarray, labels: np.ndarray, people: PersonSums) -> tuple[np.ndarray, np.ndarray]:
     """The greatest mean cosine [n] with any person but one's own who has pictures, and that person [n].
 
-    Minus infinity where there is nobody else.
+    Minus infinity where there is no other person.
     """
     means, absent = people.means(), people.counts == 0
     best, who = np.empty(len(labels)), np.empty(len(labels), np.int64)

@@ -21,7 +21,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Holder:
-    """Who wrote the note in a lock. It is read by people alone: whether the lock is held, the kernel says."""
+    """The process in the note of a lock, for messages only: the kernel decides whether the lock is held."""
 
     pid: int
     host: str
@@ -56,7 +56,7 @@ def held(root: Path) -> Iterator[str | None]:
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; expected a writable folder: root=DIR") from error
     except Held as error:
-        who = _holder(error.note) or "a process that has not said who it is"
+        who = _holder(error.note) or "an unknown process"
         raise Busy(f"another night is running: {who} ({path})") from None
     with file:
         left = _holder(read_note(file))
@@ -79,5 +79,5 @@ def _this_process() -> Holder:
 
 
 def _boot_id() -> str:
-    """What the kernel calls the time since it was started; "" where it does not say."""
+    """Start time of the process as the kernel counts it; "" where it is unknown."""
     return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""

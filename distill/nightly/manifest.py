@@ -51,7 +51,7 @@ class LeftOut:
 class FrozenPictures:
     """The pictures of one drop: names [n], ``sha256`` uint8 [n 32], ``people`` int64 [n], ``stamps`` int64 [n].
 
-    Stamps say whether the file system has touched a file since; they are no part of what the data are.
+    Stamps show whether a file may have changed since; they are not part of the data's identity.
     """
 
     drop: str
@@ -118,7 +118,7 @@ class DataManifest:
         return digest.hexdigest()
 
     def summary(self) -> FreezeResult:
-        """What a night's record says of its data."""
+        """Counts for the night's record."""
         return FreezeResult(
             images=len(self),
             people=len(self.people),
@@ -144,7 +144,7 @@ class DataManifest:
 
 
 def read_manifest(folder: Path) -> DataManifest:
-    """The manifest of a night's folder; ``UserError`` where it is not there, not whole or not to be trusted."""
+    """The manifest of a night's folder; ``UserError`` where it is missing, damaged or altered."""
     path = folder / MANIFEST
     absent = f"{folder} holds no {MANIFEST}; expected the folder of a night, such as nights/0001"
     raw = read_json(path, "what `make nightly` wrote", absent)

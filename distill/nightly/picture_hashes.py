@@ -30,11 +30,11 @@ class PictureHash(NamedTuple):
     damage: str
 
 
-def hash_pictures(pictures: Pictures, names: Sequence[str], whole: bool, progress: Progress) -> list[PictureHash]:
-    """Read and hash pictures, and decode them where ``whole`` asks whether they can be; ``progress`` gets counts."""
+def hash_pictures(pictures: Pictures, names: Sequence[str], check: bool, progress: Progress) -> list[PictureHash]:
+    """Read and hash pictures, and with ``check`` try to decode them; ``progress`` gets counts."""
 
     def stretch_of(stretch: Sequence[str]) -> list[PictureHash]:
-        return [_look_at(pictures, name, whole) for name in stretch]
+        return [_hash_picture(pictures, name, check) for name in stretch]
 
     found: list[PictureHash] = []
     stretches = [names[first : first + _STRETCH] for first in range(0, len(names), _STRETCH)]
@@ -46,10 +46,10 @@ def hash_pictures(pictures: Pictures, names: Sequence[str], whole: bool, progres
     return found
 
 
-def _look_at(pictures: Pictures, name: str, whole: bool) -> PictureHash:
+def _hash_picture(pictures: Pictures, name: str, check: bool) -> PictureHash:
     try:
         encoded = pictures.read(name)
-        if whole:
+        if check:
             decode(encoded)
     except DamagedImage as damage:
         return PictureHash(b"", str(damage))

@@ -52,11 +52,11 @@ class Stage:
 
 
 def perform(
-    night: Path, stages: Sequence[Stage], say: Callable[[str], None], before: Records = NONE
+    night: Path, stages: Sequence[Stage], report: Callable[[str], None], before: Records = NONE
 ) -> dict[str, Record]:
     """Do what is missing of ``stages`` in the folder ``night``; the records of all of them, after those ``before``.
 
-    A stage stands where its record is whole, its inputs are those of now and its files have the bytes that it left;
+    A stage is up to date if its record is intact, its inputs are unchanged and its files have the recorded bytes;
     otherwise it and all later ones are done again. Raises ``StageFailed`` from what ended a stage.
     """
     done = dict(before)
@@ -65,8 +65,8 @@ def perform(
             inputs = {**_before(done), **stage.inputs(done)}
             record, why = _standing(night, stage.name, inputs)
             if record is None:
-                record = _do(night, stage, inputs, done, say, why)
-        except Exception as error:  # of whatever kind: the caller notes it beside the records, and tells it
+                record = _do(night, stage, inputs, done, report, why)
+        except Exception as error:  # of any kind: the caller writes it beside the records and reports it
             raise StageFailed(stage.name) from error
         done[stage.name] = record
     return done
@@ -92,11 +92,11 @@ def _standing(night: Path, stage: str, inputs: Mapping[str, str]) -> tuple[Recor
 
 
 def _do(
-    night: Path, stage: Stage, inputs: Mapping[str, str], done: Records, say: Callable[[str], None], why: str | None
+    night: Path, stage: Stage, inputs: Mapping[str, str], done: Records, report: Callable[[str], None], why: str | None
 ) -> Record:
     """Do one stage and leave its record; what later stages left is forgotten first."""
     number = STAGES.index(stage.name)
-    say(f"stage {number + 1:2} of {len(STAGES)}  {stage.name}{f', again: {why}' if why else ''}")
+    report(f"stage {number + 1:2} of {len(STAGES)}  {stage.name}{f', again: {why}' if why else ''}")
     forget(night, STAGES[number:])
     started_at, begun_s = now(), time.monotonic()
     finished = stage.work(done)

@@ -1,4 +1,4 @@
-"""What each stage of a night leaves behind: one JSON file, written last, that says what went in and what came out."""
+"""Record of a stage: one JSON file with its inputs, results and output hashes, written last."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FOLDER, FAILED = "records", "failed.json"
 
 
 class DamagedRecord(Exception):
-    """A record that is torn, or not the one that was written; the message says which and why."""
+    """A record that is torn or was altered; the message names it and why."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Record:
         return sha256_of(asdict(self))
 
     def lacks(self, night: Path) -> str | None:
-        """The first output that is missing or is not what the stage left, in words; None where all are whole."""
+        """The first output that is missing or differs from what was recorded, in words; None where all are intact."""
         for name, left in self.outputs.items():
             if not (night / name).is_file():
                 return f"{night / name} is missing"
@@ -72,7 +72,7 @@ def record_path(night: Path, stage: str) -> Path:
 
 
 def write_record(night: Path, record: Record) -> None:
-    """Write it whole or not at all."""
+    """Write it atomically."""
     content = {**asdict(record), "sha256": record.hash()}
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     write_atomic(record_path(night, record.stage), text.encode())
@@ -89,14 +89,14 @@ def read_record(night: Path, stage: str) -> Record | None:
         raise DamagedRecord(f"{path}: is torn") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; expected a record that can be read") from error
-    said = content.pop("sha256", None) if isinstance(content, dict) else None
+    stated = content.pop("sha256", None) if isinstance(content, dict) else None
     try:
         record = build(Record, content)
     except Misfit as error:
         raise DamagedRecord(f"{path}: is no record of the stage {stage}: {error}") from None
     if record.stage != stage:
         raise DamagedRecord(f"{path}: is no record of the stage {stage}")
-    if record.hash() != said:
+    if record.hash() != stated:
         raise DamagedRecord(f"{path}: is not the record that was written")
     return record
 
@@ -133,7 +133,7 @@ def clear_failure(night: Path) -> None:
 
 
 def now() -> str:
-    """The time as it is told to people."""
+    """The time as shown to users."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 

@@ -1,7 +1,7 @@
 """What each stage of a night leaves: one dataclass a stage, read by attribute, and its JSON in the stage's record.
 
 The JSON's ``format`` is the dataclass' version. Records from before there was one have the same keys. Whatever an older
-record does not tell has the default, and what a dataclass does not know is passed over.
+record does not have takes the default, and fields that the dataclass does not know are ignored.
 """
 
 from __future__ import annotations

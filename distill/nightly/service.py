@@ -31,7 +31,7 @@ _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOMEM, e
 def _nights(conf: NightlyConf) -> Outcome:
     root = Path(conf.root)
     _clear_partial(root)
-    _require_whole_champion(conf)
+    _require_intact_champion(conf)
     networks = NightNetworks(conf)
     outcome, decided_by = _left_to_report(conf, networks), decides(conf, networks)
     for _ in range(MOST_NIGHTS):
@@ -45,8 +45,8 @@ def _nights(conf: NightlyConf) -> Outcome:
     return outcome
 
 
-def _require_whole_champion(conf: NightlyConf) -> None:
-    """What is in service is looked at every night, also where nothing is new: nobody else may."""
+def _require_intact_champion(conf: NightlyConf) -> None:
+    """Verify the champion's files every night, also without new data: it may be the only check that they get."""
     champion = open_registry(Path(conf.root), conf.signing).champion()
     if champion is None:
         return
@@ -60,11 +60,11 @@ def _require_whole_champion(conf: NightlyConf) -> None:
 
 
 def _task(conf: NightlyConf, decided_by: str, networks: NightNetworks) -> Task | None:
-    """The night that was begun and came to no verdict, else a new one where anything has changed; None: neither."""
+    """The unfinished night, else a new one if anything has changed; None: neither."""
     root = Path(conf.root)
     last, begun = last_finished(root), unfinished(root)
     before = None if last is None else read_manifest(last.folder)
-    now = freeze(Path(conf.drops), before, _Reading(conf.drops), _say)
+    now = freeze(Path(conf.drops), before, _Reading(conf.drops), _report)
     if begun is not None:
         return Task(conf, begun, _kept(begun, now), decided_by, networks)
     frozen = None if last is None else last.record("freeze")
@@ -75,7 +75,7 @@ def _task(conf: NightlyConf, decided_by: str, networks: NightNetworks) -> Task |
 
 
 class _Reading:
-    """Says once that pictures are read, which may take minutes; where none are new it says nothing."""
+    """Prints once that pictures are being read, which may take minutes; nothing if none are new."""
 
     def __init__(self, drops: str) -> None:
         self._line: str | None = f"reading what is new in {drops}"
@@ -87,13 +87,13 @@ class _Reading:
 
 
 def _already(frozen: Record, now: DataManifest, decided_by: str) -> bool:
-    """Whether a night was of just these data, and decided by the same."""
+    """Whether a night had exactly these data and options."""
     data_sha256 = FreezeResult.read(frozen.result).data_sha256
     return data_sha256 == now.data_sha256() and frozen.inputs["decided_by"] == decided_by
 
 
 def _kept(night: Night, now: DataManifest) -> DataManifest:
-    """What a night that was begun works on: what it froze, as long as that is still there and did not fail.
+    """Data of an unfinished night: what it froze, as long as that still exists and the night did not fail.
 
     Otherwise a night that was killed again and again would never end where drops keep coming, and one that cannot
     succeed would never see what mends it.
@@ -105,24 +105,24 @@ def _kept(night: Night, now: DataManifest) -> DataManifest:
     except UserError:
         return now  # torn: it is frozen again
     there = {drop.drop: drop for drop in now.drops}
-    whole = frozen.place == now.place and all(
+    unchanged = frozen.place == now.place and all(
         drop.drop in there
         and there[drop.drop].names == drop.names
         and there[drop.drop].fingerprint() == drop.fingerprint()
         for drop in frozen.drops
     )
-    return frozen if whole else now
+    return frozen if unchanged else now
 
 
 def _work(task: Task) -> Outcome:
-    """Do what is missing of a night and say what it came to."""
+    """Run the missing stages of a night and report the outcome."""
     night = task.night
-    told = task.manifest.summary()
-    print(f"night {night.number}: {told.images:,} images of {told.people:,} people, {told.new_images:,} new")
+    data = task.manifest.summary()
+    print(f"night {night.number}: {data.images:,} images of {data.people:,} people, {data.new_images:,} new")
     night.folder.mkdir(parents=True, exist_ok=True)
     stages = import_module("distill.nightly.stages.plan")
     try:
-        records = perform(night.folder, stages.stages(task), _say)
+        records = perform(night.folder, stages.stages(task), _report)
     except StageFailed as failed:
         return _failed(task, failed)
     print_summary(night, records)
@@ -130,7 +130,7 @@ def _work(task: Task) -> Outcome:
 
 
 def _left_to_report(conf: NightlyConf, networks: NightNetworks) -> Outcome:
-    """A night that came to a verdict and was killed before its report: the report, and the verdict once more."""
+    """A night that was killed between verdict and report: write the report, and print the verdict again."""
     night = last_finished(Path(conf.root))
     if night is None or night.record("report") is not None:
         return Outcome.NOTHING
@@ -138,7 +138,7 @@ def _left_to_report(conf: NightlyConf, networks: NightNetworks) -> Outcome:
     task = Task(conf, night, read_manifest(night.folder), "", networks)
     stages = import_module("distill.nightly.stages.plan")
     try:
-        records = perform(night.folder, stages.stages(task)[-1:], _say, read_records(night.folder))
+        records = perform(night.folder, stages.stages(task)[-1:], _report, read_records(night.folder))
     except StageFailed as failed:
         return _failed(task, failed)
     print_summary(night, records)
@@ -150,7 +150,7 @@ def _outcome(records: dict[str, Record]) -> Outcome:
 
 
 def _failed(task: Task, failed: StageFailed) -> Outcome:
-    """Note why a stage did not end and tell it in one line; run it again to resume."""
+    """Record why a stage failed and print it in one line; running again resumes."""
     cause = failed.__cause__
     assert isinstance(cause, Exception)
     mistake = isinstance(cause, UserError | OSError) and not _passing(cause)
@@ -158,13 +158,13 @@ def _failed(task: Task, failed: StageFailed) -> Outcome:
     trace = "" if mistake or isinstance(cause, UserError) else redact_text("".join(traceback.format_exception(cause)))
     with suppress(UserError):  # where the disk is full, this line on the terminal has to be enough
         note_failure(task.night.folder, failed.stage, line, mistake, trace)
-    import_module("distill.nightly.stages.promotion").told_failure(task, failed.stage)
+    import_module("distill.nightly.stages.promotion").report_failure(task, failed.stage)
     if mistake:
         raise cause
     note = task.night.folder / FOLDER / FAILED
-    told = line if isinstance(cause, UserError) else f"{type(cause).__name__}: {line}"
+    text = line if isinstance(cause, UserError) else f"{type(cause).__name__}: {line}"
     print(
-        f"failed: night {task.night.number}, stage {failed.stage}: {told} ({note}); run it again to resume",
+        f"failed: night {task.night.number}, stage {failed.stage}: {text} ({note}); run it again to resume",
         file=sys.stderr,
     )
     return Outcome.FAILED
@@ -177,13 +177,13 @@ def _passing(cause: BaseException | None) -> bool:
     return cause is not None
 
 
-def _say(line: str) -> None:
-    """At once, so that the log of a night that is killed says how far it came."""
+def _report(line: str) -> None:
+    """Unbuffered, so that the log of a killed night shows how far it was."""
     print(line, flush=True)
 
 
 def _clear_partial(root: Path) -> None:
-    """Remove what killed writes have left; the lock is ours, so nobody is writing."""
+    """Remove leftovers of killed writes; the lock is ours, so no other process is writing."""
     for folder in (root / NIGHTS, root / SIGNALS):
         for path in folder.rglob("*.partial") if folder.is_dir() else ():
             path.unlink(missing_ok=True)

@@ -35,7 +35,7 @@ class Night:
         return self.record("promote") is not None
 
     def record(self, stage: str) -> Record | None:
-        """The record of a stage; None where there is none that is whole."""
+        """The record of a stage; None where it is missing or damaged."""
         try:
             return read_record(self.folder, stage)
         except DamagedRecord:
@@ -51,12 +51,12 @@ def nights(root: Path) -> list[Night]:
 
 
 def last_finished(root: Path) -> Night | None:
-    """The latest night that came to a verdict."""
+    """The latest night with a verdict."""
     return next((night for night in reversed(nights(root)) if night.finished), None)
 
 
 def unfinished(root: Path) -> Night | None:
-    """The latest night, where it was begun and has come to no verdict yet."""
+    """The latest night, if it has no verdict yet."""
     found = nights(root)
     return found[-1] if found and not found[-1].finished else None
 

@@ -99,7 +99,7 @@ def decides(conf: NightlyConf, networks: NightNetworks) -> str:
 
 
 def _network(file: NetworkFile, card: str | None = None) -> list[str | None]:
-    """What identifies a network and the card that says what it expects; None for what is not there."""
+    """Identities of a network and of its card; None for what is not there."""
     beside = card_beside(file.path) if card is None else Path(card)
     return [
         file.sha256 if file.path.is_file() else None,

@@ -1,4 +1,4 @@
-"""Vetting the new drops of a night by the signals of its teacher, which are read a piece at a time."""
+"""Vet the new drops of a night with the teacher's stored outputs, read in pieces."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from distill.types import UNLABELLED
 
 _PIECE_IMAGES = 1 << 14
 _SAMPLE_IMAGES = 1 << 14
-"""Known pictures that tell what is usual."""
+"""Known pictures that the usual similarity is estimated from."""
 
 
 def vet(manifest: DataManifest, before: Verdicts | None, stores: Sequence[Path], limits: VettingConf) -> Verdicts:
-    """The verdicts on a night's data. ``stores`` are the signals of its drops, in order; none of them: files alone.
+    """The verdicts on a night's data. ``stores`` are the signals of its drops, in order; without any, only files count.
 
     ``before`` are those of the last finished night: what they doubt stays without its label.
     """
@@ -44,7 +44,7 @@ def _used(manifest: DataManifest) -> list[int]:
 
 
 def _known(stores: Sequence[SignalStore], labels: np.ndarray, classes: int, width: int) -> ReferenceStats:
-    """What the labelled pictures of earlier nights say of people: sums over all, and a sample spread over them."""
+    """Statistics of the labelled pictures of earlier nights: sums by person, and a sample spread over all."""
     sums, counts = np.zeros((classes, width), np.float32), np.zeros(classes, np.int64)
     chosen = np.zeros(len(labels), bool)
     chosen[spread(_SAMPLE_IMAGES, len(labels))] = True
@@ -79,7 +79,7 @@ Doubted = dict[str, set[str]]
 
 
 class TeacherView(NamedTuple):
-    """What a teacher sees: what is known of the pictures of earlier nights, and the new ones' embeddings [n d].
+    """The teacher's embeddings: statistics of earlier nights' pictures, and the new pictures' embeddings [n d].
 
     Embeddings are of unit length, and NaN where a picture could not be read.
     """
@@ -89,18 +89,18 @@ class TeacherView(NamedTuple):
 
 
 def unvetted(manifest: DataManifest, before: Verdicts | None) -> Verdicts:
-    """What is decided before anybody looks at a picture: what was doubted earlier, and what files say of themselves."""
+    """Verdicts without embeddings: labels that were doubted earlier, and findings about files."""
     doubted = _doubted({} if before is None else before.unlabelled)
     for drop, name in _contradicted(manifest):
         doubted.setdefault(drop, set()).add(name)
     return _verdicts(manifest, doubted, list(_file_findings(manifest)))
 
 
-def vetted(manifest: DataManifest, so_far: Verdicts, looked: TeacherView, limits: VettingConf) -> Verdicts:
-    """The same with what the teacher doubts of the new pictures."""
+def vetted(manifest: DataManifest, so_far: Verdicts, view: TeacherView, limits: VettingConf) -> Verdicts:
+    """The same with the labels of new pictures that the teacher's outputs contradict."""
     labels = vetted_labels(manifest, so_far)[manifest.known_images :]
-    labels = np.where(np.isfinite(looked.new).all(1), labels, UNLABELLED)
-    seen = looked._replace(new=np.nan_to_num(looked.new))
+    labels = np.where(np.isfinite(view.new).all(1), labels, UNLABELLED)
+    seen = view._replace(new=np.nan_to_num(view.new))
     doubted, findings = _doubted(so_far.unlabelled), list(so_far.findings)
     places = [(drop.drop, name) for drop in manifest.drops[manifest.known :] for name in drop.names]
     for finding, rows in _picture_findings(manifest, labels, seen, limits, places):
@@ -119,7 +119,7 @@ def _verdicts(manifest: DataManifest, doubted: Doubted, findings: list[Finding])
 
 
 def _contradicted(manifest: DataManifest) -> Iterator[tuple[str, str]]:
-    """(drop, name) of new pictures that came a second time under another person's name: who is right, nobody knows.
+    """(drop, name) of new pictures that came again under another person's name: which label is right is unknown.
 
     An earlier night's label stands; otherwise one bad drop could take the labels of all good ones.
     """
@@ -140,24 +140,24 @@ def _file_findings(manifest: DataManifest) -> Iterator[Finding]:
 
 
 def _picture_findings(
-    manifest: DataManifest, labels: np.ndarray, looked: TeacherView, limits: VettingConf, places: list[tuple[str, str]]
+    manifest: DataManifest, labels: np.ndarray, view: TeacherView, limits: VettingConf, places: list[tuple[str, str]]
 ) -> Iterator[tuple[Finding, list[int]]]:
     """Each finding with the rows of new pictures that lose their labels by it."""
     people = manifest.people
-    for doubt in doubtful_labels(looked.new, labels, looked.known, limits):
+    for doubt in doubtful_labels(view.new, labels, view.known, limits):
         drop, name = places[doubt.which]
-        told = _doubtful(doubt, people[int(labels[doubt.which])], people[doubt.other])
-        yield Finding.of("doubtful_label", drop, name, told), [doubt.which]
+        text = _doubtful(doubt, people[int(labels[doubt.which])], people[doubt.other])
+        yield Finding.of("doubtful_label", drop, name, text), [doubt.which]
         labels[doubt.which] = UNLABELLED
-    for doubt in split_people(looked.new, labels, looked.known, limits):
+    for doubt in split_people(view.new, labels, view.known, limits):
         rows = np.flatnonzero(labels == doubt.which).tolist()
-        told = _split(doubt, people[doubt.which], people[doubt.other], len(rows))
-        yield Finding.of("split_person", places[rows[0]][0], people[doubt.which], told), rows
+        text = _split(doubt, people[doubt.which], people[doubt.other], len(rows))
+        yield Finding.of("split_person", places[rows[0]][0], people[doubt.which], text), rows
 
 
-def _doubtful(doubt: Doubt, said: str, other: str) -> str:
+def _doubtful(doubt: Doubt, label: str, other: str) -> str:
     return (
-        f"used without its label: labelled {said}, but its mean cosine with that person's pictures is "
+        f"used without its label: labelled {label}, but its mean cosine with that person's pictures is "
         f"{doubt.own_similarity:.2f}, and {doubt.other_similarity:.2f} with those of {other}"
     )
 

@@ -17,14 +17,14 @@ from distill.nightly.results import Finding, VetResult
 FORMAT = 1
 VERDICTS = "vetting.json"
 WROTE = "what `make nightly` wrote"
-MOST_TOLD = 200
+MOST_RECORDED = 200
 """Findings that a night's record holds; the file holds them all."""
 
 
 @dataclass(frozen=True)
 class Verdicts:
     """Of one manifest. ``unlabelled`` names by drop the pictures whose labels are not used, those that earlier nights
-    doubted among them; ``findings`` are of this night's drops alone."""
+    doubted among them; ``findings`` are of this night's drops only."""
 
     data_sha256: str
     unlabelled: Mapping[str, Sequence[str]]
@@ -34,7 +34,7 @@ class Verdicts:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
 
     def summary(self) -> VetResult:
-        """What a night's record says of its vetting."""
+        """Counts and first findings for the night's record."""
         counts = Counter(finding.kind for finding in self.findings)
         return VetResult(
             damaged=counts["damaged"],
@@ -42,7 +42,7 @@ class Verdicts:
             doubtful_labels=counts["doubtful_label"],
             split_people=counts["split_person"],
             unlabelled=sum(map(len, self.unlabelled.values())),
-            findings=self.findings[:MOST_TOLD],
+            findings=self.findings[:MOST_RECORDED],
         )
 
 

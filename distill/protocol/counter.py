@@ -10,10 +10,10 @@ Source: ``recognition/arcface_mxnet/common/flops_counter.py`` of deepinsight/ins
 
 The rule is applied to the file **as it is**. Folding a batch norm gives its convolution a bias, and so ``n / groups``
 counter-FLOPs more: the published VarGFaceNet has 1,022,864,152 unfolded and 1,025,186,880 (0.23 % more) folded.
-A file does not tell which biases came from a batch norm. ``Cost.bias_flops`` is the share of all convolution biases,
+A file does not record which biases came from a batch norm. ``Cost.bias_flops`` is the share of all convolution biases,
 so the network before folding lies between ``flops - bias_flops`` and ``flops``.
 
-Our extensions, where the challenge's counter has no rule or says "must be added by the participant":
+Our extensions, where the challenge's counter has no rule or states "must be added by the participant":
 transposed convolution is 2 MACs; a product of two computed matrices (attention) is 2 MACs; a fully connected layer
 over several rows counts for every row; nearest-neighbour up-sampling copies and is free. Any other operator that is
 not in ``FREE``, control flow and local functions cannot be counted. Elementwise products and sums are free by the rule.
@@ -72,7 +72,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one forward pass at batch 1; the numbers are None where ``problems`` says why."""
+    """Cost of one forward pass at batch 1; the numbers are None where ``problems`` has the reasons."""
 
     flops: int | None
     macs: int | None
@@ -154,7 +154,7 @@ def _convolution(node: NodeProto, graph: Graph) -> Work:
     groups = int(_attribute(node, "group", 1))
     if graph.shape(node.input[0], node)[1] != kernel[1] * groups:  # shape inference does not look at this
         raise Uncountable(f"{label(node)}: the kernel's input channels do not fit the input; the file cannot run")
-    taps = kernel[1] * groups * prod(kernel[2:])  # cin x kernel of the whole layer, all groups
+    taps = kernel[1] * groups * prod(kernel[2:])  # cin x kernel of the full layer, all groups
     biased = len(node.input) > 2 and bool(node.input[2])
     with_bias, without = 2 * taps * outputs // groups, (2 * taps - 1) * outputs // groups
     macs = taps * outputs // groups

@@ -20,7 +20,7 @@ LONGEST_MESSAGE = 240  # characters of a third-party message that still make one
 
 
 class Uncountable(Exception):
-    """One line that says why a file cannot be counted."""
+    """The reason, in one line, why a file cannot be counted."""
 
 
 def one_line(error: Exception) -> str:
@@ -58,7 +58,7 @@ def true_inputs(graph: GraphProto) -> list[ValueInfoProto]:
 
 
 def constant_names(graph: GraphProto) -> frozenset[str]:
-    """Tensors whose value does not depend on the input: stored ones and all that is computed from them alone."""
+    """Tensors whose value does not depend on the input: stored ones and all that is computed from them only."""
     names = {tensor.name for tensor in graph.initializer} | {s.values.name for s in graph.sparse_initializer}
     for node in graph.node:
         if all(name in names for name in node.input if name):

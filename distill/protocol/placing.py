@@ -14,7 +14,7 @@ Row = tuple[str, str, str]
 
 
 class PlacedRate(Interface):
-    """A true positive rate at a false positive rate; None where ``missing`` says why."""
+    """A true positive rate at a false positive rate; None where ``missing`` is the reason."""
 
     @property
     def fpr(self) -> float: ...
@@ -67,13 +67,13 @@ def table(verdict: Verdict, scores: PlacedScores, board: Sequence[Published]) ->
 def notes(protocol: Protocol, scores: PlacedScores, board: Sequence[Published]) -> list[str]:
     """Why a figure is missing, what intervals are, why others' figures are not comparable, and where they stand."""
     points = {point.fpr: point for point in scores.points}
-    told = []
+    lines = []
     if missing := points[protocol.far_target].missing:
-        told.append(f"{protocol.metric} cannot be measured here: {missing}")
+        lines.append(f"{protocol.metric} cannot be measured here: {missing}")
     if scores.confidence is not None:
-        told.append(f"in brackets: {scores.confidence:.0%} intervals, by resampling people")
-    told += [f"(*) not comparable: {reason} ({who})" for reason, who in _grouped(board, "reason") if reason]
-    return told + [f"source of {who}: {source}" for source, who in _grouped(board, "source")]
+        lines.append(f"in brackets: {scores.confidence:.0%} intervals, by resampling people")
+    lines += [f"(*) not comparable: {reason} ({who})" for reason, who in _grouped(board, "reason") if reason]
+    return lines + [f"source of {who}: {source}" for source, who in _grouped(board, "source")]
 
 
 def _rate(point: PlacedRate, beside: Mapping[float, str]) -> Row:

@@ -1,1 +1,1 @@
-"""Versions of the student that services use: kept whole, checked before use, one of them the champion."""
+"""Versions of the student that services use: immutable, verified before use, one of them the champion."""

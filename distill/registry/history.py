@@ -1,7 +1,7 @@
 """What happened to a registry, a JSON line for each event; whatever is torn off is written again.
 
-The folders of versions and pointers say themselves what they are and since when, so that this file is a copy in one
-place, in order: it is never ahead of them, and lines that a crash or a full disk took are derived from them anew.
+The folders of versions and pointers hold the same facts, so this file is an ordered copy: it is never ahead of them,
+and lines lost in a crash or to a full disk are derived from them again.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class RegistryEvent:
         return f"{self.kind} {self.version}" if self.state is None else f"state {self.state}"
 
     def to_json(self) -> str:
-        said = {key: value for key, value in redact(asdict(self)).items() if value not in (None, {})}
-        return json.dumps({"event": said.pop("kind"), **said}, allow_nan=False)
+        facts = {key: value for key, value in redact(asdict(self)).items() if value not in (None, {})}
+        return json.dumps({"event": facts.pop("kind"), **facts}, allow_nan=False)
 
 
 def event_from_json(text: str | bytes) -> RegistryEvent:
@@ -63,7 +63,7 @@ def event_from_json(text: str | bytes) -> RegistryEvent:
 
 
 def read_events(path: Path) -> list[RegistryEvent]:
-    """The events in the file, oldest first. A line without end is left out, and one that is damaged is told."""
+    """The events in the file, oldest first. A line without end is left out, and a damaged one is reported."""
     events = []
     for number, line in enumerate(_whole(_contents(path)).splitlines(), 1):
         try:
@@ -74,7 +74,7 @@ def read_events(path: Path) -> list[RegistryEvent]:
 
 
 def append_events(path: Path, events: Sequence[RegistryEvent]) -> None:
-    """Write the events behind the last whole line; where that fails, the file is as it was. OSError."""
+    """Append the events after the last complete line; if that fails, the file is as it was. OSError."""
     if not events:
         return
     end = len(_whole(_contents(path)))
@@ -99,5 +99,5 @@ def _contents(path: Path) -> bytes:
 
 
 def _whole(data: bytes) -> bytes:
-    """Without what comes behind the last end of a line: a write that did not come to its own."""
+    """Without a last line that lacks its end: an interrupted write."""
     return data[: data.rfind(b"\n") + 1]

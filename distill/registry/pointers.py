@@ -6,8 +6,8 @@
     states/000012/previous -> ../../versions/v0006
     states/000012/event.json            why
 
-A state is never changed. Those that are over stay, a few hundred bytes each: whoever is on the way through one arrives,
-and they tell what happened.
+A state is never changed. Old states stay, a few hundred bytes each: a reader on its way through one still arrives,
+and the history can be derived from them.
 """
 
 from __future__ import annotations

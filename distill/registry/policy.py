@@ -1,4 +1,4 @@
-"""Which versions a registry keeps, and which ones that lets go."""
+"""Retention policy of a registry: which versions stay, and which are removed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from distill.errors import UserError
 
 @dataclass
 class Policy:
-    """Which versions the registry keeps, besides the champion and the one before (docs/registry.md)."""
+    """Versions that the registry keeps besides champion and previous (docs/registry.md)."""
 
     newest: int = 10
-    """How many of the newest stay."""
+    """Number of newest versions that stay."""
     champions: int = 5
-    """How many of those stay that were champion last."""
+    """Number of latest champions that stay."""
 
     def __post_init__(self) -> None:
         for name, least in (("newest", 1), ("champions", 0)):
@@ -24,7 +24,7 @@ class Policy:
 
 
 def superfluous(names: Sequence[str], served: Sequence[str], pointed: Collection[str], policy: Policy) -> list[str]:
-    """Those of ``names``, oldest first, that the policy lets go.
+    """Those of ``names``, oldest first, that the policy removes.
 
     ``served`` are the versions in the order in which they came into service, again and again where they did; what
     is ``pointed`` to always stays.

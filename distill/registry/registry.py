@@ -1,7 +1,7 @@
 """The registry of a service: versions, pointers and history in one folder, changed by one process at a time.
 
     versions/v0007/     files, version.json with their sha256, version.json.sig where versions are signed
-    champion, previous  links that lead to a version; `champion/student.onnx` is a whole model at any instant
+    champion, previous  links that lead to a version; `champion/student.onnx` is a complete model at any instant
     state, states/      how the two change together (``distill.registry.pointers``)
     history.jsonl       what happened (``distill.registry.history``)
 
@@ -89,11 +89,11 @@ class Registry:
         assert files, "a version without files"
         if bad := [name for name in files if not plain_name(name)]:
             raise UserError(f"a version cannot hold {bad[0]!r}; expected a plain file name")
-        said = through_json(redact(facts))
+        plain = through_json(redact(facts))
         with self._alone():
             digests = {name: file_sha256(path) for name, path in files.items()}
-            same = self._shelf.undamaged(identity(digests, said))
-            return same or self._shelf.place(self._next_number(), _now(), files, said)
+            same = self._shelf.undamaged(identity(digests, plain))
+            return same or self._shelf.place(self._next_number(), _now(), files, plain)
 
     def promote(self, name: str, why: Mapping[str, Any], instead_of: str | None = ANY) -> None:
         """Put an undamaged version into service, with the reasons (JSON); nothing happens where it is there already.
@@ -130,7 +130,7 @@ class Registry:
             return target
 
     def prune(self, policy: Policy) -> list[str]:
-        """Remove what the policy lets go, and say what; a folder that also holds files of somebody else stays."""
+        """Remove what the policy does not keep, and return it; a folder with other files in it stays."""
         with self._alone():
             versions = {version.name: version for version in self.versions()}
             served = [event.version for event in self._changes()]
@@ -141,7 +141,7 @@ class Registry:
         return gone
 
     def sign(self) -> list[str]:
-        """Sign versions that have no signature and whose files are what the record says; their names."""
+        """Sign versions that have no signature and whose files match their record; their names."""
         assert self._signing is not None, "nothing to sign with"
         with self._alone():
             return Shelf(self.root).sign(self._signing)
@@ -166,8 +166,8 @@ class Registry:
 
     def _next_number(self) -> int:
         """One that no version has or had."""
-        told = [number for event in self.history() if (number := version_number(event.version)) is not None]
-        return 1 + max(self._shelf.last_number(), *told, 0)
+        numbers = [number for event in self.history() if (number := version_number(event.version)) is not None]
+        return 1 + max(self._shelf.last_number(), *numbers, 0)
 
     def _change(self, kind: EventKind, name: str, why: Mapping[str, Any]) -> None:
         state = self._pointers.number() + 1
@@ -179,7 +179,7 @@ class Registry:
         return [states[number] for number in sorted(states)]
 
     def _pointed(self, which: str) -> Version | None:
-        """The version that a pointer leads to; looked at again where it moved on meanwhile."""
+        """The version that a pointer leads to; read again if it moved meanwhile."""
         while (name := self._pointers.name(which)) is not None:
             try:
                 return self.version(name)
@@ -200,7 +200,7 @@ class Registry:
         return name
 
     def _unwritten(self, written: list[RegistryEvent]) -> list[RegistryEvent]:
-        """Events that folders tell of and the history does not, in the order of their clocks."""
+        """Events that the folders show and the history lacks, in the order of their clocks."""
         known = {event.key for event in written}
         names, pruned = self._shelf.pruned()
         events = [

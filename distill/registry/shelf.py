@@ -75,7 +75,7 @@ class Shelf:
         return max((number for number in map(version_number, names) if number is not None), default=0)
 
     def sign(self, signing: Signing) -> list[str]:
-        """Sign the versions that have no signature and whose files are what their records say; their names."""
+        """Sign the versions that have no signature and whose files match their records; their names."""
         bare = [version for version in self.versions() if not (version.folder / SIGNATURE).exists()]
         partial = self.folder / f"{PARTIAL}-{SIGNATURE}"
         for version in bare:

@@ -1,7 +1,7 @@
 """Signatures of versions: Ed25519 (RFC 8032) over the record, which holds the sha256 of every other file.
 
 The keys are PEM files as OpenSSL writes them (PKCS #8, RFC 8410), the signature is the 64 bytes of the RFC, so that
-a consumer can check it with OpenSSL alone.
+a consumer can check it with OpenSSL only.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read_signing(key: Path | None, trusted: Sequence[Path]) -> Signing | None:
 
 
 def _private(path: Path) -> Ed25519PrivateKey:
-    """The key, from a file that nobody else can read. An error never shows what is in the file."""
+    """The key, from a file that only its owner can read. An error never shows the contents."""
     try:
         with path.open("rb") as file:
             _require_secret(path, os.fstat(file.fileno()))
@@ -84,7 +84,7 @@ def _private(path: Path) -> Ed25519PrivateKey:
 def _require_secret(path: Path, status: os.stat_result) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if mode & _OTHERS:
-        raise UserError(f"{path}: has mode {mode:04o}; expected 0600, a key that its owner alone can read")
+        raise UserError(f"{path}: has mode {mode:04o}; expected 0600, a key that only its owner can read")
     if status.st_uid not in (os.geteuid(), 0):
         raise UserError(f"{path}: belongs to user {status.st_uid}; expected a key of one's own")
 

@@ -57,15 +57,15 @@ def identity(files: Mapping[str, str], facts: Mapping[str, Any]) -> str:
 
 def record_of(name: str, added_at: str, files: Mapping[str, str], facts: Mapping[str, Any]) -> bytes:
     """The bytes of a version's record."""
-    said = {"format": FORMAT, "name": name, "added_at": added_at, "files": files, "facts": facts}
-    return (json.dumps(said, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    content = {"format": FORMAT, "name": name, "added_at": added_at, "files": files, "facts": facts}
+    return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 @dataclass(frozen=True)
 class Version:
-    """What the record in ``folder`` says: hex sha256 of each file by name, and facts that came with them.
+    """The record in ``folder``: hex sha256 of each file by name, and facts that came with them.
 
-    ``signing`` is whose signature ``verified`` asks for; None: nobody's.
+    ``signing`` holds the keys that ``verified`` accepts; None: no signature is required.
     """
 
     folder: Path
@@ -126,7 +126,7 @@ def _require_contents(path: Path, expected: str) -> None:
 
 
 def read_version(folder: Path, signing: Signing | None = None) -> Version:
-    """The version in a folder, its files not yet looked at; UserError where it has no record that can be read."""
+    """The version in a folder, its files not yet verified; UserError where it has no record that can be read."""
     path = folder / RECORD
     if folder.is_symlink():
         raise UserError(f"{folder}: is a link; expected the folder of a version")

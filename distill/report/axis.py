@@ -14,7 +14,7 @@ MOST_DECADES = 8
 class Axis:
     """From ``low`` to ``high``, linear or in powers of ten; ``percent`` writes fractions as per cent.
 
-    ``whole`` has ticks at whole numbers alone, for what is counted.
+    ``whole`` has ticks at integers only, for counts.
     """
 
     low: float

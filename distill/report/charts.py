@@ -119,7 +119,7 @@ def histogram(
 
 
 def drawing(title: str, body: Markup) -> Markup:
-    """A whole chart around what is drawn in it."""
+    """A complete chart around what is drawn in it."""
     head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, title)
     return head + body + Markup("</svg>")
 

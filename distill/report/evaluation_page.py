@@ -13,7 +13,7 @@ from distill.report.model_card import markdown_templates
 
 @dataclass(frozen=True)
 class EvaluationPage:
-    """All that the page says; ``rows`` are (quantity, this model, limit or what others published)."""
+    """Contents of the page; ``rows`` are (quantity, this model, limit or what others published)."""
 
     model: str
     protocol: str

@@ -19,7 +19,7 @@ from distill.types import Preprocessing
 
 @dataclass(frozen=True)
 class ModelCard:
-    """All that the card says. ``data`` and ``teacher`` are sentences; ``licences`` and ``limits`` lists of them."""
+    """Contents of the card. ``data`` and ``teacher`` are sentences; ``licences`` and ``limits`` lists of them."""
 
     name: str
     run: str

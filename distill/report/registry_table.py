@@ -13,7 +13,7 @@ from distill.registry.version import Version
 from distill.report.terminal import print_figures
 
 _FACTS = ("night", "images", "from")
-"""What the table shows of what a night says of its version; ``version.json`` has all."""
+"""Facts of a version that the table shows; ``version.json`` has all."""
 _COLUMNS = ("version", "service", "files", "MB", "added", *_FACTS)
 
 
@@ -30,7 +30,7 @@ def _plain(facts: Mapping[str, Any]) -> str:
 
 
 def print_versions(registry: Registry) -> bool:
-    """Print the table and what is wrong; whether everything that a consumer may read is whole."""
+    """Print the table and the errors; whether everything that a consumer may read is intact."""
     pointed = {CHAMPION: registry.champion(), PREVIOUS: registry.previous()}
     service = {version.name: which for which, version in pointed.items() if version is not None}
     service |= {name: f"{service.get(name, '')} withdrawn".strip() for name in registry.withdrawn()}
@@ -51,7 +51,7 @@ def _wrong(version: Version) -> str | None:
 
 def _row(version: Version, service: str, damaged: bool) -> tuple[str, ...]:
     size = f"{version.size_bytes() / 1e6:.1f}"
-    files = "DAMAGED" if damaged else "whole"
+    files = "DAMAGED" if damaged else "intact"
     facts = [_cell(version.facts.get(name)) for name in _FACTS]
     return version.name, service, files, size, version.added_at[:10], *facts
 

@@ -16,7 +16,7 @@ STUDENT, TEACHER, GENUINE, IMPOSTOR = 1, 2, 3, 7
 
 @dataclass(frozen=True)
 class SeriesChart:
-    """The series whose whole name matches ``pattern``, in one chart."""
+    """The series whose full name matches ``pattern``, in one chart."""
 
     title: str
     pattern: str

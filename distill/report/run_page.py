@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that opens offline and asks nobody for anything."""
+"""The report of a run: one self-contained HTML file that opens offline."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ExamplePair:
 class RunReport:
     """All that a report shows. ``series`` are the run's curves by name; ``configuration`` may be nested.
 
-    ``pairs`` stay empty where the data set does not permit pictures, and ``pairs_note`` says so.
+    ``pairs`` stay empty where the data set does not permit pictures, and ``pairs_note`` explains it.
     ``teacher_checked`` False means that the user switched the trial of the teacher off.
     """
 

@@ -11,7 +11,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A fraction with its confidence interval; ``note`` says why there is none, or more about it."""
+    """A fraction with its confidence interval; ``note`` explains a missing interval, or adds a remark."""
 
     name: str
     value: float | None

@@ -36,9 +36,9 @@ class ShownVerification(Protocol):
 
 @dataclass(frozen=True)
 class Summary:
-    """All that the closing table of a training run says; ``cost`` are the rows of the budget check.
+    """Contents of the closing table of a training run; ``cost`` are the rows of the budget check.
 
-    ``baseline`` is, the same student without a teacher, and ``baseline_source`` says where its figures come from.
+    ``baseline`` is, the same student without a teacher, and ``baseline_source`` is where its figures come from.
     """
 
     folder: Path
@@ -60,13 +60,13 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
     if summary.student is not None:
         _scores(console, summary.student, summary.baseline, summary.teacher)
     if summary.baseline is not None:
-        _say(console, f"baseline  the same student and steps without a teacher; {summary.baseline_source}")
+        _print(console, f"baseline  the same student and steps without a teacher; {summary.baseline_source}")
     if summary.cost:
         _table(console, ("cost", "measured", "limit"), summary.cost)
     if summary.passed is not None:
         _verdict(console, summary.passed, summary.reasons)
-    _say(console, f"report    {summary.folder / 'report.html'}")
-    _say(console, "all runs  make dashboard")
+    _print(console, f"report    {summary.folder / 'report.html'}")
+    _print(console, "all runs  make dashboard")
 
 
 def print_check(rows: Rows, passed: bool, reasons: Sequence[str], console: Console | None = None) -> None:
@@ -77,10 +77,10 @@ def print_check(rows: Rows, passed: bool, reasons: Sequence[str], console: Conso
 
 
 def print_verification(rows: Rows, preprocessing: str, console: Console | None = None) -> None:
-    """The scores of one ONNX file; ``preprocessing`` says where that came from."""
+    """The scores of one ONNX file; ``preprocessing`` is its source in words."""
     console = console or Console(highlight=False)
     _table(console, ("verification", "value", "interval"), rows)
-    _say(console, f"preprocessing: {preprocessing}")
+    _print(console, f"preprocessing: {preprocessing}")
 
 
 def print_evaluation(
@@ -96,7 +96,7 @@ def print_evaluation(
     _table(console, (title, "this model", "limit, or published"), rows)
     _verdict(console, passed, reasons)
     for note in notes:
-        _say(console, f"note      {note}")
+        _print(console, f"note      {note}")
 
 
 def print_judgement(
@@ -109,9 +109,9 @@ def print_judgement(
     console = console or Console(highlight=False)
     for title, rows in tables.items():
         _table(console, (title, "figures", "interval", "margin", ""), rows)
-    _say(console, f"verdict   {'PROMOTE' if promoted else 'REJECT'}", "bold green" if promoted else "bold red")
+    _print(console, f"verdict   {'PROMOTE' if promoted else 'REJECT'}", "bold green" if promoted else "bold red")
     for reason in against:
-        _say(console, f"  - {reason}")
+        _print(console, f"  - {reason}")
 
 
 def print_figures(columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console | None = None) -> None:
@@ -151,13 +151,13 @@ def _metrics(score: ShownVerification) -> list[tuple[str, str, float | None]]:
 
 
 def _verdict(console: Console, passed: bool, reasons: Sequence[str]) -> None:
-    _say(console, f"verdict   {'PASS' if passed else 'FAIL'}", "bold green" if passed else "bold red")
+    _print(console, f"verdict   {'PASS' if passed else 'FAIL'}", "bold green" if passed else "bold red")
     for reason in reasons:
-        _say(console, f"  - {reason}")
+        _print(console, f"  - {reason}")
 
 
 def _table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Figures to the right, long words folded; ASCII rules where nobody looks at a terminal."""
+    """Figures to the right, long words folded; ASCII rules where the output is no terminal."""
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII)
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", overflow="fold")
@@ -166,7 +166,7 @@ def _table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str
     console.print(table, width=min(WIDTH, console.width), markup=False, highlight=False)
 
 
-def _say(console: Console, text: str, style: str | None = None) -> None:
+def _print(console: Console, text: str, style: str | None = None) -> None:
     console.print(_readable(console, text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -78,7 +78,7 @@ class Length:
         return self.intervals_done + math.ceil((self.steps - self.steps_done) / self.steps_per_interval)
 
     def after(self, steps: int, intervals: int) -> Length:
-        """The same run when it goes on after so many steps and intervals."""
+        """The same run, resumed after so many steps and intervals."""
         return replace(self, steps_done=steps, intervals_done=intervals)
 
     def plan(self) -> Plan:

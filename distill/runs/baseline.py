@@ -17,12 +17,12 @@ from distill.files.json_file import read_json
 from distill.runs.folder import METRICS
 
 NOT_COMPARED = (
-    *("name", "images", "epochs"),  # what they come to is compared
+    *("name", "images", "epochs"),  # the resulting number of steps is compared
     *("precision", "channels_last", "compile", "workers"),
     *("checkpoint_every_steps", "validate_every_steps", "validate_pairs", "max_loss_growth"),
 )
-"""Parts of the trainer's configuration that do not tell two runs apart."""
-KEPT = "baselines"
+"""Parts of the trainer's configuration that do not distinguish two runs."""
+RECORDED = "baselines"
 """Folder beside this file with recorded baseline runs; ``benchmarks/keep.py`` writes them."""
 
 
@@ -35,21 +35,21 @@ class Baseline:
 
 
 def comparison(conf: DistillConf, faces: str, pairs: str, image_steps: int, begins_with: Mapping[str, str]) -> str:
-    """Sixteen digits that two runs share when teacher and objective are all that tells them apart.
+    """Sixteen hex digits that two runs share if they differ in teacher and objective only.
 
     ``faces`` and ``pairs`` are the fingerprints of what is trained on and of what the student is scored on;
-    ``begins_with`` identifies its first weights and centres, where they come from files. How fast the machine is made
-    to go, and how often it is looked at, counts nothing.
+    ``begins_with`` identifies its first weights and centres, where they come from files. Options of speed and
+    of logging do not count.
     """
     trainer = {key: value for key, value in asdict(conf.trainer).items() if key not in NOT_COMPARED}
     augment = switched_on(conf.data.augment)
     init = begins_with.get("student.init")
-    said = [conf.student.network, init, augment, trainer, faces, pairs, image_steps, conf.seed]
+    parts = [conf.student.network, init, augment, trainer, faces, pairs, image_steps, conf.seed]
     if conf.replay.share is not None:
-        said.append(asdict(conf.replay))
+        parts.append(asdict(conf.replay))
     if "student.centres" in begins_with:
-        said.append(begins_with["student.centres"])
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+        parts.append(begins_with["student.centres"])
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def switched_on(augment: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _candidates(runs: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for path in sorted(runs.glob(f"*/{METRICS}")):
         with suppress(UserError):
             yield f"your run {path.parent}", read_json(path)
-    for path in sorted(Path(str(resources.files("distill.runs") / KEPT)).glob("*.json")):
+    for path in sorted(Path(str(resources.files("distill.runs") / RECORDED)).glob("*.json")):
         found = read_json(path)
         source = f"recorded {found['finished'][:10]} on {found['recorded_on']}"
         yield f"{source}, until you have your own baseline run", found

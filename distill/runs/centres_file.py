@@ -1,7 +1,7 @@
 """``centres.safetensors``: what an objective learned beside the student, with the people that its class centres are of.
 
 Tensors: ``persons`` int64 [c]; the objective's state under its own names; ``moments.second`` [c d] where the optimiser
-left any. The metadata say which tensors have a row for each person and how persons are known.
+left any. The metadata name the tensors with a row for each person, and how persons are identified.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def people_of(faces: FaceSet) -> ClassPeople:
 
 
 def write_learned(path: Path, learned: Learned, run: str) -> None:
-    """Write the file, whole or not at all; the same content is the same bytes."""
+    """Write the file atomically; the same content gives the same bytes."""
     about = {"run": run, "known_by": learned.people.known_by, "class_rows": list(learned.class_rows)}
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in learned.state.items()}
     tensors[PERSONS] = torch.from_numpy(learned.people.numbers)

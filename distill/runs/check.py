@@ -26,7 +26,7 @@ def check(model: NetworkFile, protocol: ProtocolConf, out: Path) -> Verdict:
 
 
 def limits(conf: ProtocolConf) -> Protocol:
-    """What a file is judged by, out of all that a protocol says."""
+    """The part of a protocol that a file is checked against."""
     return Protocol(**{field.name: getattr(conf, field.name) for field in dataclasses.fields(Protocol)})
 
 

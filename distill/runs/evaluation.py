@@ -40,7 +40,7 @@ def row_rule(protocol: ProtocolConf, consensus: bool) -> RowRule:
 
 
 def open_labelled(conf: LabelledListConf, rule: RowRule) -> tuple[FaceList, NDArray[np.int64]]:
-    """The list, every entry of it looked for, and the person [n] of each; all of it before the first embedding."""
+    """The list, with every entry checked to exist, and the person [n] of each; before the first embedding."""
     root = Path(conf.root)
     faces = open_list(root / conf.list, root, rule.kind, conf.links)
     path = root / conf.labels
@@ -57,7 +57,7 @@ def all_pairs_settings(conf: EvaluateConf) -> Settings:
     """Scores at the FPR of the protocol and at every decade; ``UserError`` for an FPR outside (0, 1)."""
     target = conf.protocol.far_target
     if not 0 < target < 1:
-        raise UserError(f"protocol.far_target is {target:g}; expected a number between 0 and 1")
+        raise UserError(f"protocol.target_fpr is {target:g}; expected a number between 0 and 1")
     return Settings(
         fprs=None if target in FPRS else (*FPRS, target),
         bootstrap=Bootstrap(conf.bootstrap, seed=conf.seed),
@@ -99,7 +99,7 @@ def write_results(
     """Write the record and the page, then print the table."""
     protocol = verdict.protocol
     board = conf.protocol.published
-    rows, told = table(verdict, scores, board), notes(protocol, scores, board)
+    rows, remarks = table(verdict, scores, board), notes(protocol, scores, board)
     finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     command = command_line()
     write_json(
@@ -127,10 +127,10 @@ def write_results(
         passed=verdict.passed,
         reasons=verdict.reasons,
         rows=rows,
-        notes=[*told, *([damage.words()] if len(damage) else [])],
+        notes=[*remarks, *([damage.words()] if len(damage) else [])],
         facts=list(facts.items()),
         command=command,
     )
     write_evaluation(out / PAGE, page)
-    print_evaluation(protocol.name, rows, verdict.passed, verdict.reasons, told)
+    print_evaluation(protocol.name, rows, verdict.passed, verdict.reasons, remarks)
     print(f"report    {shown(out / PAGE)}")

@@ -48,7 +48,7 @@ def export_student(network: FaceNetwork, path: Path, run: str, conf: ExportConf,
 
 
 def write_student(network: FaceNetwork, path: Path, run: str, conf: ExportConf) -> None:
-    """Write the file, which says what it expects of an image and which run it is of."""
+    """Write the file, with its preprocessing and its run in the metadata."""
     export_onnx(network, path, described(network, network.embedding_dim, run), conf.opset)
 
 
@@ -73,9 +73,9 @@ def rehearse(network: FaceNetwork, conf: ExportConf, protocol: ProtocolConf) -> 
 
 def described(network: nn.Module, width: int, run: str) -> dict[str, str]:
     """The metadata of a file that is written here; ``width`` is that of its output."""
-    said = describe(network, width, STUDENT_INPUT, run, f"face-distill {version('face-distill')}")
+    described = describe(network, width, STUDENT_INPUT, run, f"face-distill {version('face-distill')}")
     trusted = isinstance(network, WithQuality | QualityEstimate)
-    return said | ({CONCENTRATION: "length"} if trusted else {})
+    return described | ({CONCENTRATION: "length"} if trusted else {})
 
 
 FRAME_QUALITY_ONNX = "frame_quality.onnx"

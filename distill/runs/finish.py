@@ -36,7 +36,7 @@ from teachers.onnx_network import OnnxNetwork
 
 @dataclass(frozen=True)
 class Trained:
-    """What a finished training says of itself, in plain JSON.
+    """Results of a finished training, as plain JSON.
 
     ``learned_from`` is the teacher's name, None where no term asked for one; ``comparison`` is shared by runs that
     differ in nothing else.
@@ -53,7 +53,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class TrainedRun:
     """A run whose student is trained, and what the student is scored on and compared with."""
 
     folder: RunFolder
@@ -74,30 +74,30 @@ class Proofs:
     verdict: Verdict
 
 
-def deliver(delivery: Delivery, network: FaceNetwork) -> int:
+def finish_run(run: TrainedRun, network: FaceNetwork) -> int:
     """Export, compare, judge, score, write and print; 0 where the student passes its protocol, else 1."""
-    folder, conf = delivery.folder, delivery.conf
+    folder, conf = run.folder, run.conf
     path = folder.file(STUDENT_ONNX)
-    images = parity_images(delivery.pairs[0], conf.export.parity_images)
+    images = parity_images(run.pairs[0], conf.export.parity_images)
     parity = export_student(network, path, folder.path.name, conf.export, images)
     export_frame_quality(network, folder.path, folder.path.name, conf.export, images)
     file = NetworkFile(path)
-    conclude(delivery, Proofs(file, state_sha256(network), parity, check(file, conf.protocol, folder.path)))
+    conclude(run, Proofs(file, state_sha256(network), parity, check(file, conf.protocol, folder.path)))
     return show(folder)
 
 
-def conclude(delivery: Delivery, proofs: Proofs) -> list[np.ndarray]:
+def conclude(run: TrainedRun, proofs: Proofs) -> list[np.ndarray]:
     """Score the exported student, write both pages, track, and finish the run; its embeddings [2p d] of each set."""
-    folder, conf = delivery.folder, delivery.conf
+    folder, conf = run.folder, run.conf
     student_file = OnnxNetwork(proofs.file)
-    embeddings = [_embeddings(student_file, pairs, "student") for pairs in delivery.pairs]
-    student = [_verified(e, pairs) for e, pairs in zip(embeddings, delivery.pairs, strict=True)]
-    metrics = _metrics(delivery, proofs, student, _teacher_scores(delivery))
+    embeddings = [_embeddings(student_file, pairs, "student") for pairs in run.pairs]
+    student = [_verified(e, pairs) for e, pairs in zip(embeddings, run.pairs, strict=True)]
+    metrics = _metrics(run, proofs, student, _teacher_scores(run))
     shown = []
     if conf.data.pictures:
-        shown = hardest(delivery.pairs[0], embeddings[0], 1 - student[0].threshold / 2)
-    write_pages(folder, conf, metrics, delivery.supervision and delivery.supervision.card, shown)
-    _track(delivery, metrics, student[0])
+        shown = hardest(run.pairs[0], embeddings[0], 1 - student[0].threshold / 2)
+    write_pages(folder, conf, metrics, run.supervision and run.supervision.card, shown)
+    _track(run, metrics, student[0])
     folder.finish(metrics)
     return embeddings
 
@@ -143,32 +143,30 @@ def _embeddings(embedder: Embedder, pairs: Pairs, who: str) -> np.ndarray:
         return embed_flip_sum(embedder, pairs.images, progress=progress)
 
 
-def _teacher_scores(delivery: Delivery) -> list[Verification]:
+def _teacher_scores(run: TrainedRun) -> list[Verification]:
     """The teacher on the same pairs; none where it is not here and its distances are not stored for all of them."""
-    if delivery.supervision is None:
+    if run.supervision is None:
         return []
-    found = [delivery.supervision.distances(pairs) for pairs in delivery.pairs]
+    found = [run.supervision.distances(pairs) for pairs in run.pairs]
     known = [
-        verify_distances(d, p.same, left_out=p.left_out)
-        for d, p in zip(found, delivery.pairs, strict=True)
-        if d is not None
+        verify_distances(d, p.same, left_out=p.left_out) for d, p in zip(found, run.pairs, strict=True) if d is not None
     ]
     return known if len(known) == len(found) else []
 
 
 def _metrics(
-    delivery: Delivery, proofs: Proofs, student: Sequence[Verification], teacher: Sequence[Verification]
+    run: TrainedRun, proofs: Proofs, student: Sequence[Verification], teacher: Sequence[Verification]
 ) -> dict[str, Any]:
     """All of ``metrics.json``; ``student`` and ``teacher`` are the main set's, ``sets`` holds every set."""
-    names, verdict = [pairs.name for pairs in delivery.pairs], proofs.verdict
+    names, verdict = [pairs.name for pairs in run.pairs], proofs.verdict
     return {
         "verdict": "pass" if verdict.passed else "fail",
         "reasons": list(verdict.reasons),
-        "protocol": delivery.conf.protocol.name,
+        "protocol": run.conf.protocol.name,
         "set": names[0],
         "student": student[0].to_json(),
         "teacher": teacher[0].to_json() if teacher else None,
-        **asdict(delivery.trained),
+        **asdict(run.trained),
         "sets": {
             "student": {n: v.to_json() for n, v in zip(names, student, strict=True)},
             "teacher": {n: v.to_json() for n, v in zip(names, teacher, strict=False)},
@@ -184,11 +182,11 @@ def _metrics(
     }
 
 
-def _track(delivery: Delivery, metrics: Mapping[str, Any], student: Verification) -> None:
+def _track(run: TrainedRun, metrics: Mapping[str, Any], student: Verification) -> None:
     """Results as the W&B run's summary, the similarity histograms, and the files as an artifact."""
-    run, folder, histogram = delivery.wandb, delivery.folder, student.histogram
+    wandb, folder, histogram = run.wandb, run.folder, student.histogram
     checked = metrics["check"]
-    run.summary(
+    wandb.summary(
         {
             "verdict": metrics["verdict"],
             "accuracy/student": student.accuracy_mean,
@@ -202,7 +200,7 @@ def _track(delivery: Delivery, metrics: Mapping[str, Any], student: Verification
         }
     )
     step = metrics["machine"]["steps"]
-    run.histogram(step, "similarity/genuine", histogram.genuine, histogram.edges)
-    run.histogram(step, "similarity/impostor", histogram.impostor, histogram.edges)
+    wandb.histogram(step, "similarity/genuine", histogram.genuine, histogram.edges)
+    wandb.histogram(step, "similarity/impostor", histogram.impostor, histogram.edges)
     files = [folder.file(name) for name in (STUDENT_ONNX, "report.html", "card.md")]
-    run.artifact(files, f"{delivery.conf.student.name}-{delivery.conf.teacher.name}", {"verdict": metrics["verdict"]})
+    wandb.artifact(files, f"{run.conf.student.name}-{run.conf.teacher.name}", {"verdict": metrics["verdict"]})

@@ -113,11 +113,11 @@ def fit(
         if not re.match(r"DataLoader worker \(pid.*\) (is killed|exited)", str(error)):
             raise
         raise UserError(
-            "a process that reads faces was killed, perhaps for want of memory; the same command continues at the last "
-            f"checkpoint, with trainer.workers=N in place of {machine.workers} if that is too many"
+            "a process that reads faces was killed, perhaps out of memory; run the same command again to resume from "
+            f"the last checkpoint, with trainer.workers=N in place of {machine.workers} if that is too many"
         ) from error
     except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's way to end on Ctrl-C; ours has more to say
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's exit on Ctrl-C; ours prints how to resume
             raise stop.__context__ from None
         raise
     finally:
@@ -155,7 +155,7 @@ def _read(checkpoint: Path) -> dict[str, Any] | None:
         with utf8_path(checkpoint) as text:
             content = torch.load(text, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        known = foreign(checkpoint, "a whole checkpoint", LIGHTNING, CHECKPOINT, CUT_CHECKPOINT, EMPTY)
+        known = foreign(checkpoint, "a complete checkpoint", LIGHTNING, CHECKPOINT, CUT_CHECKPOINT, EMPTY)
         what = "is damaged or no checkpoint" if known is None else known.removeprefix(f"{checkpoint} ")
         raise UserError(_unusable(checkpoint, what)) from error
     if not isinstance(content, dict) or not {"global_step", "state_dict", "loops"} <= content.keys():

@@ -111,9 +111,9 @@ def _require_same(stored: Path, conf: Any) -> None:
 
 def differences(stored: Path, conf: Any) -> dict[str, tuple[Any, Any]]:
     """The options that decide a run and differ, sorted, with the stored value and that of ``conf``."""
-    told = (stored.read_text(encoding="utf-8", errors="surrogateescape"), config_yaml(conf))
+    texts = (stored.read_text(encoding="utf-8", errors="surrogateescape"), config_yaml(conf))
     ignored = [*NOT_COMPARED, *idle_options(conf)]
-    old, new = (_flat(without(yaml.safe_load(text), ignored)) for text in told)
+    old, new = (_flat(without(yaml.safe_load(text), ignored)) for text in texts)
     both = {key: (old.get(key, ABSENT), new.get(key, ABSENT)) for key in sorted(old.keys() | new.keys())}
     return {key: values for key, values in both.items() if values[0] != values[1]}
 

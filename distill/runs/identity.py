@@ -1,6 +1,6 @@
 """What decides the result of a run: its configuration, and the contents of every file that it reads.
 
-A path says nothing of what lies there. So a run's name changes with the contents, and a folder whose name was chosen
+A path does not identify the contents. So a run's name changes with the contents, and a folder whose name was chosen
 remembers them.
 """
 
@@ -57,8 +57,8 @@ def remember(folder: RunFolder, identity: RunIdentity) -> None:
 
 def pairs_identity(sets: Iterable[Pairs]) -> str:
     """Hex sha256 of verification sets, their names and their order."""
-    told = "\n".join(f"{pairs.name} {pairs.fingerprint()}" for pairs in sets)
-    return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()
+    listed = "\n".join(f"{pairs.name} {pairs.fingerprint()}" for pairs in sets)
+    return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
 
 
 def begins_with(conf: StudentConf) -> dict[str, str]:

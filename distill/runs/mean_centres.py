@@ -20,7 +20,7 @@ BATCH = 64
 def mean_centres(teacher: Embedder, faces: FaceSet, classes: np.ndarray | None = None) -> Tensor:
     """Mean of the unit embeddings of each class [n t]; zero for a class without a readable image.
 
-    Image and mirror image count alike, as they do in training. Of ``classes``, by default all, images are looked at.
+    Image and mirror image count alike, as they do in training. ``classes`` restricts the images; default: all.
     """
     wanted = faces.labels != UNLABELLED if classes is None else np.isin(faces.labels, classes)
     rows = np.flatnonzero(wanted)

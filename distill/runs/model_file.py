@@ -23,16 +23,16 @@ def model_file(model: str) -> Path:
 
 def distinct_names(paths: Sequence[Path], key: str) -> list[str]:
     """The shortest end of each path that no other has, e.g. "a/student.onnx"; ``UserError`` if one is given twice."""
-    whole = [path.resolve() for path in paths]
-    for path, place in zip(paths, whole, strict=True):
-        if whole.count(place) > 1:
+    absolute = [path.resolve() for path in paths]
+    for path, place in zip(paths, absolute, strict=True):
+        if absolute.count(place) > 1:
             raise UserError(f"{key} has {path} twice; expected different ones")
 
     def name(parts: tuple[str, ...]) -> str:
         ends = (parts[-length:] for length in range(1, len(parts) + 1))
-        return "/".join(next(end for end in ends if sum(other.parts[-len(end) :] == end for other in whole) == 1))
+        return "/".join(next(end for end in ends if sum(other.parts[-len(end) :] == end for other in absolute) == 1))
 
-    return [shown(name(path.parts)) for path in whole]
+    return [shown(name(path.parts)) for path in absolute]
 
 
 def model_name(path: Path) -> Path:

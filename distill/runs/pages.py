@@ -90,8 +90,8 @@ def _cost(check: Mapping[str, Any]) -> list[CostRow]:
 def _next(metrics: Mapping[str, Any]) -> list[str]:
     """Where to look after this page."""
     lines = [
-        "card.md beside this file says how to use the model",
-        "make dashboard lists all runs and says how to sync them to W&B",
+        "card.md beside this file shows how to use the model",
+        "make dashboard lists all runs and shows how to sync them to W&B",
         f"make verify model={STUDENT_ONNX} pairs=FILE.bin scores it on another set",
     ]
     if metrics["verdict"] == "fail":
@@ -110,10 +110,10 @@ def _card(
     scores: VerificationScores,
     parity: Parity,
 ) -> ModelCard:
-    told = "No teacher: trained on labels alone."
+    source = "No teacher: trained on labels only."
     licences = [f"Training data {conf.data.root}: its own licence applies to what is learned from it."]
     if teacher is not None:
-        told = f"{teacher.name}, source: {teacher.source}."
+        source = f"{teacher.name}, source: {teacher.source}."
         licences.append(f"Teacher {teacher.name}: {teacher.licence}")
     return ModelCard(
         name=conf.student.name,
@@ -132,7 +132,7 @@ def _card(
         scores=scores,
         parity=parity,
         data=f"{metrics['images']:,} images of {metrics['people']:,} labelled people ({conf.data.name}).",
-        teacher=told,
+        teacher=source,
         licences=licences,
         limits=[
             "Input must be an aligned 112x112 crop (ArcFace's five-point template).",

@@ -1,4 +1,4 @@
-"""What is seen of options and text files alone and would end a job only after hours: asked before any network runs."""
+"""Cheap checks of options and text files before long work: errors that would otherwise end a job only after hours."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from distill.config.aliases import BETTER
 from distill.errors import UserError
 from distill.metrics.allpairs.engine import Engine, shape_for
 
@@ -15,7 +16,7 @@ def require_at_least(conf: Any, **least: int) -> None:
     """``UserError`` for the first option of ``conf`` that is below its least value."""
     for name, value in least.items():
         if getattr(conf, name) < value:
-            raise UserError(f"{name} is {getattr(conf, name)}; expected {value} or more")
+            raise UserError(f"{BETTER.get(name, name)} is {getattr(conf, name)}; expected {value} or more")
 
 
 def require_folds(path: Path, pairs: int, folds: int) -> None:

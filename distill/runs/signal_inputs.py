@@ -45,7 +45,7 @@ def open_signal_inputs(conf: SignalsConf) -> SignalInputs:
 
 
 def write_set_outputs(folder: Path, manifest: SignalManifest, opened: SignalInputs) -> None:
-    """Class centres, the teacher's distances of the verification pairs, and its card; what is there and whole stays."""
+    """Class centres, the teacher's distances of the verification pairs, and its card, unless stored and intact."""
     teacher, faces = opened.storing.teacher, opened.faces
 
     def centres() -> Tensor:

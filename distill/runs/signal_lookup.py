@@ -25,7 +25,7 @@ ROOT = Path("signals")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a store has to be of. Without weights a teacher is known by its name and its network alone.
+    """What a store has to be of. Without weights a teacher is identified by name and network only.
 
     ``precision`` is that of the teacher's arithmetic where somebody asked for one.
     """
@@ -52,7 +52,7 @@ class Wanted:
 
 
 def described_teacher(conf: TeacherConf, teacher: Teacher | None) -> dict[str, Any]:
-    """What tells one teacher from another."""
+    """What identifies a teacher."""
     known: dict[str, Any] = {"name": conf.name, "network": conf.network}
     if teacher is not None and teacher.file is not None:
         known |= {
@@ -74,7 +74,7 @@ def other_precision(manifest: SignalManifest, asked: str | None) -> str | None:
 
 
 def described_data(faces: FaceSet) -> dict[str, Any]:
-    """What tells one set of faces from another."""
+    """What identifies a set of faces."""
     return {"images": len(faces), "classes": faces.classes, "fingerprint": faces.fingerprint()}
 
 
@@ -103,7 +103,7 @@ def _first_match(wanted: Wanted) -> tuple[Path | None, str]:
         try:
             manifest = read_manifest(folder)
         except UserError:
-            continue  # a store that nobody asked for may be broken without harm
+            continue  # signals=auto skips a broken store
         difference = wanted.difference(manifest)
         if difference is None:
             return folder, ""

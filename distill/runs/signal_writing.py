@@ -1,4 +1,4 @@
-"""Filling a store of signals: bound to what it is of, damaged shards written anew, and what is stored once."""
+"""Filling a store of teacher outputs: bound to its inputs, damaged shards written again, set outputs written once."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Storing:
 
     @cached_property
     def described(self) -> dict[str, Any]:
-        """What a manifest says of the teacher."""
+        """The teacher's part of a manifest."""
         known = described_teacher(self.conf.teacher, self.teacher)
         return {**known, "map_channels": dict(self.teacher.map_channels)}
 
@@ -96,7 +96,7 @@ class Storing:
     def fill(
         self, folder: Path, manifest: SignalManifest, faces: FaceSet, before: Callable[[], object] = lambda: None
     ) -> int:
-        """Write every shard that is missing or damaged and that nobody else writes; the number of them.
+        """Write every shard that is missing or damaged and not claimed by another process; their number.
 
         ``before`` is called once where there is anything to write.
         """
@@ -126,7 +126,7 @@ class Storing:
 def stored_views(conf: SignalsConf, augment: Augmentation) -> StoredViews:
     """What is stored of an image. Image and mirror image are the same whatever a later run's augmentation is."""
     if conf.batch_images < 1:
-        raise UserError(f"batch_images is {conf.batch_images}; expected at least 1")
+        raise UserError(f"batch_size is {conf.batch_images}; expected at least 1")
     if conf.views < 0:
         raise UserError(f"views is {conf.views}; expected 0 (image and mirror image) or a number of augmented views")
     if conf.views:
@@ -156,7 +156,7 @@ def missing_shards(folder: Path, manifest: SignalManifest) -> list[int]:
 
 
 def keep_centres(folder: Path, manifest: SignalManifest, make: Callable[[], Tensor]) -> None:
-    """Write class centres unless they are there and whole."""
+    """Write class centres unless they are stored and intact."""
     if not _whole(folder / CENTRES, lambda: read_centres(folder, manifest)):
         write_centres(folder, manifest, make())
 
@@ -164,7 +164,7 @@ def keep_centres(folder: Path, manifest: SignalManifest, make: Callable[[], Tens
 def keep_distances(
     folder: Path, manifest: SignalManifest, pairs: Iterable[Pairs], make: Callable[[Pairs], np.ndarray | None]
 ) -> None:
-    """Write the teacher's distances of pairs unless they are there and whole, or nobody can tell them."""
+    """Write the teacher's distances of pairs unless they are stored and intact, or cannot be computed here."""
     for one in pairs:
         name = one.fingerprint()
         if _whole(distances_path(folder, name), lambda name=name: read_distances(folder, manifest, name)):
@@ -180,7 +180,7 @@ def teacher_distances(teacher: Teacher, pairs: Pairs) -> np.ndarray:
 
 
 def _drop_damaged(folder: Path, manifest: SignalManifest, claims: Claims) -> None:
-    """Verify the shards that are there, and remove those that are not whole, so that they are written anew."""
+    """Verify the stored shards, and remove damaged ones, so that they are written again."""
     there = [shard for shard in range(manifest.shards) if shard_path(folder, shard).exists()]
     if not there:
         return

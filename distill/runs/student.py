@@ -48,7 +48,7 @@ from teachers.weights import read_weights, save_weights
 
 @dataclass(frozen=True)
 class RunInputs:
-    """The inputs of a run: every file that it reads is open, and whole as far as that can be seen.
+    """The inputs of a run: every file that it reads is open, and checked as far as possible.
 
     ``rows`` are those of the faces that are shown; None is all.
     """
@@ -85,7 +85,7 @@ def train(
     take_centres(objective, conf.student, student, shown.labelled, conf.seed)
     run_length = length(conf.trainer, opened.images, conf.seed)
     machine = machine_for(conf.trainer, run_length)
-    recipe(conf.trainer, run_length, machine)  # refused now, and not when the teacher has looked at every image
+    recipe(conf.trainer, run_length, machine)  # refused now, and not after the teacher's pass over all images
     data = _faces(conf, opened, supervision)
     training = Training(folder, conf.trainer, run_length, machine, data, sinks)
     tried = _try_out(supervision, conf.teacher, opened.pairs[0])

@@ -155,7 +155,7 @@ def require_teacher(conf: TeacherConf, signals: str) -> None:
     named = conf.network is not None or conf.weights is not None
     here = conf.weights is not None and Path(conf.weights).is_file()
     if named and not here and (signals == LIVE or (signals == AUTO and conf.name not in stored_teachers())):
-        open_teacher(conf, "")  # says what is missing
+        open_teacher(conf, "")  # raises: names what is missing
 
 
 def supervise(
@@ -176,7 +176,7 @@ def supervise(
         if signals == AUTO:
             _log.info("signals   %s: the teacher runs live", why)
         if teacher is None:
-            open_teacher(conf, "")  # says what is missing
+            open_teacher(conf, "")  # raises: names what is missing
         return Supervision(teacher, None, _live_id(teacher, known), cache)
     store = open_store(folder, shown.faces)
     with waiting(f"checking {folder}", store.manifest.images, "images") as progress:

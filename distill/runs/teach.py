@@ -109,7 +109,7 @@ def _card(
     found: Verification,
     lasted: dict[str, int],
 ) -> Card:
-    """What is true of the weights that were just written; ``lasted`` says how long that took."""
+    """Card of the weights that were just written; ``lasted`` is the training time in words."""
     training = {
         "objective": conf.objective.name,
         "images": len(faces),

@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[\w./:@%+-]+")
 _log = logging.getLogger(__name__)
 
 
-def tell_unfinished(root: Path, name: str, conf: Any) -> None:
+def report_unfinished(root: Path, name: str, conf: Any) -> None:
     """A line for each unfinished run below ``root`` whose options are nearly those of ``conf``: the difference, and
     what continues it. Nothing where the run ``name`` is there already."""
     if (root / name / CONFIG).exists():
@@ -37,7 +37,7 @@ def tell_unfinished(root: Path, name: str, conf: Any) -> None:
         except (OSError, ValueError, yaml.YAMLError, AttributeError):
             continue  # another run's broken file is not this run's fault
         if len(found) <= MOST_DIFFERENCES:
-            _log.warning("%s", _told(folder, found))
+            _log.warning("%s", _line(folder, found))
 
 
 def _unfinished(root: Path) -> Iterator[RunFolder]:
@@ -55,15 +55,15 @@ def _free(folder: RunFolder) -> bool:
     return False
 
 
-def _told(folder: RunFolder, found: dict[str, tuple[Any, Any]]) -> str:
+def _line(folder: RunFolder, found: dict[str, tuple[Any, Any]]) -> str:
     when = datetime.datetime.fromtimestamp(folder.checkpoint.stat().st_mtime).isoformat(" ", "minutes")
-    said = ", ".join(
+    differences = ", ".join(
         f"{key} is {_spelt(theirs)} there and {_spelt(ours)} here" for key, (theirs, ours) in found.items()
     )
-    said = said or "its options are the same, but not its name, its images or its weights"
+    differences = differences or "its options are the same, but not its name, its images or its weights"
     typed = [f"run.name={_spelt(folder.path.name)}", *(_override(key, *both) for key, both in found.items())]
     return (
-        f"unfinished {folder.path}, last checkpoint {when}: {said}; to continue it, add "
+        f"unfinished {folder.path}, last checkpoint {when}: {differences}; to continue it, add "
         f"{' '.join(map(shlex.quote, typed))} to this command. Now another run begins"
     )
 
@@ -87,7 +87,7 @@ def _spelt(value: Any) -> str:
     return text if _PLAIN.fullmatch(text) else "'" + text.replace("'", "\\'") + "'"
 
 
-def tell_unfinished_signals(folder: Path, wanted: SignalManifest) -> None:
+def report_unfinished_signals(folder: Path, wanted: SignalManifest) -> None:
     """A line for each unfinished store beside a new ``folder`` of the same teacher and faces: in what it differs."""
     if (folder / MANIFEST).exists():
         return

@@ -25,7 +25,7 @@ class SetScore:
 
     @property
     def row(self) -> tuple[str, ...]:
-        """The set's row among several, as ``COLUMNS`` says."""
+        """The set's row among several; ``COLUMNS`` are its headers."""
         found, interval, rate = self.found, self.found.intervals.accuracy, self.found.tpr_at_fpr["0.001"]
         return (
             self.name,

@@ -1,4 +1,4 @@
-"""A run that goes on where a champion stopped: its class centres, grown by the people who are new."""
+"""Warm start: first weights and class centres from an earlier run, with rows added for new people."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 def leave_centres(module: Distiller, faces: FaceSet, folder: RunFolder) -> None:
-    """Write what the objective has learned into the run folder, for a run that goes on from here."""
+    """Write the objective's learned tensors into the run folder, for a later warm start."""
     objective = module.objective
     learned = Learned(people_of(faces), objective.state_dict(), objective.class_rows, module.centre_moments())
     write_learned(folder.file(CENTRES), learned, folder.path.name)
@@ -39,8 +39,8 @@ def leave_centres(module: Distiller, faces: FaceSet, folder: RunFolder) -> None:
 def take_centres(objective: Objective, conf: StudentConf, student: FaceNetwork, faces: FaceSet, seed: int) -> None:
     """Fill the objective from ``student.centres``; a new person's centre is the mean embedding of the ``student``.
 
-    What terms keep in the teacher's space begins at random for the new. What the file does not hold begins anew, and
-    what the objective does not have is left. Raises UserError where the centres are missing or do not fit.
+    For new people, tensors in the teacher's space begin at random. Tensors that the file lacks are initialised from
+    scratch, and those that the objective lacks are skipped. Raises UserError where centres are missing or do not fit.
     """
     if (path := centres_file(conf)) is None:
         return
@@ -93,7 +93,7 @@ QUALITY = "quality."
 
 
 def fill(student: FaceNetwork, weights: WeightFile) -> None:
-    """Load a student's first weights; those of a recogniser without this quality fill the recogniser alone."""
+    """Load a student's first weights; weights of a recogniser without a quality head fill the recogniser only."""
     weights = named_for(student.state_dict(), weights)
     if not isinstance(student, WithQuality) or _quality(student.state_dict()) == _quality(weights.tensors):
         load_into(student, weights)

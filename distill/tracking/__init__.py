@@ -1,1 +1,1 @@
-"""What a run tells the outside while it trains: series on disk, W&B, progress, closing tables, the dashboard."""
+"""Tracking of runs and nights: series on disk, W&B, the outbox, the dashboard."""

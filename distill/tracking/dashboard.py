@@ -106,7 +106,7 @@ def run_folders(root: Path) -> list[Path]:
 
 
 def read_run(folder: Path, root: Path) -> RunLine:
-    """What ``metrics.json`` of a run says; a run without one has not finished."""
+    """Contents of ``metrics.json`` of a run; a run without one has not finished."""
     name = str(folder.relative_to(root))
     path = folder / METRICS_FILE
     if not path.exists():

@@ -1,4 +1,4 @@
-"""What W&B is told of a night: events for the outbox, made from the results of its stages.
+"""Events of a night for W&B: made from the results of its stages, delivered through the outbox.
 
     run of W&B, in the group night-0007      artifact               made from
     night-0007-freeze                        data (facts)
@@ -26,7 +26,7 @@ from distill.files.hashing import sha256
 from distill.tracking.outbox import Outbox, OutboxEvent, deliver
 from distill.tracking.wandb_settings import WandbSettings
 
-if TYPE_CHECKING:  # what is told is made above; here it is only read, by attribute
+if TYPE_CHECKING:  # made by the layer above; only attributes are read here
     from distill.nightly.results import NightResults, SetScores
 
 CHAMPION, PREVIOUS, REJECTED = "champion", "previous", "rejected"
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 class NightFiles:
     """Files of a finished night, below the folder of the service: what it made, and what the registry points at now.
 
-    With ``champion`` every night tells where the registry points, so that W&B also learns of a rollback.
+    With ``champion`` every night reports the champion, so that W&B also shows a rollback.
     """
 
     student: Path | None = None
@@ -64,7 +64,7 @@ def mirror(root: Path, events: Iterable[OutboxEvent], settings: WandbSettings, t
 def night_events(
     root: Path, night: int, results: NightResults, seconds: Mapping[str, float], files: NightFiles
 ) -> Iterator[OutboxEvent]:
-    """All that is told of a night that came to a verdict, in the order of its lineage."""
+    """All events of a night with a verdict, in the order of its lineage."""
     freeze, signals, promote = results.freeze, results.signals, results.promote
     assert freeze is not None
     assert signals is not None
@@ -130,8 +130,8 @@ def _student(root: Path, night: int, results: NightResults, student: Path, uses:
     version = results.promote and results.promote.version
     aliases = [_group(night), REJECTED if version is None else f"registry-{version}"]
     parts = (results.train, results.parity, results.check, results.verify)
-    told = {part.STAGE: part.facts() for part in parts if part is not None}
-    return _artifact("train", night, "student", _files(root, student), told, uses, aliases)
+    facts = {part.STAGE: part.facts() for part in parts if part is not None}
+    return _artifact("train", night, "student", _files(root, student), facts, uses, aliases)
 
 
 def _rejection(night: int, results: NightResults) -> OutboxEvent:
@@ -150,7 +150,7 @@ def _facts(
     alias: str,
     made_from: Iterable[str] = (),
 ) -> OutboxEvent:
-    """An artifact of facts alone; ``alias`` is that of its contents, and of what it was made from."""
+    """An artifact of facts without files; ``alias`` is that of its contents, and of what it was made from."""
     return _artifact(run, night, name, {}, facts, [f"{source}:{alias}" for source in made_from], [_group(night), alias])
 
 

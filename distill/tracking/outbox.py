@@ -1,8 +1,8 @@
-"""What W&B has to be told yet: one JSON file for each event, in order, until a delivery has told it.
+"""Outbox: events that wait for delivery to W&B, one JSON file each, in order.
 
 Appending needs no network and no W&B; a delivery is another process with a limit to its time. An event is removed
-after W&B has taken it, so one that a crash cut off is told again: ``distill.tracking.outbox_delivery`` tells every
-event in a way that makes no difference the second time.
+after W&B has taken it, so one that a crash cut off is delivered again: ``distill.tracking.outbox_delivery`` is
+idempotent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OutboxEvent:
-    """One thing to tell W&B, as plain JSON without secrets; ``make`` makes one.
+    """One event for W&B, as plain JSON without secrets; ``make`` makes one.
 
     ``run`` names the W&B run that it belongs to, ``night`` its group; what each kind's ``body`` holds is said in
     ``night_events``. An event that may come again and mean something new has to hold a number that counts.
@@ -86,7 +86,7 @@ class Outbox:
         return sorted(path for path in found if _NAME.fullmatch(path.name))
 
     def refuse(self, path: Path) -> None:
-        """Put aside what can never be told, so that it holds up nothing."""
+        """Move an undeliverable event aside, so that it does not block later ones."""
         aside = self.folder / REFUSED
         aside.mkdir(exist_ok=True)
         rename_synced(path, aside / path.name)
@@ -96,17 +96,17 @@ def read_event(path: Path) -> OutboxEvent:
     """The event in a file of the outbox. Raises ``DamagedEvent``."""
     try:
         content = read_plain(path, "an event")
-        said = content.pop("sha256")
+        stated = content.pop("sha256")
         event = build(OutboxEvent, content)
     except (UserError, Misfit, KeyError, TypeError, AttributeError) as error:
         raise DamagedEvent(f"{path} is torn") from error
-    if event.hash() != said:
+    if event.hash() != stated:
         raise DamagedEvent(f"{path} is not the event that was written")
     return event
 
 
 def deliver(root: Path, settings: WandbSettings, timeout_s: float = 120.0) -> bool:
-    """Tell W&B all that waits below ``root``, in another process and within ``timeout_s``; whether nothing waits now.
+    """Deliver all events below ``root`` to W&B, in another process and within ``timeout_s``; whether none is left.
 
     W&B absent, away, slow or full costs one warning line and leaves the events where they are. Nothing is raised.
     """
@@ -121,7 +121,7 @@ def deliver(root: Path, settings: WandbSettings, timeout_s: float = 120.0) -> bo
 
 
 def _deliver_apart(root: Path, settings: WandbSettings, timeout_s: float) -> str:
-    """Run ``outbox_delivery``; its last line, which says why it stopped, or "" where it came to the end."""
+    """Run ``outbox_delivery``; its last line, the reason why it stopped, or "" if all was delivered."""
     command = [
         sys.executable,
         "-m",

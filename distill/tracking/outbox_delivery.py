@@ -1,9 +1,9 @@
-"""The process that tells W&B what waits in an outbox: ``python -m distill.tracking.outbox_delivery ROOT SETTINGS``.
+"""The process that delivers an outbox to W&B: ``python -m distill.tracking.outbox_delivery ROOT SETTINGS``.
 
-Events of one W&B run in a row are one start of it, and are removed when W&B has confirmed them. Told twice they make
-no difference: figures have the night as their step, which W&B takes once and in ascending order; an artifact of the
-same bytes is the version that exists, whose aliases are set again; runs have ids that follow from the folder and the
-night. An alert alone may come twice, because one too many is better than none.
+Events of one W&B run in a row are one start of it, and are removed when W&B has confirmed them. Delivery is idempotent:
+figures have the night as their step, which W&B takes once and in ascending order; an artifact of the same bytes is the
+version that exists, whose aliases are set again; runs have ids that follow from the folder and the night. Only an alert
+may come twice, because one too many is better than none.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ Waiting = tuple[Path, OutboxEvent]
 
 
 class Undeliverable(Exception):
-    """An event that no later delivery can tell either; the message says why."""
+    """An event that no later delivery can send either; the message is the reason."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Deliver; prints why it stopped where it did not come to the end, and returns 1 then."""
-    root, said = argv
-    failure = deliver_all(Outbox(Path(root)), from_text(WandbSettings, said))
+    """Deliver; if it stops early, print the reason and return 1."""
+    root, settings = argv
+    failure = deliver_all(Outbox(Path(root)), from_text(WandbSettings, settings))
     print(failure)
     return 1 if failure else 0
 
 
 def deliver_all(outbox: Outbox, settings: WandbSettings) -> str:
-    """Tell every event in order; "" or why it stopped. A second process that delivers is left to do it."""
+    """Deliver every event in order; "" or the reason why it stopped. Does nothing while another process delivers."""
     try:
         lock = open_locked(outbox.folder / LOCK)
     except Held:
@@ -75,7 +75,7 @@ def _readable(outbox: Outbox) -> list[Waiting]:
 
 
 def _session(outbox: Outbox, settings: WandbSettings, run: str, night: int | None, events: Sequence[Waiting]) -> str:
-    """One start of a W&B run: tell its events, wait until W&B has them, remove them; "" or why that failed."""
+    """One start of a W&B run: send its events, wait until W&B has them, remove them; "" or why that failed."""
     refused: set[Path] = set()
     with Shield() as shield:
         began = _begin(outbox.root, settings, run, night)
@@ -150,11 +150,11 @@ def _artifact(run: wandb.Run, root: Path, body: Any, online: bool) -> None:
 
 def _files(root: Path, files: dict[str, dict[str, str]]) -> Iterator[tuple[str, Path]]:
     """Each file by its name in the artifact. Raises Undeliverable where one is gone, changed or outside of ``root``."""
-    for name, said in files.items():
-        path = root / said["path"]
+    for name, stated in files.items():
+        path = root / stated["path"]
         if not path.resolve().is_relative_to(root.resolve()) or not path.is_file():
             raise Undeliverable(f"{path} is not there")
-        if sha256(path) != said["sha256"]:
+        if sha256(path) != stated["sha256"]:
             raise Undeliverable(f"{path} has changed since")
         yield name, path
 

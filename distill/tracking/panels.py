@@ -16,7 +16,7 @@ STEP = "trainer/global_step"
 
 @dataclass(frozen=True)
 class Panel:
-    """Series whose whole name matches ``pattern``; ``best`` is the end that the W&B summary keeps beside the last."""
+    """Series whose full name matches ``pattern``; ``best``: min or max, for the W&B summary."""
 
     title: str
     pattern: str

@@ -95,7 +95,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """All whole rows. Raises UserError for damage anywhere but in the last line, which a kill may tear."""
+    """All complete rows. Raises UserError for damage anywhere except in the last line, which a kill may tear."""
     lines = path.read_bytes().split(b"\n")
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):

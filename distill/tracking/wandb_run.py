@@ -1,7 +1,7 @@
-"""Weights & Biases, kept at arm's length: whatever it does, training goes on.
+"""Weights & Biases: its failures never stop a training.
 
 W&B may be absent, down, logged out or out of disk. The first failure is one warning line, and from then on this run
-says nothing more to W&B; the run folder (``series.jsonl``, ``metrics.json``) has every number anyway. Written for
+sends nothing more to W&B; the run folder (``series.jsonl``, ``metrics.json``) has every number anyway. Written for
 wandb 0.31: an offline run that is resumed is a second fragment with the same id, joined by ``wandb sync``.
 """
 
@@ -68,7 +68,7 @@ class WandbRun:
         self._tell(write)
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        """Results of the whole run: cost against limits, verdict, scores."""
+        """Results of the run: cost against limits, verdict, scores."""
         self._tell(lambda run: run.summary.update(shown_all(redact(values))))
 
     def artifact(self, paths: Sequence[Path], name: str, metadata: Mapping[str, Any]) -> None:
@@ -107,7 +107,7 @@ class WandbRun:
             if failure is None:
                 return
             end_service()
-            _log.warning("W&B: stays offline (%s); `make dashboard` says how to sync later", failure)
+            _log.warning("W&B: stays offline (%s); `make dashboard` shows how to sync later", failure)
         failure = self._open("offline")
         if failure is not None:
             self._give_up(failure)
@@ -151,7 +151,7 @@ def run_id(folder: Path, wanted: str | None = None) -> str:
     path = folder / ID_FILE
     known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
     if known and wanted not in (None, known):
-        raise UserError(f"tracking.id is {wanted} and {path} says {known}; expected the same, or another run folder")
+        raise UserError(f"tracking.id is {wanted} and {path} holds {known}; expected the same, or another run folder")
     if known:
         return known
     with replacing(path) as file:

@@ -36,15 +36,15 @@ def start(
     import wandb
 
     _no_usage_reports()
-    # Settings have their say, and what a service passes over does not count.
+    # Our settings count; variables that a service ignores do not.
     with _unset((MODE, DISABLED, *OPTIONS)), _arguments_of_text():
-        # Given to the process first, because what W&B says and sends before the run exists obeys only these.
+        # Set for the process first: what W&B prints and sends before the run exists obeys only these.
         process = wandb.setup(settings=wandb.Settings(silent=True, mode=mode))
         if mode == "online" and not logged_in(process.settings.base_url, os.environ):
             raise ConnectionError("not logged in; `wandb login` or WANDB_API_KEY")
         return wandb.init(
             resume=cast(Any, settings.resume),
-            reinit="create_new",  # leaves the process's global run alone: Hydra multirun
+            reinit="create_new",  # does not touch the process's global run: Hydra multirun
             mode=mode,
             project=settings.project,
             entity=settings.entity,

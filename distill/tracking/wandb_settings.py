@@ -18,10 +18,10 @@ class TrackingMode(StrEnum):
 
 @dataclass
 class WandbSettings:
-    """Where the run appears in W&B. ``online`` uploads while training, and only for a user who is logged in."""
+    """Tracking of the run in W&B; mode ``online`` needs a login (docs/tracking.md)."""
 
     mode: TrackingMode = TrackingMode.offline
-    """offline writes W&B's files into the run folder, online uploads, disabled does neither."""
+    """offline: W&B files in the run folder; online: upload while training; disabled: neither."""
     project: str = "face-distill"
     """W&B project."""
     entity: str | None = None
@@ -29,7 +29,7 @@ class WandbSettings:
     group: str | None = None
     """W&B group of the run."""
     name: str | None = None
-    """What W&B calls the run; null: the name of its folder."""
+    """W&B name of the run; null: the name of its folder."""
     tags: list[str] = field(default_factory=list)
     """W&B tags of the run."""
     notes: str | None = None
@@ -37,11 +37,11 @@ class WandbSettings:
     job_type: str | None = None
     """W&B job type of the run."""
     dir: str | None = field(default=None, metadata={"path": True})
-    """Where W&B's own files go; null: the run folder."""
+    """Folder of W&B's own files; null: the run folder."""
     id: str | None = None
-    """Of a run that W&B knows already; null: made up for the run folder, and kept in it."""
+    """W&B id of an existing run; null: generated once for each run folder."""
     resume: str = "allow"
-    """What W&B does where it knows the id, or does not: allow, must, never or auto."""
+    """W&B's rule for resuming an id: allow, must, never or auto."""
 
     def __post_init__(self) -> None:
         if self.mode not in tuple(TrackingMode):

@@ -1,7 +1,7 @@
 """W&B's environment variables: which option each one stands for, and which values can be used.
 
 The list is that of ``wandb.env`` and ``wandb.Settings``, wandb 0.31. An option that is given in the command wins over
-its variable, and a variable over what the configuration files say. No value under a secret's name is ever repeated.
+its variable, and a variable over the configuration files. No value under a secret's name is ever repeated.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _IN_PROJECT, _IN_ID = r"/\#?%:", ":;,#?/'"
 
 @dataclass(frozen=True)
 class Variables:
-    """What the environment says: options of ``tracking`` by name, and a line that reports it ("" for nothing)."""
+    """Variables of the environment: options of ``tracking`` by name, and a line that reports it ("" for nothing)."""
 
     options: Mapping[str, str | list[str]]
     report: str
@@ -66,14 +66,14 @@ def read_variables(environment: Mapping[str, str], given: Collection[str] = (), 
     beaten = [name for name in wanted if wanted[name][0] in given]
     obeyed = {option: value for name, (option, value) in wanted.items() if name not in (*unused, *beaten)}
     known = [name for name in found if name in (*wanted, MODE, DISABLED, *BY_WANDB, *QUIET)]
-    said = [f"{name}={_shown(name, found[name])}" for name in known if name not in (*unused, *beaten)]
-    said += [f"{name}={found[name]} does not count: the command gives tracking.{wanted[name][0]}" for name in beaten]
-    said += [f"{name} is not used here (docs/tracking.md)" for name in unused]
-    return Variables(obeyed, "; ".join(said))
+    lines = [f"{name}={_shown(name, found[name])}" for name in known if name not in (*unused, *beaten)]
+    lines += [f"{name}={found[name]} does not count: the command gives tracking.{wanted[name][0]}" for name in beaten]
+    lines += [f"{name} is not used here (docs/tracking.md)" for name in unused]
+    return Variables(obeyed, "; ".join(lines))
 
 
 def _options(found: Mapping[str, str]) -> dict[str, tuple[str, str | list[str]]]:
-    """By the variable that says it: the option and its value."""
+    """By variable: the option that it sets, and its value."""
     wanted: dict[str, tuple[str, str | list[str]]] = {}
     for name, option in OPTIONS.items():
         if name in found:

@@ -24,6 +24,10 @@ def help_of(*arguments: str) -> list[str]:
     return output.getvalue().splitlines()
 
 
+def _older(options: list[str]) -> list[str]:
+    return [line.partition("Older name: ")[2].rstrip(".") for line in options]
+
+
 @pytest.mark.parametrize("job", JOBS)
 def test_every_line_of_an_option_has_an_explanation(job: str):
     lines = help_of(job)
@@ -33,7 +37,7 @@ def test_every_line_of_an_option_has_an_explanation(job: str):
     assert not [line for line in options if "``" in line]
     assert {f"  python -m distill {job} {example}" for example in JOBS[job].examples} <= {*lines}
     shown = {line.split()[0].partition("=")[0] for line in options}
-    assert {name for name, _, _ in fields_below(JOBS[job].conf) if "." not in name} <= shown
+    assert {name for name, _, _ in fields_below(JOBS[job].conf) if "." not in name} <= {*shown, *_older(options)}
 
 
 def test_the_line_is_the_docstring_below_the_field():
@@ -45,7 +49,7 @@ def test_a_group_lists_its_choices_with_their_purpose():
     lines = help_of("check", "protocol=iqiyi_light")
     assert "  * iqiyi_light      LFR 2019, video, light track: TPR at FPR 1e-4." in lines
     assert "    deepglint_light  LFR 2019, still images, light track: TPR at FPR 1e-8." in lines
-    assert any(line.startswith("  protocol.far_target=0.0001 ") for line in lines)
+    assert any(line.startswith("  protocol.target_fpr=0.0001 ") for line in lines)
 
 
 def test_options_of_a_class_are_shown_with_their_types():
@@ -76,3 +80,18 @@ def test_a_mistake_beside_help_is_explained(capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize("file", sorted(conf_dir().rglob("*.yaml")), ids=lambda file: file.stem)
 def test_every_file_says_what_it_is_for(file: Path):
     assert len(comment(file)) > 10
+
+
+def test_lines_are_wrapped_in_a_terminal_and_not_in_a_pipe(monkeypatch: pytest.MonkeyPatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "90")
+    terminal = Terminal()
+    with redirect_stdout(terminal):
+        assert main(["check", "--help"]) == 0
+    wrapped = terminal.getvalue().splitlines()
+    start = wrapped.index("options, KEY=VALUE; ??? has to be given:")
+    assert max(map(len, wrapped[start:-1])) <= 90
+    assert " ".join(" ".join(wrapped).split()) == " ".join(" ".join(help_of("check")).split())

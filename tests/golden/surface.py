@@ -40,7 +40,7 @@ def _statuses() -> list[str]:
         "0 done",
         f"{cli.USER_ERROR} user error",
         f"{cli.INTERRUPTED} interrupted",
-        f"{cli.NOBODY_READS} output closed",
+        f"{cli.OUTPUT_CLOSED} output closed",
         *(f"{outcome.status} night: {outcome.name.lower()}" for outcome in Outcome),
     ]
 

@@ -136,7 +136,7 @@ def test_evaluations(evaluation: Path, images: Path, tmp_path: Path):
     assert len(Page(out.read_text()).addresses) == 2 * 2 * (3 + 3)
     (moved / "features.bin").unlink()
     assert main(["curves", f"evaluations={moved}", f"out={out}", *QUICK]) == 0
-    assert "known at these FPRs alone" in words(out)
+    assert "known at these FPRs only" in words(out)
     assert "Hardest pairs" not in words(out)
 
 
@@ -151,11 +151,11 @@ def test_nothing_or_half_of_it_is_given(models: list[Path], refused: Refused, fe
     ("option", "told"),
     [
         ("hardest=-1", "hardest is -1; expected 0 or more"),
-        ("bootstrap=0", "bootstrap is 0; expected 1 or more"),
+        ("bootstrap=0", "resamples is 0; expected 1 or more"),
         ("fprs=[0.1,2]", "fprs has 2; expected numbers between 0 and 1"),
         ("out=page.pdf", "out is 'page.pdf'; expected a file that ends in .html"),
         ("models=[a,'']", "models is ['a', '']; expected a file or a list of files, e.g. models=[a,b]"),
-        ("models=[a,b,c,d,e,f,g,h,i]", "models has 9 files; expected at most 8: more curves cannot be told apart"),
+        ("models=[a,b,c,d,e,f,g,h,i]", "models has 9 files; expected at most 8: more curves cannot be distinguished"),
     ],
 )
 def test_options_that_cannot_be(refused: Refused, option: str, told: str):

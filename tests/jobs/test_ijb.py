@@ -165,7 +165,7 @@ def test_labels_that_contradict_the_subjects_are_said(root: Path, capsys: pytest
 
 def test_mistakes_are_one_line_before_anything_is_embedded(root: Path, refused: Callable[..., str]):
     assert refused(*job(root, "batch_size=0")) == "batch_size is 0; expected 1 or more"
-    assert refused(*job(root, "bootstrap=0")) == "bootstrap is 0; expected 1 or more"
+    assert refused(*job(root, "bootstrap=0")) == "resamples is 0; expected 1 or more"
     assert "task" in refused(*job(root, "task=guess"))
     assert refused("ijb", "model=a.onnx").startswith("data.root is missing: the folder of IJB-B or IJB-C")
     assert refused("ijb", "model=nowhere.onnx", f"data.root={root}") == "ONNX file nowhere.onnx does not exist"

@@ -40,7 +40,7 @@ def test_versions_are_listed_and_checked(service: Path, capsys: pytest.CaptureFi
         "v0003": "previous",
         "v0004": "champion",
     }
-    assert table["v0004"][1:3] == ["whole", "0.0"]
+    assert table["v0004"][1:3] == ["intact", "0.0"]
     assert table["v0004"][4] == "4"
     assert snapshot(service / "registry") == before
 

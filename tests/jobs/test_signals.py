@@ -163,7 +163,7 @@ def test_full_maps_need_the_live_teacher(store, options: Options, refused, root:
 
 def test_options_that_mean_nothing_are_refused(root: Path, teacher: Path, tmp_path: Path, refused):
     base = ["signals", *arguments(root, teacher, tmp_path / "s")]
-    assert "batch_images is 0" in refused(*base, "batch_images=0")
+    assert "batch_size is 0" in refused(*base, "batch_images=0")
     assert "views is -1" in refused(*base, "views=-1")
     assert "has no map 'stage9'; it has none at all" in refused(*base, "maps=[stage9]")
     assert "nothing to store" in refused(*[w for w in base if "teacher" not in w], "teacher=none")

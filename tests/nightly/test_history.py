@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.nightly.history import in_service, told
+from distill.nightly.history import in_service, summaries
 from distill.nightly.records import FAILED, FOLDER, note_failure, record_path, write_record
 from distill.nightly.service_folder import Night
 from nightly.example_nights import FAILED as FAILED_NIGHT
@@ -14,7 +14,7 @@ from nightly.example_nights import REJECTED, TORN, record, write_service
 
 
 def test_a_service_is_told_night_by_night(tmp_path: Path) -> None:
-    found = told(write_service(tmp_path))
+    found = summaries(write_service(tmp_path))
     states = {night.night.number: night.state for night in found}
     assert list(states) == list(range(1, 15))
     assert (states[1], states[REJECTED], states[FAILED_NIGHT], states[14]) == (
@@ -36,7 +36,7 @@ def test_a_torn_record_does_not_hide_the_others(tmp_path: Path) -> None:
         write_record(night.folder, record(stage, {"n": 1}))
     path = record_path(night.folder, "signals")
     path.write_bytes(path.read_bytes().replace(b'"n": 1', b'"n": 2'))
-    (found,) = told(tmp_path)
+    (found,) = summaries(tmp_path)
     assert (list(found.records), list(found.damaged)) == (["freeze", "vet"], ["signals"])
     assert found.note == "done up to vet; damaged: signals"
 
@@ -46,23 +46,23 @@ def test_a_torn_note_of_a_failure_is_a_failure(tmp_path: Path, note: str) -> Non
     night = Night(tmp_path, 1)
     note_failure(night.folder, "train", "x", mistake=False)
     (night.folder / FOLDER / FAILED).write_text(note)
-    (found,) = told(tmp_path)
+    (found,) = summaries(tmp_path)
     assert (found.state, found.note) == ("failed", "failed.json is damaged")
 
 
 def test_a_folder_without_nights(tmp_path: Path) -> None:
-    assert told(tmp_path) == []
-    assert told(tmp_path / "absent") == []
+    assert summaries(tmp_path) == []
+    assert summaries(tmp_path / "absent") == []
     (tmp_path / "nights" / "0001").mkdir(parents=True)
     (tmp_path / "nights" / "notes").mkdir()
-    (found,) = told(tmp_path)
+    (found,) = summaries(tmp_path)
     assert (found.state, found.note, found.started_at) == ("unfinished", "nothing is done yet", "")
 
 
 def test_reading_changes_nothing(tmp_path: Path) -> None:
     write_service(tmp_path, 3)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    told(tmp_path)
+    summaries(tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 

@@ -13,7 +13,7 @@ from distill.nightly.label_noise import (
     ReferenceStats,
     doubtful_labels,
     nearest_other,
-    nobody,
+    no_reference,
     own_similarity,
     people_of,
     robust,
@@ -85,7 +85,7 @@ def test_half_of_the_values_may_be_anything():
 
 
 def test_nothing_is_doubted_where_labels_are_right(seen):
-    known = nobody(PEOPLE, 512)
+    known = no_reference(PEOPLE, 512)
     assert doubtful_labels(seen, LABELS, known, VettingConf()) == []
     assert split_people(seen, LABELS, known, VettingConf()) == []
 
@@ -93,7 +93,7 @@ def test_nothing_is_doubted_where_labels_are_right(seen):
 @pytest.mark.parametrize(("share", "found", "wrongly"), [(0.01, 0.95, 1), (0.1, 0.93, 2), (0.2, 0.88, 4)])
 def test_wrong_labels_of_a_first_night_are_found(seen, share: float, found: float, wrongly: int):
     labels, wrong = mislabelled(np.random.default_rng(1), LABELS, share)
-    doubts = doubtful_labels(seen, labels, nobody(PEOPLE, 512), VettingConf())
+    doubts = doubtful_labels(seen, labels, no_reference(PEOPLE, 512), VettingConf())
     rows = {doubt.which for doubt in doubts}
     assert len(rows & wrong) >= found * len(wrong)
     assert len(rows - wrong) <= wrongly
@@ -128,7 +128,7 @@ def test_of_two_new_people_who_are_one_the_later_is_too_many(seen):
     split = np.random.default_rng(4).choice(PEOPLE, 40, False)
     for number, person in enumerate(split):
         labels[np.flatnonzero(LABELS == person)[3:]] = PEOPLE + number
-    doubts = split_people(seen, labels, nobody(PEOPLE + 40, 512), VettingConf())
+    doubts = split_people(seen, labels, no_reference(PEOPLE + 40, 512), VettingConf())
     found = {doubt.which: doubt.other for doubt in doubts}
     assert found.items() <= {PEOPLE + k: int(person) for k, person in enumerate(split)}.items()
     assert len(found) >= 37
@@ -137,7 +137,7 @@ def test_of_two_new_people_who_are_one_the_later_is_too_many(seen):
 def test_three_names_of_one_person_leave_one(seen):
     labels = LABELS.copy()
     labels[[2, 3]], labels[4] = PEOPLE, PEOPLE + 1
-    found = split_people(seen, labels, nobody(PEOPLE + 2, 512), VettingConf())
+    found = split_people(seen, labels, no_reference(PEOPLE + 2, 512), VettingConf())
     assert {doubt.which for doubt in found} <= {PEOPLE, PEOPLE + 1}
     assert PEOPLE in {doubt.which for doubt in found}
 
@@ -145,8 +145,8 @@ def test_three_names_of_one_person_leave_one(seen):
 def test_a_teacher_that_cannot_tell_people_apart_doubts_nobody():
     noise = unit(np.random.default_rng(0).normal(size=(500, 16)))
     labels = np.repeat(np.arange(100), 5)
-    assert doubtful_labels(noise, labels, nobody(100, 16), VettingConf()) == []
-    assert split_people(noise, labels, nobody(100, 16), VettingConf()) == []
+    assert doubtful_labels(noise, labels, no_reference(100, 16), VettingConf()) == []
+    assert split_people(noise, labels, no_reference(100, 16), VettingConf()) == []
 
 
 def test_of_a_new_person_and_a_known_one_the_new_is_too_many_whatever_the_numbers():
@@ -167,17 +167,17 @@ def test_similarities_that_are_no_higher_with_the_own_person_limit_nothing():
 def test_unlabelled_pictures_and_lonely_ones_are_not_judged(seen):
     labels, wrong = mislabelled(np.random.default_rng(1), LABELS, 0.1)
     labels[list(wrong)[:100]] = UNLABELLED
-    rows = {doubt.which for doubt in doubtful_labels(seen, labels, nobody(PEOPLE, 512), VettingConf())}
+    rows = {doubt.which for doubt in doubtful_labels(seen, labels, no_reference(PEOPLE, 512), VettingConf())}
     assert not rows & set(list(wrong)[:100])
     alone = np.arange(PEOPLE)
-    assert doubtful_labels(seen[::5], alone, nobody(PEOPLE, 512), VettingConf()) == []
+    assert doubtful_labels(seen[::5], alone, no_reference(PEOPLE, 512), VettingConf()) == []
 
 
 def test_too_few_similarities_tell_nothing(seen):
     labels = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
     embeddings = seen[[0, 1, 5, 5, 6, 7, 10, 11, 12]]
-    assert doubtful_labels(embeddings, labels, nobody(3, 512), VettingConf()) == []
-    assert split_people(embeddings, labels, nobody(3, 512), VettingConf()) == []
+    assert doubtful_labels(embeddings, labels, no_reference(3, 512), VettingConf()) == []
+    assert split_people(embeddings, labels, no_reference(3, 512), VettingConf()) == []
 
 
 def crowd(width: int = 128, people: int = 40, pictures: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -208,7 +208,9 @@ def test_a_label_is_doubted_only_where_another_person_is_nearer(own: float, othe
         found = doubtful_labels(unit(odd[None]), np.array([7]), known, VettingConf())
         row = 0
     else:
-        found = doubtful_labels(np.r_[embeddings, unit(odd[None])], np.r_[labels, 7], nobody(40, 128), VettingConf())
+        found = doubtful_labels(
+            np.r_[embeddings, unit(odd[None])], np.r_[labels, 7], no_reference(40, 128), VettingConf()
+        )
         row = len(labels)
     assert [(doubt.which, doubt.other) for doubt in found] == ([(row, 23)] if doubted else [])
     for doubt in found:

@@ -11,7 +11,7 @@ import pytest
 from distill.config.service_jobs import VettingConf
 from distill.nightly.freeze import freeze
 from distill.nightly.frozen import vetted_labels
-from distill.nightly.label_noise import ReferenceStats, nobody, people_of
+from distill.nightly.label_noise import ReferenceStats, no_reference, people_of
 from distill.nightly.manifest import DataManifest
 from distill.nightly.vet import TeacherView, unvetted, vetted
 from distill.nightly.vetting_result import Verdicts
@@ -108,4 +108,4 @@ def test_files_tell_of_themselves(drops: Path, put: Put):
         ("contradiction", "2", "carl/9.jpg"),
     ]
     assert second.unlabelled == {}, "what an earlier night froze is believed"
-    assert nobody(3, 5).people.counts.tolist() == [0, 0, 0]
+    assert no_reference(3, 5).people.counts.tolist() == [0, 0, 0]

@@ -9,7 +9,7 @@ import pytest
 
 from distill.errors import UserError
 from distill.nightly.freeze import freeze
-from distill.nightly.vetting_result import MOST_TOLD, Finding, Verdicts, read_verdicts, write_verdicts
+from distill.nightly.vetting_result import MOST_RECORDED, Finding, Verdicts, read_verdicts, write_verdicts
 from reference.drops import jpeg
 
 
@@ -26,10 +26,10 @@ def test_they_come_back_and_are_counted(drops: Path, put: Callable[..., Path], t
 
 
 def test_a_record_tells_so_many_and_no_more():
-    findings = [Finding("damaged", "d", f"{k}.jpg", "torn") for k in range(MOST_TOLD + 5)]
+    findings = [Finding("damaged", "d", f"{k}.jpg", "torn") for k in range(MOST_RECORDED + 5)]
     told = Verdicts("", {}, findings).summary()
-    assert told.damaged == MOST_TOLD + 5
-    assert len(told.findings) == MOST_TOLD
+    assert told.damaged == MOST_RECORDED + 5
+    assert len(told.findings) == MOST_RECORDED
     assert told.findings[0] == Finding("damaged", "d", "0.jpg", "torn")
 
 

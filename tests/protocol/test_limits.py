@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from distill.errors import UserError
-from distill.protocol import Protocol
+from distill.protocol.limits import Protocol
 
 FOLDER = Path(__file__).parents[2] / "conf" / "protocol"
 EXPECTED = {

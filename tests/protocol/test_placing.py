@@ -8,9 +8,10 @@ import pytest
 
 from distill.files.network_file import NetworkFile
 from distill.metrics.allpairs import AllPairs, Point
-from distill.protocol import Protocol, judge
+from distill.protocol.limits import Protocol
 from distill.protocol.placing import notes, table
 from distill.protocol.published import Published
+from distill.protocol.verdict import judge
 from reference.tiny_onnx import TinyOnnx
 
 LIMITS = Protocol("p", 10**9, 20_000_000, "float32", 512, 1e-4, "video", "test")

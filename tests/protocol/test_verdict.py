@@ -10,7 +10,8 @@ from onnx import TensorProto, helper
 
 from distill.errors import UserError
 from distill.files.network_file import NetworkFile
-from distill.protocol import Protocol, judge
+from distill.protocol.limits import Protocol
+from distill.protocol.verdict import judge
 
 LIGHT = Protocol("light", 10**9, 20_000_000, "float32", 512, 1e-8, "image", "test")
 KEYS = {"verdict", "reasons", "flops", "macs", "parameters", "bytes", "dtype", "embedding_dim", "protocol"}

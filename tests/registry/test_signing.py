@@ -168,7 +168,7 @@ def test_without_keys_there_is_no_signing():
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o610])
 def test_a_private_key_that_others_can_read(ours: tuple[Path, Path], mode: int):
     ours[0].chmod(mode)
-    with pytest.raises(UserError, match=rf"ours\.pem: has mode {mode:04o}; expected 0600, a key that its owner alone"):
+    with pytest.raises(UserError, match=rf"ours\.pem: has mode {mode:04o}; expected 0600, a key that only its owner"):
         read_signing(ours[0], [])
 
 

@@ -69,7 +69,7 @@ def test_all_that_decides_what_is_learned_is_part_of_the_comparison():
 def test_kept_figures_are_used_where_no_run_is_and_a_broken_run_is_no_hindrance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    kept = tmp_path / "package" / alone.KEPT
+    kept = tmp_path / "package" / alone.RECORDED
     kept.mkdir(parents=True)
     recorded = {"comparison": "abc", "learned_from": None, "student": {"auc": 0.6}, "finished": "2026-01-02T03:04:05"}
     (kept / "one.json").write_text(json.dumps({**recorded, "recorded_on": "a toaster"}))

@@ -98,7 +98,7 @@ def test_every_job_compares_on_crops_of_its_first_set(
     task: Any = SimpleNamespace(conf=conf, night=None)
     monkeypatch.setattr(night_student, "run_folder", lambda _: folder)
     calls = {
-        "distill": lambda: delivery.deliver(run, student),
+        "distill": lambda: delivery.finish_run(run, student),
         "export": lambda: export.run(conf),
         "night": lambda: night_student.parity_stage(task),
     }

@@ -13,7 +13,7 @@ import pytest
 from distill.cli import main
 from distill.config.compose import load
 from distill.runs.folder import RunFolder, open_run
-from distill.runs.unfinished import tell_unfinished, tell_unfinished_signals
+from distill.runs.unfinished import report_unfinished, report_unfinished_signals
 from distill.signals.manifest import MANIFEST, SignalManifest
 from distill.tracking.series import Recorder
 
@@ -31,7 +31,7 @@ def begun(root: Path, name: str, *options: str) -> RunFolder:
 
 def told(caplog: pytest.LogCaptureFixture, root: Path, *options: str, name: str = "new") -> list[str]:
     caplog.clear()
-    tell_unfinished(root, name, load("distill", [*GIVEN, *options]))
+    report_unfinished(root, name, load("distill", [*GIVEN, *options]))
     return caplog.messages
 
 
@@ -54,7 +54,7 @@ def test_it_is_named_with_the_difference_and_what_continues_it(
         begun(tmp_path, "old", theirs)
         conf = load("distill", [*GIVEN])
         conf.data.augment["x"] = 1
-        tell_unfinished(tmp_path, "new", conf)
+        report_unfinished(tmp_path, "new", conf)
     else:
         begun(tmp_path, "old", theirs)
         told(caplog, tmp_path, ours)
@@ -141,11 +141,11 @@ def test_unfinished_signals_of_other_views_are_named(tmp_path: Path, caplog: pyt
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / MANIFEST).write_text(manifest("augmented").to_json())
     caplog.set_level(logging.WARNING)
-    tell_unfinished_signals(tmp_path / "new", manifest("mirror", "other"))
-    tell_unfinished_signals(tmp_path / "new", manifest("augmented"))
-    tell_unfinished_signals(tmp_path / "old", manifest("mirror"))
+    report_unfinished_signals(tmp_path / "new", manifest("mirror", "other"))
+    report_unfinished_signals(tmp_path / "new", manifest("augmented"))
+    report_unfinished_signals(tmp_path / "old", manifest("mirror"))
     assert not caplog.messages
-    tell_unfinished_signals(tmp_path / "new", manifest("mirror"))
+    report_unfinished_signals(tmp_path / "new", manifest("mirror"))
     (line,) = caplog.messages
     assert line.startswith(f"unfinished {tmp_path / 'old'}, 2 of 2 shards missing: ")
     assert 'views.kind is "augmented" there and "mirror" here' in line

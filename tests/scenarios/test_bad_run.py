@@ -169,7 +169,7 @@ def test_damaged_checkpoint(teach: Options, refused: Refused, tmp_path: Path):
     for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint"):
         last.write_bytes(damaged)
         line = refused(*teach(*EXPLODES))
-        assert line.startswith((f"{last} is damaged or no checkpoint", f"{last} is not a whole checkpoint, but"))
+        assert line.startswith((f"{last} is damaged or no checkpoint", f"{last} is not a complete checkpoint, but"))
         assert "delete it to start from scratch" in line
         assert last.read_bytes() == damaged
     torch.save({"a": 1}, last)
@@ -202,7 +202,7 @@ def test_a_run_in_use_and_an_interrupted_one(teach: Options, refused: Refused, t
     job.send_signal(signal.SIGINT)
     _, told = job.communicate(timeout=120)
     assert job.returncode == 130, told
-    assert told.splitlines()[-1] == "interrupted; the same command continues where this one stopped"
+    assert told.splitlines()[-1] == "interrupted; run the same command again to resume"
     assert "Traceback" not in told
 
 

@@ -131,7 +131,7 @@ def test_a_gallery_of_people_whom_no_probe_shows(ijb: Path, model: Path, refused
 @pytest.mark.parametrize(
     ("option", "line"),
     [
-        ("bootstrap=0", "bootstrap is 0; expected 1 or more"),
+        ("bootstrap=0", "resamples is 0; expected 1 or more"),
         ("seed=-1", "seed is -1; expected 0 or more"),
         ("batch_size=0", "batch_size is 0; expected 1 or more"),
         ("folds=25", "24 pairs for 25 folds"),
@@ -148,10 +148,10 @@ def test_verify(option: str, line: str, root: Path, model: Path, in_the_way: Pat
 @pytest.mark.parametrize(
     ("option", "line"),
     [
-        ("bootstrap=0", "bootstrap is 0; expected 1 or more"),
+        ("bootstrap=0", "resamples is 0; expected 1 or more"),
         ("seed=-1", "seed is -1; expected 0 or more"),
         ("batch_size=0", "batch_size is 0; expected 1 or more"),
-        ("protocol.far_target=1.5", "protocol.far_target is 1.5; expected a number between 0 and 1"),
+        ("protocol.far_target=1.5", "protocol.target_fpr is 1.5; expected a number between 0 and 1"),
         ("max_memory_bytes=1000", "max_memory_bytes is 1000; 512 columns need"),
         ("device=nowhere", "device is nowhere, which cannot be used"),
         ("out={file}", "cannot write {file}/evaluation.json: Not a directory"),

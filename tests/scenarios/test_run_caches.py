@@ -74,12 +74,12 @@ def test_a_run_is_finished_for_these_inputs_alone(place: Path, monkeypatch: pyte
         trained.append(folder.path.name)
         return None, None
 
-    def finish(delivery: distill.Delivery, network: object) -> int:
+    def finish(delivery: distill.TrainedRun, network: object) -> int:
         delivery.folder.finish({"verdict": "pass"})
         return 0
 
     monkeypatch.setattr(distill, "train", train)
-    monkeypatch.setattr(distill, "deliver", finish)
+    monkeypatch.setattr(distill, "finish_run", finish)
     monkeypatch.setattr(distill, "show", lambda folder: 0)
     begins = [option.replace("BEFORE", str(place / "before")) for option in BEGINS]
     conf = load("distill", [*run_options(place), *begins, f"data.transfer=[{place / 'transfer'}]"])
@@ -95,7 +95,7 @@ def test_a_run_is_finished_for_these_inputs_alone(place: Path, monkeypatch: pyte
 
 def test_a_run_that_was_named_refuses_other_inputs(place: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(distill, "train", lambda conf, opened, folder, sinks: (0, 0))
-    monkeypatch.setattr(distill, "deliver", lambda delivery, network: 0)
+    monkeypatch.setattr(distill, "finish_run", lambda delivery, network: 0)
     conf = load("distill", run_options(place))
 
     def run(name: str) -> int:

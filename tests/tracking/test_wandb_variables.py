@@ -219,7 +219,7 @@ def test_what_w_and_b_records_is_what_the_options_say(tmp_path: Path, monkeypatc
         monkeypatch.delenv(name)
     assert inspect(fragment)["run_id"] == (folder / ID_FILE).read_text().strip() == "id7"
     assert not (tmp_path / "else").exists()
-    with pytest.raises(UserError, match=r"tracking\.id is id8 and .*wandb_id\.txt says id7; expected the same"):
+    with pytest.raises(UserError, match=r"tracking\.id is id8 and .*wandb_id\.txt holds id7; expected the same"):
         WandbRun(folder, WandbSettings(id="id8"), {})
 
 

@@ -12,8 +12,8 @@ from distill.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Figur
 
 NAMED = 6
 """Champion changes that have their version beside them; of more, the versions would touch."""
-WHOLE = 24
-"""Champion changes whose uprights are whole; more of them are ticks at the foot."""
+MOST_LINES = 24
+"""Champion changes drawn as full vertical lines; more of them are ticks at the foot."""
 CHALLENGER, CHAMPION = 1, 2
 _TICK = 9
 _MANY = 40  # nights from which on dots are small
@@ -93,18 +93,18 @@ def _nights(span: tuple[int, int]) -> Axis:
 
 
 def _amounts(values: Sequence[float]) -> Axis:
-    """From zero, with whole ticks for what is counted."""
+    """From zero, with integer ticks for counts."""
     return replace(axis_for([0.0, *values], zero=True), whole=all(float(value).is_integer() for value in values))
 
 
 def _changes(found: Sequence[Trial], x: Axis) -> Iterator[Markup]:
     """An upright for each promotion, and its version where there is room: to the left where the chart ends."""
     changes = [(across(x, trial.night), trial.version) for trial in found if trial.version is not None]
-    whole, foot = len(changes) <= WHOLE, HEIGHT - BOTTOM
+    full, foot = len(changes) <= MOST_LINES, HEIGHT - BOTTOM
     line = Markup('<line class="change{0}" x1="{1}" x2="{1}" y1="{2}" y2="{3}"/>')
     text = Markup('<text class="{}" x="{}" y="{}">{}</text>')
     for at, version in changes:
-        yield line.format("" if whole else " tick", at, TOP if whole else foot - _TICK, foot)
+        yield line.format("" if full else " tick", at, TOP if full else foot - _TICK, foot)
         left = at > WIDTH - RIGHT - 40
         if len(changes) <= NAMED:
             yield text.format("end" if left else "start", at + (-4 if left else 4), foot - 5, version)

@@ -71,8 +71,8 @@ class NightsPage:
         if self.champion is None or since is None:
             return "no student was promoted yet" if self.champion is None else "from before these nights"
         score = since.score(self.keys[0]) if self.keys else None
-        told = f"from night {since.number}" + (", rolled back to" if self.rolled_back else "")
-        return told if score is None else f"{told}; {score.metric} {percent_cell(score.challenger)} on {score.set}"
+        text = f"from night {since.number}" + (", rolled back to" if self.rolled_back else "")
+        return text if score is None else f"{text}; {score.metric} {percent_cell(score.challenger)} on {score.set}"
 
 
 def write_nights(path: Path, page: NightsPage) -> None:

@@ -1,4 +1,4 @@
-"""One night as the page tells it: from the results of its stages to figures and words."""
+"""One night on a page: from the results of its stages to figures and words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WEIGHT = {"main": 0, "floor": 1, "guard": 2}  # of reasons about the same figur
 
 @dataclass(frozen=True)
 class Comparison:
-    """A score of a night's student on a whole set beside the champion's.
+    """A score of a night's student on a complete set beside the champion's.
 
     ``between`` is the judge's interval: of the gap, or of the student's own score where there was no champion.
     """
@@ -58,9 +58,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class NightLine:
-    """One night as its records tell it; what they do not tell is None or empty.
+    """One night, from its records; None or empty where they hold nothing.
 
-    ``note`` says where a night that came to no verdict stands; ``report`` is an address relative to the page.
+    ``note`` is the progress of a night without a verdict; ``report`` is an address relative to the page.
     """
 
     number: int
@@ -85,8 +85,8 @@ class NightLine:
     def remark(self) -> str:
         """The version of a promoted student, how many reasons spoke against a rejected one, or where a night stands."""
         against = sum(finding == "fails" for finding, _ in self.reasons)
-        told = {"promoted": self.version or "", "rejected": f"{against} of {len(self.reasons)} reasons against"}
-        return "; ".join(filter(None, (told.get(self.state), self.note)))
+        text = {"promoted": self.version or "", "rejected": f"{against} of {len(self.reasons)} reasons against"}
+        return "; ".join(filter(None, (text.get(self.state), self.note)))
 
     @property
     def total_s(self) -> float:
@@ -120,8 +120,8 @@ class NightLine:
         return next((found for found in self.comparisons if found.key == key), None)
 
 
-def line_of(number: int, state: State, results: NightResults, seconds: Mapping[str, float], **told: Any) -> NightLine:
-    """A night from what its stages left; ``told`` are the other fields of ``NightLine``."""
+def line_of(number: int, state: State, results: NightResults, seconds: Mapping[str, float], **others: Any) -> NightLine:
+    """A night from what its stages left; ``others`` are the other fields of ``NightLine``."""
     freeze, vet, check, promote = results.freeze, results.vet, results.check, results.promote
     return NightLine(
         number=number,
@@ -137,7 +137,7 @@ def line_of(number: int, state: State, results: NightResults, seconds: Mapping[s
         flops=check and check.flops,
         file_bytes=check and check.bytes,
         seconds=seconds,
-        **told,
+        **others,
     )
 
 
@@ -146,9 +146,11 @@ def _judged(results: NightResults) -> Sequence[Reason]:
 
 
 def _comparisons(results: NightResults) -> list[Comparison]:
-    """The judge's on whole sets, the main one first; where it judged none, the mean accuracy of the folds."""
-    whole = sorted(filter(_whole, _judged(results)), key=lambda reason: _WEIGHT.get(reason.kind, len(_WEIGHT)))
-    judged = {found.key: found for found in map(_comparison, reversed(whole))}
+    """The judge's on complete sets, the main one first; where it judged none, the mean accuracy of the folds."""
+    complete = sorted(
+        filter(_of_all_pairs, _judged(results)), key=lambda reason: _WEIGHT.get(reason.kind, len(_WEIGHT))
+    )
+    judged = {found.key: found for found in map(_comparison, reversed(complete))}
     if judged or results.verify is None:
         return list(reversed(judged.values()))
     theirs = results.verify.champion or {}
@@ -160,7 +162,7 @@ def _comparisons(results: NightResults) -> list[Comparison]:
 
 
 def _reasons(results: NightResults) -> list[tuple[Finding, str]]:
-    """The judge's; those of the check where it did not come to the judge, and what else kept a student out."""
+    """The judge's; those of the check where the judge did not run, and other reasons for a rejection."""
     found: list[tuple[Finding, str]] = [(_finding(reason), reason.text) for reason in _judged(results)]
     if not found and results.check:
         found = [("fails", reason) for reason in results.check.reasons]
@@ -170,11 +172,11 @@ def _reasons(results: NightResults) -> list[tuple[Finding, str]]:
 
 
 def _finding(reason: Reason) -> Finding:
-    """What too few pairs cannot tell speaks neither for nor against."""
+    """Too few pairs decide nothing: neither for nor against."""
     return "not known" if reason.finding == "too few pairs to tell" else reason.finding
 
 
-def _whole(reason: Reason) -> bool:
+def _of_all_pairs(reason: Reason) -> bool:
     """Whether a reason is about a score on all of a set."""
     return reason.set is not None and reason.challenger is not None and reason.slice in (None, ALL)
 

@@ -14,14 +14,14 @@ from distill.nightly.results import Finding, NightResults
 from distill.report.run_page import html_templates
 
 FOUND = {"holds": "passed", "fails": "failed", "too few pairs to tell": "too few"}
-"""What the page says of the judge's findings."""
+"""Words on the page for the judge's findings."""
 MOST_FINDINGS = 50
 """Findings on the page; ``vetting.json`` beside it has all of them."""
 
 
 @dataclass(frozen=True)
 class NightReport:
-    """A night that came to a verdict, from what its stages left; ``student_page`` is a link to the student's own."""
+    """A night with a verdict, from the results of its stages; ``student_page`` is a link to the student's own."""
 
     number: int
     results: NightResults
@@ -88,15 +88,15 @@ def write_night_report(path: Path, report: NightReport) -> None:
 def _figures(reason: Reason) -> tuple[str, str, str, str, str, str]:
     where = " ".join(filter(None, (reason.set, reason.slice, reason.metric)))
     gap, between = reason.difference, reason.interval
-    told = "-" if gap is None else points(gap)
+    text = "-" if gap is None else points(gap)
     if gap is not None and between is not None:
-        told += f" ({points(between[0])} to {points(between[1])})"
+        text += f" ({points(between[0])} to {points(between[1])})"
     margin = "-" if reason.margin is None else f"{100 * reason.margin:g}"
     return (
         where,
         percent_cell(reason.champion, ""),
         percent_cell(reason.challenger, ""),
-        told,
+        text,
         margin,
         FOUND[reason.finding],
     )

@@ -29,7 +29,7 @@ def freeze_stage(task: Task) -> Done:
 
 
 def signals_stage(task: Task) -> Done:
-    """What the teacher says of each image that it has not been asked about yet."""
+    """Compute and store teacher outputs for new images only."""
     if not _has_teacher(task):
         return Done(SignalsResult())
     stores, made = _signals(task).write(parts_of(task.manifest))

@@ -1,4 +1,4 @@
-"""What becomes of the night's student: promote or reject, and tell everybody."""
+"""Promote or reject the night's student, and report it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from distill.tracking.night_events import NightFiles, failure_event, mirror, nig
 
 REPORT = "report.html"
 NIGHT = "night"
-"""The fact by which a version says which night made it."""
+"""The fact of a version that holds the number of its night."""
 
 
 def registry_of(task: Task) -> Registry:
@@ -48,7 +48,7 @@ def champion_before(task: Task) -> Version | None:
 
 
 def promote_stage(task: Task, champion: Version | None, done: Records) -> Done:
-    """Put the student into service where the judge said so; what was in service stays where not."""
+    """Put the student into service if the judge accepts it; otherwise the champion stays."""
     before = None if champion is None else champion.name
     if not JudgeResult.of(done).judgement.promoted:
         return _rejected(before, "")
@@ -71,7 +71,7 @@ def _rejected(before: str | None, reason: str) -> Done:
 
 
 def _facts(task: Task, done: Records) -> dict[str, Any]:
-    """What a version says of itself; a night that is done again says the same."""
+    """Facts of a version; the same if the night is run again."""
     freeze, train = FreezeResult.of(done), TrainResult.of(done)
     return {
         NIGHT: task.night.number,
@@ -93,7 +93,7 @@ def _main(done: Records) -> str:
 
 
 def report_stage(task: Task, done: Records) -> Done:
-    """The night's page; then W&B is told, old versions go, and the checkpoint, which nobody needs any more."""
+    """The night's page; then events for W&B, pruning of old versions, and removal of the checkpoint."""
     path, folder = task.night.folder / REPORT, run_folder(task.night)
     write_night_report(path, report_of(task, done))
     registry = registry_of(task)
@@ -124,6 +124,6 @@ def report_of(task: Task, done: Records) -> NightReport:
     )
 
 
-def told_failure(task: Task, stage: str) -> None:
-    """An alert that the night did not come to its end."""
+def report_failure(task: Task, stage: str) -> None:
+    """An alert that the night failed."""
     mirror(task.root, [failure_event(task.night.number, stage)], task.conf.tracking)

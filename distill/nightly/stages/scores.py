@@ -26,7 +26,7 @@ from distill.protocol.verdict import judge as judge_file
 from distill.registry.version import Version
 from distill.runs.check import limits
 from distill.runs.export import trained_student
-from distill.runs.finish import Delivery, Proofs, conclude
+from distill.runs.finish import Proofs, TrainedRun, conclude
 from distill.runs.folder import METRICS, STUDENT_ONNX, tracked
 from distill.runs.student import open_inputs
 from teachers.onnx_network import OnnxNetwork
@@ -46,8 +46,8 @@ def verify_stage(task: Task, begins: Beginning, champion: Version | None, done: 
     verdict = judge_file(task.student, limits(conf.protocol))
     proofs = Proofs(task.student, state_sha256(trained_student(folder, conf.student)), parity_of(done), verdict)
     with tracked(folder, conf.tracking, conf) as wandb:
-        delivery = Delivery(folder, conf, opened.pairs, opened.supervision, trained_of(task.night), wandb)
-        embeddings = conclude(delivery, proofs)
+        run = TrainedRun(folder, conf, opened.pairs, opened.supervision, trained_of(task.night), wandb)
+        embeddings = conclude(run, proofs)
     found = {f"{STUDENT}/{p.name}": distances(e[0::2], e[1::2]) for p, e in zip(opened.pairs, embeddings, strict=True)}
     compared = _compared_with(task, champion)
     found |= _known_scores(compared, opened.pairs)
@@ -92,13 +92,13 @@ def _write_scores(path: Path, found: dict[str, np.ndarray]) -> None:
 
 def judge_stage(task: Task, champion: Version | None, done: Records) -> Done:
     """Whether the student replaces the champion, with every reason."""
-    told = Facts(_checked(done), _compared(done), _newer(champion, done))
-    if not told.parity.passed:
-        return Done(JudgeResult(Judgement((Reason("requirement", "parity", "fails", told.parity.text),), {}, {})))
+    facts = Facts(_checked(done), _compared(done), _newer(champion, done))
+    if not facts.parity.passed:
+        return Done(JudgeResult(Judgement((Reason("requirement", "parity", "fails", facts.parity.text),), {}, {})))
     benchmarks = read_benchmarks(benchmark_files(task.conf))
     with np.load(task.night.folder / SCORES, allow_pickle=False) as scores:
         cases = [Case(b, *(scores.get(f"{who}/{b.name}") for who in (STUDENT, CHAMPION, ANCHOR))) for b in benchmarks]
-    return Done(JudgeResult(judge(cases, task.conf.judge, told)))
+    return Done(JudgeResult(judge(cases, task.conf.judge, facts)))
 
 
 def _checked(done: Records) -> Requirement:

@@ -48,9 +48,9 @@ class Beginning:
 
 
 def beginning(task: Task, champion: Version | None) -> Beginning:
-    """The champion where the configuration goes on from it and its version holds what that takes."""
-    whole = champion is not None and {STUDENT_WEIGHTS, CENTRES} <= champion.files.keys()
-    return Beginning(champion if whole and task.conf.start is Start.champion else None)
+    """Warm start from the champion, if configured and if its version holds weights and centres."""
+    usable = champion is not None and {STUDENT_WEIGHTS, CENTRES} <= champion.files.keys()
+    return Beginning(champion if usable and task.conf.start is Start.champion else None)
 
 
 def data_conf(task: Task) -> DataConf:
@@ -62,7 +62,7 @@ def data_conf(task: Task) -> DataConf:
 
 
 def student_conf(task: Task, begins: Beginning) -> DistillConf:
-    """The night's student as a run of ``make distill``, which can be repeated from its folder alone."""
+    """The night's student as a run of ``make distill``, which can be repeated from its folder."""
     conf, night = task.conf, task.night
     old = begins.champion
     student = conf.student
@@ -89,7 +89,7 @@ def run_folder(night: Night) -> RunFolder:
 
 
 def trained_of(night: Night) -> Trained:
-    """What the night's training said of itself."""
+    """Results of the night's training."""
     return Trained(**read_json(run_folder(night).file(TRAINED)))
 
 
@@ -137,7 +137,7 @@ def export_stage(task: Task) -> Done:
 
 
 def parity_stage(task: Task) -> Done:
-    """How far the file is from the network. Beyond the limits the student is unfit, which the judge says."""
+    """Parity of file and network. Beyond the limits the judge rejects the student."""
     folder = run_folder(task.night)
     found = parity(trained_student(folder, task.conf.student), folder.file(STUDENT_ONNX), _images(task))
     if not math.isfinite(found.max_relative) or not math.isfinite(found.max_cosine):
@@ -185,8 +185,8 @@ def check_stage(task: Task) -> Done:
 
 def parity_of(done: Records) -> Parity:
     """What the stage ``parity`` found."""
-    said = ParityResult.of(done).parity
-    return Parity(**{**said, "batches": tuple(said["batches"])})
+    stored = ParityResult.of(done).parity
+    return Parity(**{**stored, "batches": tuple(stored["batches"])})
 
 
 def version_files(night: Night) -> dict[str, Path]:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from distill.nightly.pages.charts import NAMED, WHOLE, Part, Trial, bars, levels, trials
+from distill.nightly.pages.charts import MOST_LINES, NAMED, Part, Trial, bars, levels, trials
 from distill.report.axis import Axis
 from distill.report.charts import HEIGHT, WIDTH, Figure, Scale
 
@@ -72,8 +72,8 @@ def test_every_champion_change_is_marked_and_named() -> None:
     figure = trials("lfw", "accuracy", many, PERCENT, (0, NAMED))
     assert len(elements(figure, "line", "change")) == NAMED + 1
     assert ">v3<" not in figure.svg
-    more = [Trial(n, 0.9, None, 0.9, f"v{n}") for n in range(WHOLE + 1)]
-    assert len(elements(trials("lfw", "accuracy", more, PERCENT, (0, WHOLE)), "line", "tick")) == WHOLE + 1
+    more = [Trial(n, 0.9, None, 0.9, f"v{n}") for n in range(MOST_LINES + 1)]
+    assert len(elements(trials("lfw", "accuracy", more, PERCENT, (0, MOST_LINES)), "line", "tick")) == MOST_LINES + 1
 
 
 def test_the_champion_is_stairs_that_hold_until_the_next_change() -> None:
