@@ -97,7 +97,8 @@ def test_from_the_first_night_to_a_rejected_one(nightly: Nightly, service: Path,
     assert result(service, 2, "signals")["images_new"] == 6
     assert result(service, 2, "train")["start"] == "champion"
     assert result(service, 2, "train")["replayed"] == 30
-    assert result(service, 2, "promote") == {"outcome": "promoted", "version": "v0002", "before": "v0001", "reason": ""}
+    promoted = {"format": 1, "outcome": "promoted", "version": "v0002", "before": "v0001", "reason": ""}
+    assert result(service, 2, "promote") == promoted
 
     drop(drops, "2026-01-03", {8: 3})
     assert nightly("judge.floor=0.999") == 20
