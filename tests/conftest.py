@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch.onnx
 
 from distill.cli import main
+from reference.remembered_exports import remembered
 from reference.small_data import SMALL_STUDENT, SMALL_TEACHER, write_small_root
 from reference.tiny_onnx import TinyOnnx
 
@@ -19,6 +21,14 @@ ROOT = Path(__file__).parents[1]
 def repository() -> Path:
     """The root of the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced_once() -> Iterator[None]:
+    """The exporter traces each architecture once in a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, "export", remembered(torch.onnx.export))
+        yield
 
 
 @pytest.fixture(scope="session")

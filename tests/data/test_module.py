@@ -126,7 +126,7 @@ def fit(module: FacesModule, checkpoint: Path, intervals: int, resume: bool = Fa
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_resumed_run_sees_the_batches_that_were_left(many: Path, tmp_path: Path, workers: int) -> None:
     def module() -> FacesModule:
         return FacesModule(RecordIOSet(many), VIEWS, PLAN, workers)

@@ -39,6 +39,7 @@ def test_words_arrive_as_they_were_given(script: str):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize(("status", "told"), [(10, 0), (1, 1)])
 def test_a_signal_reaches_the_night_and_its_own_status_counts(script: str, number: int, status: int, told: int):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     code = textwrap.dedent(TELLS_ITS_SIGNAL)
     process = subprocess.Popen([script, sys.executable, "-c", code, str(status)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

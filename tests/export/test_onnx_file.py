@@ -11,7 +11,9 @@ import onnxruntime
 import pytest
 import torch
 from onnx import ModelProto, numpy_helper
+from onnxscript import ir
 from torch import Tensor, nn
+from torch.onnx import ONNXProgram
 
 from distill.errors import UserError
 from distill.export import onnx_file
@@ -20,6 +22,8 @@ from distill.export.parity import parity, random_images
 from distill.students.mobilefacenet import MobileFaceNet
 from distill.students.vargnet import VarGNet
 from distill.types import Preprocessing
+from reference.exported_student import lived_in
+from reference.remembered_exports import remembered
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -153,6 +157,38 @@ def test_what_computes_nothing_is_simplified_away(plain: ModelProto, roundabout:
     assert kinds == [["Conv", "ReduceMean", "Gemm", "Unsqueeze", "Squeeze"], ["Conv", "ReduceMean", "Gemm"]]
     assert (done.simplified, done.nodes) == (True, 3)
     parity(roundabout, done.path, random_images(7)).require(max_relative=1e-5, max_cosine=1e-9)
+
+
+def test_tests_trace_again_whatever_computes_something_else() -> None:
+    """Of ``traced_once``, which every test lives with."""
+    graphs: list[nn.Module] = []
+
+    def export(network: nn.Module, *args: object, **options: object) -> ONNXProgram:
+        graphs.append(network)
+        return ONNXProgram(ir.Model(ir.Graph([], [], nodes=[]), ir_version=10), None)
+
+    look_up, first = remembered(export), nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)).eval()
+    for network in (first, copy.deepcopy(first)):
+        look_up(network, dynamo=True, opset_version=18)
+    assert graphs == [first]
+    hooked = copy.deepcopy(first)
+    hooked.register_forward_hook(lambda *_: None)
+    for network in (nn.Sequential(nn.ReLU(), nn.MaxPool2d(3)).eval(), nn.Sequential(first), hooked):
+        look_up(network, dynamo=True, opset_version=18)
+    look_up(first, dynamo=True, opset_version=19)
+    look_up(first)
+    assert len(graphs) == 6
+
+
+def test_a_graph_with_other_weights_is_the_export_of_a_network_with_them(network: nn.Module) -> None:
+    """Of ``traced_once``: but for names it gives what torch's own export gives."""
+    another = lived_in(copy.deepcopy(network), seed=7).to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
+    found = onnx_file._export(another, 18).graph
+    hook = another.register_forward_hook(lambda *_: None)  # is not remembered
+    expected = onnx_file._export(another, 18).graph
+    hook.remove()
+    assert [node.op_type for node in found.node] == [node.op_type for node in expected.node]
+    assert sorted(t.raw_data for t in found.initializer) == sorted(t.raw_data for t in expected.initializer)
 
 
 def _off_by(share: float, model: ModelProto) -> ModelProto:

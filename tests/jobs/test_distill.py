@@ -62,6 +62,7 @@ def test_every_family_trains_together_with_transfer_images(options: Options, roo
     assert first["loss"] == pytest.approx(sum(v for k, v in first.items() if k.startswith("weighted/")), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_recursive_distillation_starts_from_the_run_before(options: Options, tmp_path: Path):
     assert main(["distill", *options()]) == 0
     first = latest(tmp_path)
@@ -72,6 +73,7 @@ def test_recursive_distillation_starts_from_the_run_before(options: Options, tmp
     assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_student_over_the_limit_is_told_at_once_and_fails(options: Options, tmp_path: Path, capsys):
     assert main(["distill", *options("student.network.embedding_dim=64")]) == 1
     assert "will not pass deepglint_light" in capsys.readouterr().err
@@ -79,6 +81,7 @@ def test_a_student_over_the_limit_is_told_at_once_and_fails(options: Options, tm
     assert (latest(tmp_path) / "student.onnx").exists(), "a failed verdict loses nothing"
 
 
+@pytest.mark.slow
 def test_sweep_gives_one_folder_for_each_job(options: Options, tmp_path: Path):
     assert main(["distill", *options("trainer.images=8", "seed=1,2"), "-m"]) == 0
     assert len([p for p in (tmp_path / "runs").glob("vargnet-onnx-*") if (p / "student.onnx").exists()]) == 2

@@ -115,6 +115,7 @@ def test_frames_weighed_by_a_network_of_their_own(model: Path, tmp_path: Path, r
     )
 
 
+@pytest.mark.slow
 def test_killed_and_continued_it_gives_the_same_bytes(model: Path, tmp_path: Path):
     root, rows = tmp_path / "many", 3 * 1024 + 100
     for number in range(8):

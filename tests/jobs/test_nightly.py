@@ -70,6 +70,7 @@ def result(service: Path, night: int, stage: str) -> dict:
     return json.loads(record_path(service / "nights" / f"{night:04d}", stage).read_text())["result"]
 
 
+@pytest.mark.slow
 def test_from_the_first_night_to_a_rejected_one(nightly: Nightly, service: Path, drops: Path, capsys):
     registry = Registry(service / "registry")
     assert nightly() == 10
@@ -96,7 +97,8 @@ def test_from_the_first_night_to_a_rejected_one(nightly: Nightly, service: Path,
     assert result(service, 2, "signals")["images_new"] == 6
     assert result(service, 2, "train")["start"] == "champion"
     assert result(service, 2, "train")["replayed"] == 30
-    assert result(service, 2, "promote") == {"outcome": "promoted", "version": "v0002", "before": "v0001", "reason": ""}
+    promoted = {"format": 1, "outcome": "promoted", "version": "v0002", "before": "v0001", "reason": ""}
+    assert result(service, 2, "promote") == promoted
 
     drop(drops, "2026-01-03", {8: 3})
     assert nightly("judge.floor=0.999") == 20
@@ -107,6 +109,7 @@ def test_from_the_first_night_to_a_rejected_one(nightly: Nightly, service: Path,
     assert nightly("judge.floor=0.999") == 0, "a rejected night is over as well"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["train", "promote"])
 def test_a_night_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(
     nightly: Nightly, service: Path, monkeypatch: pytest.MonkeyPatch, stage: str
@@ -158,6 +161,7 @@ def test_a_mistake_is_noted_beside_the_records_and_mended_by_the_next_start(
     assert not (service / "nights/0001/records/failed.json").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_champion_is_told_even_where_nothing_is_new(nightly: Nightly, service: Path, drops: Path, capsys):
     assert nightly() == 10
     drop(drops, "2026-01-02", {1: 3}, first=5)
@@ -204,6 +208,7 @@ def test_a_bug_is_one_line_and_its_trace_is_beside_the_records(
     assert "in broken" in noted["trace"]
 
 
+@pytest.mark.slow
 def test_a_drop_that_comes_while_a_night_is_killed_waits_for_the_next_one(
     nightly: Nightly, service: Path, drops: Path, monkeypatch: pytest.MonkeyPatch
 ):

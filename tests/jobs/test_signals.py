@@ -49,6 +49,7 @@ def losses(tmp_path: Path) -> list[float]:
     return [row["values"]["loss"] for row in map(json.loads, lines) if "loss" in row["values"]]
 
 
+@pytest.mark.slow
 def test_a_run_from_signals_is_the_run_with_the_live_teacher(store, options: Options, tmp_path: Path, caplog):
     folder = store()
     assert "signals" in {p.name for p in tmp_path.iterdir()}
@@ -64,6 +65,7 @@ def test_a_run_from_signals_is_the_run_with_the_live_teacher(store, options: Opt
     assert metrics["teacher"]["accuracy_mean"] == 1.0
 
 
+@pytest.mark.slow
 def test_fixed_views_with_the_runs_seed_are_the_live_run(store, options: Options, tmp_path: Path):
     augment = ["data.augment.shift_px=3", "data.augment.colour=0.5", "objective=feature"]  # centres are over views
     store("views=9", *augment[:2])
@@ -127,6 +129,7 @@ def test_damage_stops_a_run_and_the_same_command_repairs_it(store, options: Opti
     assert main(["distill", *options(MIRROR)]) == 0
 
 
+@pytest.mark.slow
 def test_full_maps_need_the_live_teacher(store, options: Options, refused, root: Path, tmp_path: Path, teach, caplog):
     caplog.set_level("INFO")
     assert main(teach()) == 0

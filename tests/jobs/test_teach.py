@@ -190,6 +190,7 @@ def test_what_is_not_there_to_grow_from_is_told_before_faces_are_drawn(root: Pat
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_teacher_that_it_grows_from_is_taught_first(root: Path, tmp_path: Path, capsys, monkeypatch):
     tiny = [*NETWORK[1:], "trainer=smoke", "trainer.images=8", "trainer.optimizer.lr=1e-3"]
     monkeypatch.setattr("distill.jobs.teach.load", lambda job, overrides: load(job, [*overrides, *tiny]))
@@ -219,6 +220,7 @@ def test_what_cannot_be_grown_is_said(taught: Path, root: Path, tmp_path: Path, 
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_synthetic_people_begin_at_centres_that_know_who_is_like_whom(tmp_path: Path):
     faces = SynthFaces(tmp_path / "faces", identities=8, pictures=2, pairs=40)
     traits = faces.traits()

@@ -20,6 +20,7 @@ def metrics_of(runs: Path, name: str) -> dict:
     return json.loads((runs / name / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_run_with_a_teacher_stands_beside_the_same_one_without(
     options: Options, tmp_path: Path, capsys: pytest.CaptureFixture
 ):

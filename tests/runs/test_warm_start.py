@@ -153,6 +153,7 @@ def losses(folder: Path) -> list[float]:
     return [row["loss"] for row in rows if "loss" in row]
 
 
+@pytest.mark.slow
 def test_a_night_goes_on_where_the_champion_stopped(options: Options, base: Path, tmp_path: Path, caplog):
     """Student and centres come along: of the same people the first loss is near the champion's last."""
     plain = [o for o in options() if not o.startswith("teacher")]

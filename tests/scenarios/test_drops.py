@@ -82,6 +82,7 @@ def student(service: Service, options: Callable[..., list[str]], number: int) ->
     return ["distill", *kept, *data, f"signals={night / 'signals'}", f"run.name=night{number}"]
 
 
+@pytest.mark.slow
 def test_two_nights(service: Service, options: Callable[..., list[str]], tmp_path: Path, caplog):
     caplog.set_level("INFO")
     _, _, told = service.work(1)
@@ -104,6 +105,7 @@ def test_two_nights(service: Service, options: Callable[..., list[str]], tmp_pat
     assert centres.shape[0] == 7
 
 
+@pytest.mark.slow
 def test_a_student_of_drops_is_that_of_the_same_pictures_in_one_folder(
     service: Service, options: Callable[..., list[str]], tmp_path: Path, root: Path, teacher: Path
 ):

@@ -48,6 +48,7 @@ def run(onnx: Path) -> np.ndarray:
     return np.asarray(session.run(None, {"images": random_images(8).numpy()})[0])
 
 
+@pytest.mark.slow
 def test_a_head_learns_beside_a_frozen_recogniser(quality: Options, recogniser: Path, tmp_path: Path):
     more = [f"student.init={recogniser}", "student.network.learning=frozen", "objective=quality_alone"]
     assert main(["distill", *quality("vargnet_quality", *more)]) == 0
@@ -64,6 +65,7 @@ def test_a_head_learns_beside_a_frozen_recogniser(quality: Options, recogniser: 
     assert OnnxNetwork(folder / "student.onnx").says_concentration
 
 
+@pytest.mark.slow
 def test_a_student_is_the_teacher_of_its_own_head(quality: Options, recogniser: Path, tmp_path: Path):
     """experiment=quality_head needs nothing but a finished run, and teaches from that run's own file."""
     more = [f"student.init={recogniser}", "student.network.learning=frozen", "run.name=first"]

@@ -82,6 +82,7 @@ def test_default_sets_are_of_some_hundred_people() -> None:
     assert held_out_people(FacesRecipe(1000, 12, 3000, 1)) == 300
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(made: Path, tmp_path: Path) -> None:
     make(tmp_path / "faces", RECIPE, processes=2)
     assert content(tmp_path / "faces") == content(made)
@@ -168,6 +169,7 @@ def test_bad_numbers_are_refused(tmp_path: Path, option: str, value: int, expect
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_after_kill_9_the_next_one_starts_cleanly(made: Path, tmp_path: Path) -> None:
     root = tmp_path / "faces"
     line = f"from distill.data.synth.generate import *; make(Path({str(root)!r}), Recipe(3000, 2, 40, 4), processes=1)"
@@ -223,12 +225,14 @@ def drawing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_helper_that_is_killed_is_told(drawing: subprocess.Popen[str]) -> None:
     os.kill(helpers(drawing.pid)[0], signal.SIGKILL)
     _, err = drawing.communicate(timeout=30)
     assert "UserError: a process that draws faces was killed" in err
 
 
+@pytest.mark.slow
 def test_an_interruption_ends_the_helpers_without_a_word_from_them(drawing: subprocess.Popen[str]) -> None:
     at_work = helpers(drawing.pid)
     for pid in (drawing.pid, *at_work):  # a terminal interrupts all of them

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from distill.registry.registry import Policy, Registry
 from reference.served_registry import add, model_bytes
 
@@ -62,6 +64,7 @@ def finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
+@pytest.mark.slow
 def test_a_reader_in_a_loop(root: Path, environment: dict[str, str]):
     """While versions come, serve and go, beside a program of somebody else and one of ours."""
     known = {hashlib.sha256(model_bytes(night)).hexdigest(): night for night in range(1, PROMOTIONS + 10)}
