@@ -18,7 +18,7 @@ SHIPPED = (
     *targets_in(conf_dir()),
     "distill.metrics.bootstrap.Bootstrap",  # a dataclass
     "distill.data.views.NewViews",
-    "distill.training.optim.LearningRate",
+    "distill.training.settings.LearningRate",
 )
 
 
