@@ -242,6 +242,15 @@ def test_the_data_outside_of_a_graph_are_read_for_its_hash_alone(tmp_path: Path)
     assert file.model.SerializeToString() == before, "locations are replaced in a copy"
 
 
+def test_a_file_with_the_data_of_several_tensors_is_read_once(tmp_path: Path):
+    (tmp_path / "data").write_bytes(bytes(32))
+    both = [external("x"), external("y", offset=16)]
+    path = saved(tmp_path, lambda model: model.graph.initializer.extend(both))
+    with counting() as reads:
+        network_sha256(path)
+    assert reads[tmp_path / "data"] == 1
+
+
 def test_a_file_that_is_no_network_has_an_identity_and_no_graph(tmp_path: Path):
     file = NetworkFile(tmp_path / "a.bin")
     file.path.write_bytes(b"\xff\xfe\xfd" * 99)
