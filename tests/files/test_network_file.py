@@ -231,6 +231,12 @@ def test_large_weights_are_not_held(tmp_path: Path):
     assert NetworkFile(path).model.ByteSize() < LARGEST_SHAPE_BYTES
 
 
+def test_small_weights_keep_their_values_for_the_inference_of_shapes(tmp_path: Path):
+    shape = numpy_helper.from_array(np.array([1, -1], np.int64), "shape")
+    path = saved(tmp_path, lambda model: model.graph.initializer.append(shape))
+    assert numpy_helper.to_array(NetworkFile(path).model.graph.initializer[1]).tolist() == [1, -1]
+
+
 def test_the_data_outside_of_a_graph_are_read_for_its_hash_alone(tmp_path: Path):
     file = NetworkFile(outside(tmp_path))
     expected = network_sha256(file.path)
