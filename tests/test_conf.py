@@ -138,6 +138,7 @@ def _frozen_night(folder: Path, picture: bytes) -> None:
     write_verdicts(folder / "night", Verdicts(manifest.data_sha256(), {}, []))
 
 
+@pytest.mark.slow
 def test_every_reader_and_its_augmentation_build(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory):
     picture = cv2.imencode(".png", np.zeros((112, 112, 3), np.uint8))[1].tobytes()
     write_set(tmp_path, {k: payload(picture, float(k)) for k in range(2)}, classes=2)

@@ -23,10 +23,12 @@ def test_jobs_targets_options_and_exit_statuses_are_those_declared(repository: P
     assert declared(repository) == (STORED / "declared.txt").read_text()
 
 
+@pytest.mark.slow
 def test_runs_and_nights_leave_the_files_and_keys_of_the_golden_text(runs: SmallRuns):
     assert left_behind(runs) == (STORED / "left_behind.txt").read_text()
 
 
+@pytest.mark.slow
 def test_twenty_steps_have_the_losses_of_the_golden_text(runs: SmallRuns):
     assert same_numbers((STORED / "numbers.txt").read_text(), numbers(runs))
 

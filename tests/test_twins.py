@@ -21,6 +21,7 @@ JUSTIFIED = {
     ("MirrorViews", "FixedViews"): "two rules with the same settings",
     ("Strip", "_Strip"): "float32 rows on the host and the device, against float64 rows of the exhaustive check",
     ("Impostors", "Scored"): "persons and weights, against rows and kinds",
+    ("Case", "Rivals"): "scores of both models on a set, against their files",
     ("Bands", "Levels"): "ranges with their rules, against the arrays of them that compiled loops take",
     ("RankedScore", "Curve"): "two numbers at one threshold, against arrays over all thresholds",
     ("Curve", "Histogram"): "counts above each threshold, against counts within each bin",

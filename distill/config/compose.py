@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -44,8 +45,9 @@ def conf_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "conf"
 
 
+@cache
 def register() -> None:
-    """Make the types known to Hydra under the names that the root files' defaults start with."""
+    """Make the types known to Hydra, once in a process, under the names that the root files' defaults start with."""
     for name, job in JOBS.items():
         ConfigStore.instance().store(name=f"{name}_schema", node=job.conf)
     read_text_as_text({name: job.conf for name, job in JOBS.items()}, conf_dir())

@@ -1,8 +1,4 @@
-"""``make nightly``: what arrived since the last night, a student of it, and the better of two models in service.
-
-This file decides which night there is to work on, and reports the outcome. It opens no network for that, so that a
-night with nothing to do is over at once; ``night_stages`` is imported where there is work.
-"""
+"""``make nightly``: freeze new data, train a student on it, judge it against the champion, promote or reject it."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ from pathlib import Path
 
 from distill.config.service_jobs import NightlyConf
 from distill.nightly.lock import Busy, held
-from distill.nightly.service import Outcome, _nights
+from distill.nightly.service import Outcome, work_through
 
 
 def run(conf: NightlyConf) -> int:
@@ -19,7 +15,7 @@ def run(conf: NightlyConf) -> int:
         with held(Path(conf.root)) as taken_over:
             if taken_over is not None:
                 print(taken_over)
-            return _nights(conf).status
+            return work_through(conf).status
     except Busy as busy:
         print(busy)
         return Outcome.BUSY.status

@@ -10,10 +10,7 @@ from distill.config.training_jobs import TeachConf
 from distill.errors import UserError
 from distill.files.network_file import network_sha256
 from distill.report.terminal import print_verification
-from distill.runs.assemble import (
-    labelled_faces,
-    verification_pairs,
-)
+from distill.runs.assemble import labelled_faces, verification_pairs
 from distill.runs.folder import open_run, tracked
 from distill.runs.identity import RunIdentity, pairs_identity, remember
 from distill.runs.teach import teach, weights_file

@@ -28,7 +28,11 @@ _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOMEM, e
 """Errors of the machine, which another start may find mended; every other OSError is about a name that was given."""
 
 
-def _nights(conf: NightlyConf) -> Outcome:
+def work_through(conf: NightlyConf) -> Outcome:
+    """Finish the night that was begun, then make one of new data; the outcome of the last one. The caller has the lock.
+
+    No network is opened before there is work: a night without new data ends at once.
+    """
     root = Path(conf.root)
     _clear_partial(root)
     _require_intact_champion(conf)

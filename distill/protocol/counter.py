@@ -81,13 +81,11 @@ class Cost:
     problems: tuple[str, ...]
 
 
-def count(file: NetworkFile) -> Cost:
-    """Counter-FLOPs and MACs of an ONNX file; ``UserError`` if it is not ONNX, ``problems`` if it cannot be counted."""
-    return measure(file)[0]
-
-
 def measure(file: NetworkFile) -> tuple[Cost, Graph | None]:
-    """The cost of an ONNX file, and its graph with static shapes (None where these could not be had)."""
+    """Counter-FLOPs and MACs of an ONNX file, and its graph with static shapes, None if these cannot be inferred.
+
+    ``UserError`` if it is not ONNX; ``Cost.problems`` if it cannot be counted.
+    """
     model, path = file.model, file.path
     if problems := [*external_files(model, path)[1], *uncountable_operators(model)]:
         return _uncounted(problems), None

@@ -33,9 +33,10 @@ from teachers.card import parse_preprocessing
 from teachers.teacher import Teacher, load_teacher
 from teachers.trial import try_teacher
 
+_log = logging.getLogger(__name__)
+
 STUDENT_INPUT = Preprocessing()
 """All networks that are trained here take RGB (x - 127.5) / 128."""
-
 
 LEAST = {
     "batch_size": 1,
@@ -238,9 +239,6 @@ def _open(conf: DataConf, root: Path) -> Any:
 def _inside(conf: DataConf, place: str) -> Path:
     """A path as given where that exists, else below the root."""
     return Path(place) if Path(place).exists() else Path(conf.root) / place
-
-
-_log = logging.getLogger(__name__)
 
 
 def open_teacher(conf: TeacherConf, fingerprint: str, file: NetworkFile | None = None) -> Teacher | None:

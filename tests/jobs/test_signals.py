@@ -107,6 +107,7 @@ def test_a_folder_that_is_no_store_is_refused(options: Options, refused, tmp_pat
     assert "holds no manifest.json" in refused("distill", *options(f"signals={tmp_path}"))
 
 
+@pytest.mark.slow
 def test_damage_stops_a_run_and_the_same_command_repairs_it(store, options: Options, refused, caplog):
     folder = store()
     path = shard_path(folder, 0)

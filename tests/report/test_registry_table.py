@@ -35,7 +35,7 @@ def cells(out: str, version: str) -> list[str]:
 def test_a_whole_registry(registry: Registry, capsys: pytest.CaptureFixture[str]):
     assert print_versions(registry)
     out = capsys.readouterr().out
-    assert cells(out, "v0004")[:3] == ["v0004", "champion", "whole"]
+    assert cells(out, "v0004")[:3] == ["v0004", "champion", "intact"]
     assert cells(out, "v0003")[1] == "previous"
     assert cells(out, "v0001")[1] == "-"
     assert cells(out, "v0001")[-3:] == ["1", "-", "-"], "what the night did not tell is a dash"

@@ -118,5 +118,5 @@ def test_json_is_whole_or_the_old_one(tmp_path: Path):
 
 def test_torn_json_is_one_line(tmp_path: Path):
     (tmp_path / "x.json").write_text('{"a": ')
-    with pytest.raises(UserError, match=r"x\.json cannot be read"):
+    with pytest.raises(UserError, match=r"x\.json: cannot be read"):
         read_json(tmp_path / "x.json")

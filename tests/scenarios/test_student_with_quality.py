@@ -82,6 +82,7 @@ def test_a_student_is_the_teacher_of_its_own_head(quality: Options, recogniser: 
     assert not torch.equal(after["quality.last.weight"], before["quality.last.weight"])
 
 
+@pytest.mark.slow
 def test_a_separate_network_is_written_as_a_file(quality: Options, recogniser: Path, tmp_path: Path):
     more = [f"student.init={recogniser}", "objective=quality_alone", "run.name=beside"]
     assert main(["distill", *quality("vargnet_frame_quality", *more)]) == 0

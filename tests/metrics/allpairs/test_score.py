@@ -178,6 +178,7 @@ def process(folder: Path, pause_s: float, name: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 def test_killed_and_helped_processes_find_the_same(tmp_path: Path, monkeypatch):
     """One process is killed in the middle; two more take over, together."""
     monkeypatch.setattr(score, "KEPT_PAIRS", 300)

@@ -134,6 +134,8 @@ def test_nobody_goes_on_from_a_damaged_champion_or_is_compared_with_one(service:
     monkeypatch.setattr(night_scores, "tracked", lambda *_: nullcontext())
     monkeypatch.setattr(night_scores, "conclude", lambda *_: [])
     service.task.conf.root = str(service.root)
+    service.task.networks = SimpleNamespace(teacher=None, anchor=None)
+    service.task.student = None
     done: Any = {"parity": SimpleNamespace(result={"passed": True})}
     for use in (
         lambda: night_student.train_stage(service.task, Beginning(champion)),
