@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
+from functools import cache
 from pathlib import Path
 
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
@@ -10,6 +13,12 @@ PAGE = re.compile(r"`(docs/\w+\.md|CHANGELOG\.md|benchmarks/[\w./-]+\.\w+|tests/
 LEFT_BY_HAND = {"benchmarks/results/mutants.json"}
 """Written by a command that people run before a release."""
 SOURCE = re.compile(r"`((?:distill|teachers|conf)/[\w/]+\.(?:py|yaml))\b")
+CODE = re.compile(r"`([^`\n]+)`")
+FILE_NAME = re.compile(r"(?:[\w.]+/)*\w+\.py")
+CLASS_NAME = re.compile(r"(?:\w+\.)?([A-Z][a-z]+(?:[A-Z]\w*|\b))")
+DOTTED = re.compile(r"(?:distill|teachers|benchmarks)(?:\.\w+)+")
+OF_OTHERS = {"face_align.py"}
+"""Files of other projects."""
 
 
 def _tree(repository: Path) -> dict[str, str]:
@@ -53,6 +62,64 @@ def test_every_link_and_every_named_page_exists(repository: Path):
         named = {name for pattern in (PAGE, SOURCE) for name in pattern.findall(text)}
         missing += [(page.name, to) for to in sorted(named - LEFT_BY_HAND) if not (repository / to).exists()]
     assert missing == []
+
+
+@cache
+def _sources(repository: Path) -> dict[str, str]:
+    """The text of every Python file of the project, by its path."""
+    folders = ("distill", "teachers", "benchmarks", "tests", "deploy", ".ci")
+    return {
+        path.relative_to(repository).as_posix(): path.read_text()
+        for folder in folders
+        for path in (repository / folder).rglob("*.py")
+    }
+
+
+@cache
+def _classes(repository: Path) -> set[str]:
+    return {
+        node.name
+        for name, text in _sources(repository).items()
+        if not name.startswith("tests/")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def _stale(repository: Path, text: str) -> list[str]:
+    """The names in backticks of files, classes and dotted paths that the project does not have."""
+    files = _sources(repository)
+    stale = []
+    for code in CODE.findall(text):
+        if FILE_NAME.fullmatch(code):
+            known = any(f"/{name}".endswith(f"/{code}") for name in files) or code in OF_OTHERS
+        elif found := CLASS_NAME.fullmatch(code):
+            known = found[1] in _classes(repository)
+        elif DOTTED.fullmatch(code):
+            known = _imports(code)
+        else:
+            continue
+        stale += [] if known else [code]
+    return stale
+
+
+def _imports(dotted: str) -> bool:
+    """Whether it is a module, or what a module holds."""
+    module, _, name = dotted.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), name) or bool(importlib.import_module(dotted))
+    except ImportError:
+        return False
+
+
+def test_files_classes_and_dotted_names_in_backticks_exist(repository: Path):
+    pages = [repository / "README.md", *(repository / "docs").glob("*.md")]
+    assert {page.name: stale for page in pages if (stale := _stale(repository, page.read_text()))} == {}
+
+
+def test_a_stale_name_is_found(repository: Path):
+    text = "`distill/jobs/teacher.py` `fusion.py` `UnitGap` `feature.Gone` `distill.data.pairs.gone` `distill.types`"
+    assert _stale(repository, text) == ["distill/jobs/teacher.py", "feature.Gone", "distill.data.pairs.gone"]
 
 
 def test_the_readme_is_short_and_has_its_guides(repository: Path):

@@ -192,6 +192,16 @@ def test_a_planted_key_leaves_by_no_exit(
     assert HIDDEN in left
 
 
+def test_json_hides_what_only_its_name_its_place_or_its_escape_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_KEY", quoted := 'a"quoted\\key')
+    content = {"token": "PLANTED", "source": "https://me:PLANTED@host/a", "command": quoted, "rows": [1, None]}
+    write_json(tmp_path / "a.json", content)
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found == {"token": HIDDEN, "source": f"https://{HIDDEN}@host/a", "command": HIDDEN, "rows": [1, None]}
+
+
 def test_a_configuration_with_a_planted_key_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 import distill
 from distill.errors import UserError
 from distill.export.onnx_file import export_onnx
-from distill.files.atomic import replacing, write_atomic
+from distill.files.atomic import replacing, write_atomic, write_json
 from reference.disk_steps import DiskSteps
 
 
@@ -33,6 +33,12 @@ def test_writes_and_replaces(tmp_path: Path) -> None:
     write_atomic(path, b"two")
     assert path.read_bytes() == b"two"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_number_that_json_lacks_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_contents_are_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,6 +231,12 @@ def test_large_weights_are_not_held(tmp_path: Path):
     assert NetworkFile(path).model.ByteSize() < LARGEST_SHAPE_BYTES
 
 
+def test_small_weights_keep_their_values_for_the_inference_of_shapes(tmp_path: Path):
+    shape = numpy_helper.from_array(np.array([1, -1], np.int64), "shape")
+    path = saved(tmp_path, lambda model: model.graph.initializer.append(shape))
+    assert numpy_helper.to_array(NetworkFile(path).model.graph.initializer[1]).tolist() == [1, -1]
+
+
 def test_the_data_outside_of_a_graph_are_read_for_its_hash_alone(tmp_path: Path):
     file = NetworkFile(outside(tmp_path))
     expected = network_sha256(file.path)
@@ -240,6 +246,15 @@ def test_the_data_outside_of_a_graph_are_read_for_its_hash_alone(tmp_path: Path)
         assert (file.sha256, file.sha256) == (expected, expected)
     assert reads[file.path] == reads[tmp_path / "weights.data"] == 1
     assert file.model.SerializeToString() == before, "locations are replaced in a copy"
+
+
+def test_a_file_with_the_data_of_several_tensors_is_read_once(tmp_path: Path):
+    (tmp_path / "data").write_bytes(bytes(32))
+    both = [external("x"), external("y", offset=16)]
+    path = saved(tmp_path, lambda model: model.graph.initializer.extend(both))
+    with counting() as reads:
+        network_sha256(path)
+    assert reads[tmp_path / "data"] == 1
 
 
 def test_a_file_that_is_no_network_has_an_identity_and_no_graph(tmp_path: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,11 @@ from distill.judge.judgement import Judgement, Reason
 from distill.nightly.records import STAGES, Record
 from distill.nightly.results import (
     RESULTS,
+    CheckResult,
     FreezeResult,
     JudgeResult,
     NightResults,
+    ParityResult,
     PromoteResult,
     SetScores,
     StageResult,
@@ -66,6 +68,18 @@ def test_a_half_done_night_has_what_is_done():
     assert found.promote is None
 
 
+def test_a_record_without_a_verdict_is_no_pass():
+    assert not ParityResult.read({"min_cosine": 1.0}).passed
+    assert not CheckResult.read({"flops": 9}).passed
+    assert not PromoteResult.read({"version": "v0001"}).promoted
+
+
+def test_what_a_record_has_beyond_the_fields_is_ignored():
+    """Early records hold all of a score of ``make verify``."""
+    early = {"sets": {"lfw": {**asdict(SCORES), "threshold": 1.2}}, "champion": None, "seconds": 1.0}
+    assert VerifyResult.read(early) == VerifyResult({"lfw": SCORES})
+
+
 def test_an_early_reason_has_its_finding_from_whether_it_passed():
     early = {"kind": "main", "metric": "auc", "text": "worse", "passed": False, "interval": [0.1, 0.2]}
     assert Reason.from_json(early) == Reason("main", "auc", "fails", "worse", interval=(0.1, 0.2))
@@ -75,3 +89,5 @@ def test_an_early_reason_has_its_finding_from_whether_it_passed():
 def test_a_record_of_a_newer_version_is_refused():
     with pytest.raises(UserError, match=r"stage freeze has format 2; expected 1"):
         FreezeResult.read({"format": 2, "pictures": 7})
+    with pytest.raises(UserError, match=r"stage check has format 2"):
+        NightResults.from_json({"check": {"format": 2}})
