@@ -2,7 +2,7 @@
 #
 # Every variable on make's command line except ARGS goes to the job as it is:
 #   make distill teacher=r152 student=vargnet data.root=/data/faces trainer.optimizer.lr=0.01
-# ARGS holds what is no variable: ARGS="-m student=vargnet,mobilefacenet", ARGS="~data.augment.blur".
+# ARGS holds everything else: ARGS="-m student=vargnet,mobilefacenet", ARGS="~data.augment.blur".
 # Another interpreter for .venv: PYTHON=python3.12 make ...
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# Each variable of the command line as one word of the shell, whatever is in it.
+# Each variable of the command line as one word of the shell, whatever it contains.
 GIVEN := $(sort $(foreach v,$(filter-out PYTHON,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $v))),$v)))
 QUOTE = '$(subst ','\'',$1)'
 OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) $(value ARGS)
@@ -87,7 +87,7 @@ dashboard: $(READY) ## list the tracked runs, view them offline, sync them to W&
 test: $(READY) ## all tests that need neither a GPU nor a network
 	@$(QUIETLY) $(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
-test-fast: $(READY) ## the tests of test without the slow ones
+test-fast: $(READY) ## the same without the slow ones
 	@$(QUIETLY) $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu and not network" $(ARGS)
 
 test-gpu: $(READY) ## the tests that need a GPU
@@ -112,7 +112,7 @@ fmt: $(READY) ## format the code and fix what ruff can fix
 wheel: $(READY) ## build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation
 
-setup: $(READY) ## set up .venv and do nothing else
+setup: $(READY) ## set up .venv only
 	@echo ".venv is ready"
 
 clean: ## remove caches and builds; runs, weights and .venv stay

@@ -1,12 +1,12 @@
-"""New people come overnight: go on from the champion or train anew, and how much of the old data to show again.
+"""New people in a night: warm start from the champion or training from scratch, and how much of the old data to replay.
 
     .venv/bin/python benchmarks/continual.py DATA_ROOT [--images 4000] [--people 500] [--seeds 1]
 
 DATA_ROOT holds labelled/ (RecordIO), lfw_dev.bin and reference_teacher.onnx. Of the people with the most pictures one
-in five is new. Everybody with four pictures or more keeps two back, which make the frozen pairs: ``old`` of old people,
-on which forgetting shows, and ``new`` of new ones, on which the gain does; LFW's people are in neither set. A small
+in five is new. Each person with four pictures or more keeps two back for the frozen pairs: ``old`` of old people,
+which measure forgetting, and ``new`` of new ones, which measure the gain; LFW's people are in neither set. A small
 student learns from stored signals by the default objective and a margin loss with centres of its own. The champion saw
-the old people for ``--images`` image-steps; a quarter of that is what a night is given, unless WAYS says otherwise.
+the old people for ``--images`` samples seen; a night has a quarter of that, unless WAYS has another share.
 
 Runs are kept below runs/continual, so that a stopped benchmark continues; figures go to
 benchmarks/results/continual.json.
@@ -112,7 +112,7 @@ def _shown(album: list[bytes]) -> list[bytes]:
 
 
 def _freeze(path: Path, albums: list[list[bytes]], people: int) -> None:
-    """Pairs of pictures that nobody is trained on: one of each person, and two of this person with another."""
+    """Pairs of pictures that no run trains on: one of each person, and two of this person with another."""
     held = [album[-HELD_OUT:] for album in albums if len(album) >= 2 * HELD_OUT][:people]
     encoded, same = [], []
     for number, (first, second) in enumerate(held):
@@ -200,9 +200,9 @@ def _write(arguments: argparse.Namespace, old_images: int, found: dict[str, dict
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
-    """Markdown: ROC AUC on the frozen pairs, the mean over seeds, and what was lost and won against the champion."""
+    """Markdown: ROC AUC on the frozen pairs, the mean over seeds, and the difference to the champion."""
     lines = [
-        "| way | image-steps | first loss | AUC old | lost or won | AUC new | lost or won | AUC LFW |",
+        "| way | samples seen | first loss | AUC old | lost or won | AUC new | lost or won | AUC LFW |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for way in WAYS:
@@ -226,7 +226,7 @@ def _rows(found: dict[str, dict[str, Any]], way: str) -> list[dict[str, Any]]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with labelled/, lfw_dev.bin, reference_teacher.onnx")
-    parser.add_argument("--images", type=int, default=4_000, help="length of the champion's run in image-steps")
+    parser.add_argument("--images", type=int, default=4_000, help="length of the champion's run in samples seen")
     parser.add_argument("--people", type=int, default=500, help="of whom one in five is new")
     parser.add_argument("--seeds", type=int, default=1)
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""The faults of the drill: killed, without power, out of space, lied to, started twice, out of time, cut off."""
+"""The faults of the drill: kills, power loss, a full disk, bad data, two starts, a changed clock, no network."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _on_full_disk(drill: Drill, share: float) -> Ended:
 
 
 def two_starts(drill: Drill, arguments: argparse.Namespace) -> None:
-    """Two starts at once: one does the night, the other says so and leaves."""
+    """Two starts at once: one does the night, the other reports that and ends."""
     tally = drill.tally("two starts at once")
 
     def both() -> Ended:
@@ -121,7 +121,7 @@ def two_starts(drill: Drill, arguments: argparse.Namespace) -> None:
 
 
 def clock(drill: Drill, arguments: argparse.Namespace) -> None:
-    """A clock that jumps: the night is killed two years from now, and goes on eleven years ago."""
+    """A clock that jumps: the night is killed two years from now and resumes eleven years ago."""
     library = next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
     tally = drill.tally(
         "clock jumps back thirteen years, killed in between" + ("" if library else ", left out: no libfaketime")
@@ -166,7 +166,7 @@ def wandb(drill: Drill, arguments: argparse.Namespace) -> None:
 
 
 def corrupt(drill: Drill, arguments: argparse.Namespace) -> None:
-    """New data that are broken or wrong. What can be left out is, and the student is that of the rest."""
+    """New data that are broken or wrong. Bad pictures go into quarantine, and the student is that of the rest."""
     whole = drill.service.folder / "drops-kept"
     shutil.copytree(drill.service.drops, whole)
     for what, equal, finding, spoil in SPOILED:

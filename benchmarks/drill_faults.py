@@ -1,4 +1,4 @@
-"""What goes wrong in the fault drill: each fault is a hook that a start of the job calls before it begins."""
+"""The faults of the drill: each is a hook that a start of the job calls before it begins."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Hook = Callable[[], None]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a start of the job ended: its exit status, or minus the signal that killed it, and what it said."""
+    """How a start of the job ended: its exit status, or minus the signal that killed it, and its output."""
 
     status: int
     out: str
@@ -133,7 +133,7 @@ def picture(person: int, number: int) -> bytes:
 
 
 def write_benchmark(path: Path) -> None:
-    """Pairs of people whom no drop has, every other one genuine."""
+    """Pairs of people who are in no drop, every other one genuine."""
     rows = [(100 + k % 5, 100 + (k % 5 if k % 2 else (k + 1) % 5), k) for k in range(PAIRS)]
     encoded = [image for a, b, k in rows for image in (picture(a, 2 * k), picture(b, 2 * k + 1))]
     write_pairs(path, encoded, [a == b for a, b, _ in rows])

@@ -1,4 +1,4 @@
-"""One trial of the fault drill: a fault befalls a night, the night is done all the same, and nothing is amiss."""
+"""One trial of the fault drill: a night with a fault still finishes, and all results are correct."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_STARTS = 6
 
 @dataclass
 class Tally:
-    """What the trials of one fault came to; ``wrong`` says what was not as it has to be."""
+    """Results of the trials of one fault; ``wrong`` lists the violations."""
 
     fault: str
     trials: int = 0
@@ -96,7 +96,7 @@ class Drill:
         self.look(tally, seen, drops, equal)
 
     def _note(self, tally: Tally, ended: Ended, equal: bool) -> None:
-        """What has to hold at once: no traceback, and a champion that is whole."""
+        """What has to hold at once: no traceback, and a complete champion."""
         tally.hit += ended.status not in (NOTHING, PROMOTED, REJECTED)
         if "Traceback" in ended.err:
             tally.wrong.append(ended.err)
@@ -164,7 +164,7 @@ def _consumer(root: Path) -> Iterator[dict[str, int]]:
 
 
 def _consume(path: Path, writer: int) -> None:
-    """Read until told to stop. A file that is not there is noted under the error."""
+    """Read until the pipe asks to stop. A missing file is noted under the error."""
     seen: dict[str, int] = {}
 
     def stop(*_: object) -> None:

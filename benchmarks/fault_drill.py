@@ -1,15 +1,15 @@
-"""A nightly service that is killed, starved, lied to and cut off, again and again.
+"""Fault injection into a nightly service: kills, power loss, full disks, bad data, no network.
 
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/fault_drill.py [--only kills,disk] [--random 16] [--seed 1]
 
 A service of computed pictures has one night behind it and a second drop before it. A trial begins there, or where a
-night stands after one of its stages: the night is started, a fault befalls it, and it is started again until it is
+night stands after one of its stages: the night is started with a fault, and started again until it is
 done. All the while a consumer reads `registry/champion/student.onnx`, and only two files may be there. At the end of a
-trial the champion is whole, nothing is lost, and weights and ONNX file have the sha256 of the undisturbed night's.
+trial the champion is complete, nothing is lost, and weights and ONNX file have the sha256 of the undisturbed night's.
 
-Prints a table and writes benchmarks/results/fault_drill.json; leaves with 1 if anything went wrong. A full disk is a
+Prints a table and writes benchmarks/results/fault_drill.json; exits with 1 if anything went wrong. A full disk is a
 tmpfs, which only root may mount; the clock is turned by libfaketime. Where one is missing, that fault is left out,
-and the table says so.
+and the table reports that.
 """
 
 from __future__ import annotations

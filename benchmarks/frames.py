@@ -1,4 +1,4 @@
-"""Frames of known severity for benchmarks: what cameras, codecs and passers-by do to aligned crops.
+"""Frames of known severity for benchmarks: aligned crops, degraded as by cameras, codecs and occlusion.
 
 None of these is what training draws (distill/data/augment.py): blur has a direction, low resolution is enlarged by
 another filter, what covers a face is a patch of another picture, and every frame is compressed.

@@ -46,7 +46,7 @@ ANY = "any of these"
 class Embedded(NamedTuple):
     """What is known of the pool: embeddings [n 2 POOL d], and concentrations [n 2 POOL] in parts of d of two makes.
 
-    None where there is no such network, or the recogniser does not say its own.
+    None where there is no such network, or the recogniser has none of its own.
     """
 
     frames: np.ndarray
@@ -66,7 +66,7 @@ Rule = Callable[[Video], np.ndarray]
 
 
 def rules(pool: Embedded) -> dict[str, Rule]:
-    """Each method; without those that need a quality that nobody says."""
+    """Each method; without those that need a missing quality."""
     found: dict[str, Rule] = {
         "mean": lambda v: mean_of_normalised(v.frames),
         "norm": lambda v: norm_weighted(v.frames),

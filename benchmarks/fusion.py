@@ -6,7 +6,7 @@ severity.
 DATA_ROOT holds labelled/ and singles/ (RecordIO) and reference_teacher.onnx. People are held out of labelled/ before
 anything is trained: some to choose by (--choose), the rest to report. Of each, one half of the pictures makes one
 video, the other half another, so that both share a person and no picture; all videos are compared with all. A video has
-eight frames (benchmarks/frames.py), and CONDITIONS in benchmarks/fused_videos.py say of which kinds.
+eight frames (benchmarks/frames.py), and CONDITIONS in benchmarks/fused_videos.py list their kinds.
 
 The student is distilled from DATA_ROOT/reference_teacher.onnx with experiment=quality; then its head and the separate
 network learn with experiment=quality_head, each from the student itself. All rules see the same embeddings: "norm" has
@@ -36,7 +36,7 @@ from held_out import Album, albums, by_student, embedded, hold_out, kept, synthe
 RESULT = Path(__file__).parent / "results" / "fusion.json"
 RUNS = Path("runs") / "fusion"
 HEAD_IMAGES = 16_000
-"""Length of the runs of the heads in image-steps."""
+"""Length of the runs of the heads in samples seen."""
 HELD_OUT = 600
 """People whom nothing is trained on, of whom a run uses some."""
 
@@ -59,14 +59,14 @@ def main() -> int:
 
 
 def _keep(content: dict[str, Any], name: str, people: int, rows: dict[str, Any]) -> None:
-    """Write what there is so far, and tell it."""
+    """Write and print the results so far."""
     content["sets"][name] = {"people": people, "conditions": rows}
     RESULT.write_text(json.dumps(content, indent=1) + "\n")
     print(f"\n{name}\n{table(rows)}", flush=True)
 
 
 def _at_home(arguments: argparse.Namespace, people: list[Album]) -> Embedded:
-    """What a student of synthetic faces, with the head that it teaches, says of synthetic people."""
+    """Outputs for synthetic people of a student of synthetic faces and its head."""
     options = ["experiment=quality_head", "data=synthfaces", f"student.init={arguments.home}", "tracking=none"]
     dict(distilled({"home": options}, RUNS, 1))
     said = kept(RUNS / f"frames-home-{len(people)}" / "student.npz", people, lambda: by_student(RUNS / "home"))
@@ -148,7 +148,7 @@ def _told(arguments: argparse.Namespace) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA_ROOT")
-    parser.add_argument("--images", type=int, default=72_000, help="length of the student's run in image-steps")
+    parser.add_argument("--images", type=int, default=72_000, help="length of the student's run in samples seen")
     parser.add_argument("--people", type=int, default=400, help="held out to report")
     parser.add_argument("--choose", type=int, default=100, help="held out to choose by")
     parser.add_argument("--synthetic", type=int, default=150, help="synthetic people")

@@ -1,4 +1,4 @@
-"""People whom nothing is trained on, the frames that are made of their pictures, and what networks say of these."""
+"""Held-out people, frames made of their pictures, and the outputs of networks for these frames."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def by_teacher(path: Path) -> Look:
 
 
 def by_student(run: Path) -> Look:
-    """The embeddings of a run's recogniser as they are without its head, and what the head says."""
+    """The embeddings of a run's recogniser without its head, and the head's outputs."""
     network = _network(run)
 
     def look(images: Tensor) -> Answers:
@@ -107,7 +107,7 @@ def by_student(run: Path) -> Look:
 
 
 def by_separate(run: Path) -> Look:
-    """What the separate network of a run says."""
+    """Outputs of the separate network of a run."""
     network = _network(run)
     return lambda images: {"quality": network.quality(STUDENT_INPUT(images), {})[:, 0].numpy()}
 

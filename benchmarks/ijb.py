@@ -1,4 +1,4 @@
-"""What IJB-C's size costs beside the network: reading its pairs, scoring them, figures, intervals, both galleries.
+"""Time and memory of IJB-C without the network: reading its pairs, scoring them, figures, intervals, both galleries.
 
     .venv/bin/python benchmarks/ijb.py [--pairs 15658489] [--dim 512]
 

@@ -1,9 +1,9 @@
-"""Keep a finished run's figures for the closing table of runs with a teacher: distill/runs/baselines/NAME.json.
+"""Store a finished run's figures as baseline of runs with a teacher: distill/runs/baselines/NAME.json.
 
     .venv/bin/python benchmarks/keep.py RUN NAME
 
-RUN is the folder of a run without a teacher (`make distill teacher=none objective=margin`). Its figures are shown, as
-kept ones, beside every run of the same student, data, pairs, length and seed.
+RUN is the folder of a run without a teacher (`make distill teacher=none objective=margin`). Its figures are
+shown as the baseline of every run of the same student, data, pairs, length and seed.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@
 the list names for its module run there until the first one fails. Before, the same tests have to pass in an unchanged
 copy. A run that takes longer than ``--limit`` seconds counts as noticed: a test that hangs is seen.
 
-Figures are kept in ``results/mutants.json`` after every mutation, so that the same command goes on where it was
-stopped. What is unchanged (the mutation, its module and the tests) is not tried again. Leaves with 1 where a mutation
-survives that is not said to be equivalent.
+Figures are kept in ``results/mutants.json`` after every mutation, so that the same command resumes where it was
+stopped. What is unchanged (the mutation, its module and the tests) is not tried again. Exits with 1 if a mutation
+survives that is not marked as equivalent.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FAST = "not slow and not gpu and not network"
 
 @dataclass(frozen=True)
 class Mutation:
-    """Lines of a module that become others; ``equivalent`` says why no test can tell, or is ""."""
+    """Lines of a module that become others; ``equivalent`` is the reason why no test can detect it, or ""."""
 
     module: str
     tests: tuple[str, ...]
@@ -108,7 +108,7 @@ def read_mutations(path: Path) -> list[Mutation]:
 
 
 def tried(mutation: Mutation | None, tests: Sequence[str], tree: Path, limit_s: float) -> Said:
-    """What the tests say in ``tree``, a copy where the mutation (None: nothing) is planted meanwhile, and which one."""
+    """The tests' verdict in ``tree``, a copy with the mutation (None: unchanged) planted meanwhile, and the test."""
     with _planted(mutation, tree):
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", FAST, *tests]
         alone = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
@@ -214,7 +214,7 @@ def _require_green(left: Sequence[Mutation], trees: SimpleQueue[Path], arguments
 
 
 def _each(tries: Sequence[Try], trees: SimpleQueue[Path], arguments: argparse.Namespace) -> Iterator[tuple[Try, Said]]:
-    """Every try with what its tests say, as they end; each has a copy of the tree to itself."""
+    """Every try with the verdict of its tests, as they end; each has a copy of the tree to itself."""
 
     def one(mutation: Mutation | None, tests: Sequence[str]) -> Said:
         tree = trees.get()

@@ -1,4 +1,4 @@
-"""Which objective teaches best: the same student, data, seed and number of steps for each, in one table.
+"""Objectives compared: the same student, data, seed and number of steps for each, in one table.
 
     .venv/bin/python benchmarks/objectives.py DATA_ROOT [--images 8000] [--jobs 2] [--only default feature]
 
@@ -124,7 +124,7 @@ def _span(interval: list[float], factor: float = 100, digits: int = 1) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with labelled/, singles/, lfw_dev.bin, reference_teacher.onnx")
-    parser.add_argument("--images", type=int, default=8_000, help="length of each run in image-steps")
+    parser.add_argument("--images", type=int, default=8_000, help="length of each run in samples seen")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
     parser.add_argument("--only", nargs="*", choices=list(OBJECTIVES), help="some of the objectives")
     parser.add_argument("--options", nargs="*", default=[], help="further overrides for every run")

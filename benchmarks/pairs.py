@@ -4,9 +4,9 @@
 
 Made features: persons with ten pictures each, in a space in which impostors' cosines spread as faces' do; in the
 rectangle half of the rows are distractors. Each size is scored in a fresh process, from a file, with 1000 bootstrap
-resamples; its peak memory is what the system says of that process. Around each, the machine's rate of float32 matrix
+resamples; its peak memory is measured by the operating system. Around each, the machine's rate of float32 matrix
 products is measured (4096 x 4096 x 4096, all cores, the best of five). ``share`` is the arithmetic of all pairs, 2 d
-for each, over the seconds of the whole call (reading, checking, sampling, scoring, merging, intervals), relative to
+for each, over the seconds of the complete call (reading, checking, sampling, scoring, merging, intervals), relative to
 that rate; ``pass_share`` is that of the pass over the pairs alone. Prints a table and writes
 benchmarks/results/pairs-DEVICE.json with a projection for 1.86 million rows. Run it on an otherwise idle machine.
 """

@@ -1,4 +1,4 @@
-"""Synthetic faces, judged from outside: by a teacher that has seen only real people, and by a detector.
+"""Independent evaluation of synthetic faces: by a teacher that has seen only real people, and by a detector.
 
     .venv/bin/python benchmarks/synthfaces.py DATA_ROOT [--people 200] [--pictures 6] [--seed 2] [--haar PYTHON]
 
@@ -87,7 +87,7 @@ def _pictures(nuisance: Nuisance, arguments: argparse.Namespace) -> tuple[np.nda
 
 
 def _scores(embeddings: np.ndarray, people: np.ndarray) -> dict[str, float]:
-    """Over all pairs of pictures: how well the cosine tells people apart."""
+    """Over all pairs of pictures: how well the cosine separates people."""
     first, second = np.triu_indices(len(people), 1)
     cosine = (embeddings @ embeddings.T)[first, second]
     same = people[first] == people[second]

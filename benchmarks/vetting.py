@@ -1,4 +1,4 @@
-"""How many wrong labels and split people vetting finds, and how many right ones it doubts.
+"""Detection rates of label noise: wrong labels and split people found, and right labels doubted.
 
     .venv/bin/python benchmarks/vetting.py [DATA_ROOT] [--repeats 5] [--real-images 2000]
 
@@ -141,7 +141,7 @@ def _wrong(seen: Seen, night: Night, share: float, seed: int) -> tuple[float, fl
 
 
 def _split(seen: Seen, night: Night, seed: int) -> tuple[float, float]:
-    """The share of second names that is found, and of all other new people that are taken for somebody else."""
+    """The share of second names that is found, and of all other new people that are taken for another person."""
     rng = np.random.default_rng(seed)
     labels = seen.people[night.new].copy()
     known = night.known.people.counts

@@ -69,7 +69,7 @@ def _store(options: list[str]) -> None:
 
 
 def _row(metrics: dict[str, Any]) -> dict[str, float]:
-    """The mean over both sets: each has 1,000 pairs of 100 people whom nobody has seen."""
+    """The mean over both sets: each has 1,000 pairs of 100 held-out people."""
     scores = [metrics["sets"]["student"][name] for name in SETS]
     return {
         "auc": statistics.mean(s["auc"] for s in scores),
@@ -97,7 +97,7 @@ def _spread(figures: list[float], form: str) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with reference_teacher.onnx")
-    parser.add_argument("--images", type=int, default=10_000, help="length of each run in image-steps")
+    parser.add_argument("--images", type=int, default=10_000, help="length of each run in samples seen")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side")
     return parser.parse_args()

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Runs a night for a scheduler that knows success and failure alone (Kubernetes, Slurm, cron):
+# Runs a night for a scheduler that knows only success and failure (Kubernetes, Slurm, cron):
 #   night.sh .venv/bin/python -m distill nightly drops=DIR root=DIR ...
-# Promoted (10) and rejected (20) are nights that did their work, so they become 0. Failed (1), a mistake (2) and another
-# night at work (75) stay what they are. systemd needs no such translation: SuccessExitStatus= in its unit.
+# Promoted (10) and rejected (20) are successful nights, so they become 0. Failed (1), bad input (2) and locked by another
+# night (75) stay as they are. systemd needs no such translation: SuccessExitStatus= in its unit.
 set -u
 
 PROMOTED=10
 REJECTED=20
 
-# In the background, because a shell that waits in the foreground answers no signal before its child has ended.
+# In the background, because a shell with a foreground child handles no signal before the child has ended.
 "$@" &
 night=$!
 trap 'kill -TERM "$night"' HUP INT TERM

@@ -1,4 +1,4 @@
-"""The audit of the pinned packages: what it makes of answers, and that nobody to ask is no failure."""
+"""The audit of the pinned packages: how it reads answers, and that a missing index is no failure."""
 
 from __future__ import annotations
 

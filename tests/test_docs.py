@@ -147,5 +147,5 @@ def test_the_readme_s_choices_are_those_of_the_configuration(repository: Path):
         named = set(re.findall(r"`(\w+)`", row)) - {group}
         shipped = {path.stem for path in (repository / "conf" / group).glob("*.yaml")}
         assert named <= shipped | {"synthfaces"}, group
-        hidden = {"default_margin", "frozen", "continue"}  # composed by others, chosen by nobody
+        hidden = {"default_margin", "frozen", "continue"}  # composed by others, never chosen directly
         assert shipped - hidden <= named, group

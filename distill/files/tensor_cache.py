@@ -33,7 +33,7 @@ def cached(folder: Path, kind: str, made_from: tuple[str, ...], make: Callable[[
 
 
 def _keep(made: Tensor, kind: str, path: Path) -> None:
-    """Write atomically; on failure the next run computes it again, and this one goes on."""
+    """Write atomically; on failure the next run computes it again, and this one continues."""
     try:
         with replacing(path) as file:
             file.write(save({kind: made}))

@@ -28,7 +28,7 @@ MOST_BYTES = 1 << 20
 class Listing:
     """What a drop holds: names within it, in order, each with its person and a stamp.
 
-    ``stamps`` int64 [n] change whenever the file system says that a file may have changed. A person is a folder's
+    ``stamps`` int64 [n] change whenever the file system reports that a file may have changed. A person is a folder's
     name, the same in every drop, or a class of one RecordIO drop, whose numbers mean nothing elsewhere. ``summary``
     counts images and people, and names what is not read.
     """

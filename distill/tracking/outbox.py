@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 class OutboxEvent:
     """One event for W&B, as plain JSON without secrets; ``make`` makes one.
 
-    ``run`` names the W&B run that it belongs to, ``night`` its group; what each kind's ``body`` holds is said in
+    ``run`` names the W&B run that it belongs to, ``night`` its group; what each kind's ``body`` holds is documented in
     ``night_events``. An event that may come again and mean something new has to hold a number that counts.
     """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill.cli import main
-from distill.config.aliases import BETTER, BETTER_VALUES, as_stored
+from distill.config.aliases import BETTER, BETTER_VALUES, as_stored, file_as_stored
 from distill.config.compose import JOBS, config_hash, load
 from distill.errors import UserError
 
@@ -114,6 +114,15 @@ def test_a_file_of_a_group_or_a_job_may_use_the_better_name(tmp_path: Path, caps
     (tmp_path / "protocol/mine.yaml").write_text("defaults: [iqiyi_light, _self_]\ntarget_fpr: 0.25\n")
     assert main(["check", "model=a.onnx", "protocol=mine", "-cd", str(tmp_path), "--cfg", "job"]) == 0
     assert "far_target: 0.25\n" in capsys.readouterr().out
+
+
+def test_a_file_for_jobs_that_have_an_option_of_that_name_keeps_it():
+    signals, embed = JOBS["signals"].conf, JOBS["embed"].conf
+    content = {"batch_size": 8}
+    file_as_stored((signals, embed), (), content)
+    assert content == {"batch_size": 8}
+    file_as_stored((signals,), (), content)
+    assert content == {"batch_images": 8}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The schemas hold no option that nobody reads: a knob connected to nothing is a bug."""
+"""The schemas hold no unused option: a knob connected to nothing is a bug."""
 
 from __future__ import annotations
 

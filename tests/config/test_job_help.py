@@ -82,6 +82,17 @@ def test_every_file_says_what_it_is_for(file: Path):
     assert len(comment(file)) > 10
 
 
+def test_the_purpose_is_one_sentence_over_all_its_lines(tmp_path: Path):
+    (tmp_path / "a.yaml").write_text("# @package x\n# Limits of\n# one phone. Not of others.\nside: 3\n# The end.\n")
+    assert comment(tmp_path / "a.yaml") == "Limits of one phone."
+
+
+def test_values_are_spelled_as_on_the_command_line():
+    values = {line.split()[0].partition("=")[2] for line in help_of("nightly") if line.startswith("  ")}
+    assert {"null", "true"} <= values
+    assert not values & {"None", "True", "False"}
+
+
 def test_lines_are_wrapped_in_a_terminal_and_not_in_a_pipe(monkeypatch: pytest.MonkeyPatch):
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

@@ -1,4 +1,4 @@
-"""The public layout read back, and every kind of mistake in it told with file and line."""
+"""The public layout read back, and every kind of mistake in it reported with file and line."""
 
 from __future__ import annotations
 

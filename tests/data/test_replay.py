@@ -1,4 +1,4 @@
-"""Replay: the same rows for the same night, and nobody left out while others come twice."""
+"""Replay: the same rows for the same night, and each person once before any comes twice."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MessageTimeout=1
 NodeName=localhost CPUs=8
 PartitionName=all Nodes=localhost Default=YES
 """
-"""A configuration with which Slurm's commands start; nobody listens there."""
+"""A configuration with which Slurm's commands start; no server listens there."""
 
 
 def entry(path: Path) -> tuple[str, str]:

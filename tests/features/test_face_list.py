@@ -1,4 +1,4 @@
-"""Lists and labels: what is read, and the line that is told of everything that can be seen from outside."""
+"""Lists and labels: what is read, and the errors of everything that is checked before embedding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pooling that is interrupted and goes on, to the byte; and embeddings that are no numbers."""
+"""Pooling that is interrupted and resumes, to the byte; and embeddings that are not finite."""
 
 from __future__ import annotations
 

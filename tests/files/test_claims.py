@@ -1,4 +1,4 @@
-"""A claim belongs to one process, and to nobody once that has died."""
+"""A claim belongs to one process, and is free once that has died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``score``: features and labels from files to exact figures, and what is said of files that do not fit together."""
+"""``score``: features and labels from files to exact figures, and the errors of files that do not fit together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of nights on disk, whole or not; every case is made of real record files."""
+"""The history of nights on disk, complete or not; every case is made of real record files."""
 
 from __future__ import annotations
 

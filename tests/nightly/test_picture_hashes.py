@@ -1,4 +1,4 @@
-"""Copies are found as a loop over a dictionary finds them; damage is told, not raised."""
+"""Copies are found as a loop over a dictionary finds them; damage is reported, not raised."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def remembered(export: Export) -> Export:
 
 
 def _key(network: nn.Module, options: dict[str, Any]) -> str | None:
-    """SHA-256 over all that decides the graph but for the weights; None where that cannot be told."""
+    """SHA-256 over all that decides the graph but for the weights; None where that is unknown."""
     digest = hashlib.sha256(f"{sorted(options.items())} {network.training}".encode())
     for place, module in network.named_modules():
         kind = f"{type(module).__module__}.{type(module).__qualname__}"

@@ -105,7 +105,7 @@ def require_counted(root: Path) -> int:
 
 
 def snapshot(root: Path) -> dict[str, Any]:
-    """All that tells two registries apart but for the clock, and the names of all files in it."""
+    """All that distinguishes two registries but for the clock, and the names of all files in it."""
     registry = Registry(root)
     history = (root / "history.jsonl").read_text().splitlines()
     return {

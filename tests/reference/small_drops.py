@@ -1,4 +1,4 @@
-"""Small drops of computed pictures; nobody's face is in them."""
+"""Small drops of computed pictures; no real person's face is in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Markdown page of an evaluation: all that it is given, and nothing that breaks its tables or tells a secret."""
+"""The Markdown page of an evaluation: all that it is given, and nothing that breaks its tables or leaks a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From configuration to Lightning: lengths, recipes, objectives, and a run that was stopped and goes on."""
+"""From configuration to Lightning: lengths, recipes, objectives, and a run that was stopped and resumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What options and text files show is told before the first network pass: the network of these tests only raises."""
+"""Mistakes in options and text files are reported before the first network pass: these tests' network only raises."""
 
 from __future__ import annotations
 

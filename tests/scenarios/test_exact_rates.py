@@ -141,7 +141,7 @@ def test_all_pairs_of_a_set_meet_an_fpr_exactly():
 
 
 def test_scores_are_cosines_wherever_they_are_made_of_distances():
-    """To the bit: thresholds and histograms are told as cosines, and one ranking must not break another's ties."""
+    """To the bit: thresholds and histograms are given as cosines, and one ranking must not break another's ties."""
     rng = np.random.default_rng(0)
     distances, same = rng.uniform(0, 4, 400), np.tile([True, False], 200)
     assert np.array_equal(scoring(distances, same).scores, 1 - distances / 2)

@@ -1,4 +1,4 @@
-"""Features and sums of templates: used again with the same inputs, made anew after a change of any of them.
+"""Features and sums of templates: used again with the same inputs, computed again after a change of any of them.
 
 The table of what is kept, and of what each is bound to, is in docs/design.md.
 """

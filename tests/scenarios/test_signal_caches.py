@@ -1,4 +1,4 @@
-"""Stored outputs of a teacher: used again with the same inputs, made anew after a change of any of them.
+"""Stored outputs of a teacher: used again with the same inputs, computed again after a change of any of them.
 
 The table of what is kept, and of what each is bound to, is in docs/design.md.
 """

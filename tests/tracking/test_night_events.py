@@ -1,4 +1,4 @@
-"""Events of a night, from its results: what is said, in which order, from what it was made, and what is not said."""
+"""Events of a night, from its results: what is sent, in which order, from which inputs, and what is not sent."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def _alone(no_account: None) -> Iterator[None]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A service whose seventh night is over and has not been told."""
+    """A service whose seventh night is over and has not been delivered."""
     folder = tmp_path / "service"
     for name in ("v0002", "v0001"):
         (folder / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""W&B's environment variables: obeyed, told in one line, refused in one; W&B itself really runs, offline."""
+"""W&B's environment variables: obeyed, reported in one line, refused in one; W&B itself really runs, offline."""
 
 from __future__ import annotations
 

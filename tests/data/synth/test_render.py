@@ -56,7 +56,7 @@ def test_splits_and_seeds_are_other_people() -> None:
 
 
 def test_everybody_is_about_equally_far_from_the_mean() -> None:
-    """No caricatures, and nobody who is average in everything."""
+    """No one is a caricature or average in everything."""
     lengths = [np.linalg.norm(list(Sitter(Key(9, Split.train, i)).person.shape.values())) for i in range(12)]
     assert max(lengths) < 1.35 * min(lengths)
 

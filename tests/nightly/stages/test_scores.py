@@ -1,4 +1,4 @@
-"""What the night tells the judge: whose scores are whose, what failed before, and whether the data are newer."""
+"""The judge's input from a night: whose scores are whose, what failed before, and whether the data are newer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSED = {"check": {"verdict": "PASS", "reasons": []}, "parity": {"passed": True
 
 
 def judged(root: Path, tmp_path: Path, known: str = "old", **changed: Any) -> dict[str, Any]:
-    """The verdict on a student that tells all pairs right, beside a champion and an anchor that do not."""
+    """The verdict on a student that classifies all pairs correctly, beside a champion and an anchor that do not."""
     same = read_pairs(root / "lfw_small.bin").same
     rng = np.random.default_rng(0)
     scores = {

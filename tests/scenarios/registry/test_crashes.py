@@ -82,7 +82,7 @@ def test_no_space_from_every_step_on(before: Path, undisturbed: dict[str, object
 
 
 def filled(root: Path, act: str, step: int) -> tuple[int, str | None]:
-    """How many changes the act tried, with no space from ``step`` on, and what it said."""
+    """How many changes the act tried, with no space from ``step`` on, and its output."""
     tried, full = 0, filling(step)
 
     def on_change(event: str, number: int) -> None:
@@ -108,7 +108,7 @@ def test_a_version_that_does_not_fit(root: Path, tmp_path: Path, room_bytes: int
 
 
 def test_a_history_that_does_not_fit(root: Path):
-    """The kernel cuts its line short; the promotion has happened, is told as such, and is written later, once."""
+    """The kernel cuts its line short; the promotion has happened, is reported as such, and is written later, once."""
     path = root / "history.jsonl"
     earlier = path.read_bytes()
     with full_disk(len(earlier) + 20), pytest.raises(UserError, match=r"history\.jsonl|File too large"):
@@ -122,7 +122,7 @@ def test_a_history_that_does_not_fit(root: Path):
 
 
 def test_killed_at_any_moment(root: Path, environment: dict[str, str]):
-    """Again and again at moments that nobody chose, in the same registry, which is looked at after each."""
+    """Repeatedly at random moments, in the same registry, which is checked after each."""
     command = [sys.executable, str(DYING), "moments", str(root)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
