@@ -172,7 +172,8 @@ def test_bad_numbers_are_refused(tmp_path: Path, option: str, value: int, expect
 @pytest.mark.slow
 def test_after_kill_9_the_next_one_starts_cleanly(made: Path, tmp_path: Path) -> None:
     root = tmp_path / "faces"
-    line = f"from distill.data.synth.generate import *; make(Path({str(root)!r}), Recipe(3000, 2, 40, 4), processes=1)"
+    making = f"make(Path({str(root)!r}), FacesRecipe(3000, 2, 40, 4), processes=1)"
+    line = f"from distill.data.synth.generate import *; {making}"
     process = subprocess.Popen([sys.executable, "-c", line], cwd=Path(__file__).parents[3], stdout=subprocess.DEVNULL)
     partial = root.with_name(".faces.partial")
     deadline = time.monotonic() + 60
@@ -206,7 +207,7 @@ def drawing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
     A shell ignores interruptions for what it starts in the background, a test run among it; the process does not.
     """
-    making = f"make(Path({str(tmp_path / 'faces')!r}), Recipe(3000, 2, 40, 4), processes=2)"
+    making = f"make(Path({str(tmp_path / 'faces')!r}), FacesRecipe(3000, 2, 40, 4), processes=2)"
     heeding = "signal.signal(signal.SIGINT, signal.default_int_handler)"
     line = f"import signal\nfrom distill.data.synth.generate import *\nif __name__ == '__main__': {heeding}; {making}"
     process = subprocess.Popen(
