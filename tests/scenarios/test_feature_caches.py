@@ -16,6 +16,7 @@ from distill.data import ijb as ijb_sets
 from distill.data.damage import Damage
 from distill.data.ijb import find_ijb, read_faces
 from distill.errors import UserError
+from distill.features import make as feature_makers
 from distill.features import rows as features
 from distill.features import template_sums as pooling
 from distill.features.template_sums import Bound, Pooling, pool_images
@@ -78,7 +79,7 @@ OF_FEATURES: dict[str, tuple[str, Change]] = {
     "the card beside it": ("with preprocessing ", lambda place, patch: put_card(place / "teacher")),
     "the list": ("with list_sha256 ", lambda place, patch: edit(place / "list.txt", "p0/0", "./p0/0")),
     "a picture of the same size": (OTHER_IMAGES, OF_THE_FACES["a picture of the same size"]),
-    "the decoding rule": ("with decoding_rule ", another_rule(embed)),
+    "the decoding rule": ("with decoding_rule ", another_rule(feature_makers)),
 }
 
 
