@@ -242,7 +242,9 @@ def test_a_list_with_a_few_torn_images_is_done_and_says_so(model: Path, images: 
     assert "but for 1 of zeros: 1 damaged image left out" in " ".join(capsys.readouterr().out.replace("|", " ").split())
     journal = json.loads((tmp_path / "a.bin.json").read_text())
     assert journal["rows_without_features"] == [2]
-    assert journal["damaged"][0][1].startswith(f"{images / 'filelist.txt'}, line 3: {images / 'faces/4.jpg'}: not a ")
+    assert journal["damaged"][0][1].startswith(
+        f"{images / 'filelist.txt'}, line 3: {images / 'faces/4.jpg'}: incomplete JPEG"
+    )
     assert main(options) == 0, "what is done already is known to have this row"
     for name in (images / "faces").iterdir():
         name.write_bytes(b"torn")
