@@ -67,7 +67,7 @@ def weights_file(conf: TeachConf) -> Path:
     """Where the weights go; our own format only."""
     if conf.teacher.network is None or conf.teacher.weights is None:
         raise UserError(
-            f"teacher {conf.teacher.name} is a file from elsewhere and cannot be taught: choose r18, r50, r100 or r152"
+            f"teacher {conf.teacher.name} is a file from elsewhere and cannot be trained: choose r18, r50, r100 or r152"
         )
     weights = Path(conf.teacher.weights)
     if weights.suffix != ".safetensors":
@@ -123,7 +123,7 @@ def _card(
     }
     return Card(
         name=conf.teacher.name,
-        source=f"taught here on {conf.data.name} data of {faces.classes:,} people",
+        source=f"trained here on {conf.data.name} data of {faces.classes:,} people",
         licence="yours, within the licence of the training data",
         preprocessing=STUDENT_INPUT,
         sha256=weights.sha256,

@@ -27,7 +27,7 @@ def test_the_student_learns_from_labels_alone(alone: list[str], tmp_path: Path, 
     metrics = json.loads((folder / "metrics.json").read_text())
     assert (metrics["teacher"], metrics["sets"]["teacher"], metrics["verdict"]) == (None, {}, "pass")
     assert list(metrics["losses"]) == ["loss", "raw/margin"]
-    assert "No teacher: trained on labels alone." in (folder / "card.md").read_text()
+    assert "No teacher: trained on labels only." in (folder / "card.md").read_text()
     report = (folder / "report.html").read_text()
     assert "The teacher was not tried" not in report
     assert "distilled from" not in report
@@ -47,4 +47,4 @@ def test_an_objective_that_asks_for_one_says_so(alone: list[str], objective: str
 
 def test_it_cannot_be_taught(root: Path, tmp_path: Path, capsys):
     assert main(["teach", "teacher=none", f"data.root={root}", f"run.root={tmp_path}"]) == 2
-    assert "cannot be taught" in capsys.readouterr().err
+    assert "cannot be trained" in capsys.readouterr().err
