@@ -42,7 +42,7 @@ def main() -> int:
     runs = {f"{name}-{arguments.images}": _options(name, arguments) for name in arguments.only or OBJECTIVES}
     for name, metrics in distilled(runs, RUNS, arguments.jobs):
         objective = name.removesuffix(f"-{arguments.images}")
-        rows[objective] = {"command": _told(arguments), **_row(metrics)}
+        rows[objective] = {"command": _told(arguments), **figures(metrics)}
         path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
         print(f"{objective}: {rows[objective]['accuracy']:.2%}", flush=True)
     print(table(rows))
@@ -87,7 +87,7 @@ def _told(arguments: argparse.Namespace) -> str:
     return shlex.join([*words, *(["--options", *arguments.options] if arguments.options else [])])
 
 
-def _row(metrics: dict[str, Any]) -> dict[str, Any]:
+def figures(metrics: dict[str, Any]) -> dict[str, Any]:
     student = metrics["student"]
     return {
         "accuracy": student["accuracy_mean"],
