@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch.onnx
+from hydra._internal.hydra import Hydra
 
 from distill.cli import main
 from reference.remembered_exports import remembered
@@ -28,6 +29,14 @@ def traced_once() -> Iterator[None]:
     """The exporter traces each architecture once in a process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.onnx, "export", remembered(torch.onnx.export))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def composed_once() -> Iterator[None]:
+    """Hydra composes each configuration once: the first time is for ``hydra.mode`` alone, which no test sets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hydra, "get_mode", lambda self, config_name, overrides: None)
         yield
 
 
