@@ -56,10 +56,11 @@ def table(rows: dict[str, Any]) -> str:
     for name, words in OBJECTIVES.items():
         if name in rows:
             row = rows[name]
+            one = row.get("accuracy_one_threshold")  # the oldest rows have neither this nor the interval of the AUC
             lines.append(
-                f"| {words} | {row['auc']:.4f} | {_span(row['auc_interval'], 1, 4)} | {row['tpr_at_fpr_0.01']:.1%} | "
-                f"{_span(row['tpr_interval'])} | {row['accuracy_one_threshold']:.2%} | {row['accuracy']:.2%} | "
-                f"{_span(row['accuracy_interval'])} |"
+                f"| {words} | {row['auc']:.4f} | {_span(row.get('auc_interval'), 1, 4)} | "
+                f"{row['tpr_at_fpr_0.01']:.1%} | {_span(row['tpr_interval'])} | "
+                f"{'-' if one is None else f'{one:.2%}'} | {row['accuracy']:.2%} | {_span(row['accuracy_interval'])} |"
             )
     if rows:
         teacher = next(iter(rows.values()))["teacher_accuracy"]
@@ -117,7 +118,9 @@ def _one_threshold(student: dict[str, Any]) -> float:
     return max(right) / student["pairs"]
 
 
-def _span(interval: list[float], factor: float = 100, digits: int = 1) -> str:
+def _span(interval: list[float] | None, factor: float = 100, digits: int = 1) -> str:
+    if interval is None:
+        return "-"
     return " to ".join(f"{factor * end:.{digits}f}" for end in interval)
 
 
