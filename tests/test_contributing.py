@@ -105,6 +105,7 @@ def test_a_recipe_has_under_ten_lines_imports_aside(repository: Path, recipe: st
     assert 0 < len([line for line in lines if line.strip() and not line.startswith(("import ", "from "))]) < 10
 
 
+@pytest.mark.slow
 def test_what_the_recipes_add_is_found_and_works(followed: Path):
     done = _run(followed, "-c", CHECK)
     assert done.returncode == 0, done.stderr

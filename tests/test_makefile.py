@@ -29,7 +29,7 @@ def project(repository: Path, tmp_path: Path) -> Path:
 
 def make(folder: Path, *arguments: str) -> list[str]:
     """The printed words; make's own variables of a surrounding make are left out."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "ARGS"))}
     done = subprocess.run(["make", *arguments], cwd=folder, env=clean, text=True, capture_output=True, check=True)
     return done.stdout.splitlines()
 

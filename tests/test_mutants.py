@@ -74,6 +74,7 @@ def run(toy: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
     return mutants.main()
 
 
+@pytest.mark.slow
 def test_what_a_test_notices_is_noticed_and_a_stopped_run_goes_on(toy: Path, monkeypatch, capsys):
     (toy / "list.txt").write_text(ENTRIES.rpartition("\n- ")[0])
     assert run(toy, monkeypatch) == 0

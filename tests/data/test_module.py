@@ -61,6 +61,7 @@ def test_a_batch_is_the_images_that_the_order_names(many: Path) -> None:
             assert np.array_equal(image.numpy(), alone.transpose(2, 0, 1))
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(many: Path) -> None:
     spoil(many, [5])
     faces = RecordIOSet(many)
@@ -139,6 +140,7 @@ def test_a_resumed_run_sees_the_batches_that_were_left(many: Path, tmp_path: Pat
         assert first + fit(module(), tmp_path / "b.ckpt", 3, resume=True).shown == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_too_many_damaged_images_stop_the_run_in_one_line(

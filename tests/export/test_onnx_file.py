@@ -180,6 +180,7 @@ def test_tests_trace_again_whatever_computes_something_else() -> None:
     assert len(graphs) == 6
 
 
+@pytest.mark.slow
 def test_a_graph_with_other_weights_is_the_export_of_a_network_with_them(network: nn.Module) -> None:
     """Of ``traced_once``: but for names it gives what torch's own export gives."""
     another = lived_in(copy.deepcopy(network), seed=7).to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]

@@ -95,6 +95,7 @@ def test_an_unknown_protocol_names_the_nearest(tmp_path: Path, capsys):
     assert "deepglint_light" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_neither_the_table_nor_the_earlier_file(tmp_path: Path):
     model = TinyOnnx(width=512).write(tmp_path / "a.onnx")
     (tmp_path / "check.json").write_text("earlier")

@@ -54,6 +54,7 @@ def test_a_run_leaves_everything_and_is_found_again(options: Options, tmp_path: 
     assert (folder / "student.onnx").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_every_family_trains_together_with_transfer_images(options: Options, root: Path, tmp_path: Path):
     assert main(["distill", *options(f"data.transfer=[{root}]", "objective=default")]) == 0
     rows = [json.loads(line) for line in (latest(tmp_path) / "series.jsonl").read_text().splitlines()]

@@ -86,6 +86,7 @@ def test_videos(model: Path, tmp_path: Path, fusion: str):
     np.testing.assert_allclose(read_file(out), expected, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_frames_weighed_by_a_network_of_their_own(model: Path, tmp_path: Path, refused):
     frames = [write_jpeg(tmp_path / "v" / f"{n}.jpg", face(n) // (n + 1)) for n in range(4)]
     (tmp_path / "list.txt").write_text("v\n")

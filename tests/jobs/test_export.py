@@ -50,6 +50,7 @@ def test_the_file_of_a_run_with_its_proofs(run: tuple[Path, FaceNetwork], capsys
     assert told["run"] == "mine", "the run's own name, not that of the link"
 
 
+@pytest.mark.slow
 def test_another_place_another_protocol(run: tuple[Path, FaceNetwork], tmp_path: Path):
     out = tmp_path / "out"
     options = ["protocol=iqiyi_light", "protocol.max_flops=10", "export.opset=20"]
@@ -60,6 +61,7 @@ def test_another_place_another_protocol(run: tuple[Path, FaceNetwork], tmp_path:
     assert {p.name for p in run[0].iterdir()} == {"student.safetensors", "config.yaml"}, "the run is as it was"
 
 
+@pytest.mark.slow
 def test_a_difference_that_is_too_large_fails(run: tuple[Path, FaceNetwork], capsys):
     assert main(["export", f"run={run[0]}", "export.max_relative_difference=1e-12"]) == 2
     error = capsys.readouterr().err

@@ -148,6 +148,7 @@ def test_a_night_that_finds_another_running_leaves_at_once(nightly: Nightly, ser
     assert told.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_mistake_is_noted_beside_the_records_and_mended_by_the_next_start(
     nightly: Nightly, service: Path, drops: Path, capsys
 ):
@@ -177,6 +178,7 @@ def test_a_damaged_champion_is_told_even_where_nothing_is_new(nightly: Nightly, 
     assert nightly() == 0
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_a_failure_that_the_scheduler_tries_again(
     nightly: Nightly, service: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):

@@ -75,6 +75,7 @@ def test_fixed_views_with_the_runs_seed_are_the_live_run(store, options: Options
     assert losses(tmp_path) == pytest.approx(live, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_what_does_not_match_runs_live_and_says_why(store, options: Options, caplog):
     folder = store()
     caplog.set_level("INFO")
@@ -173,6 +174,7 @@ def test_options_that_mean_nothing_are_refused(root: Path, teacher: Path, tmp_pa
     assert "nothing to store" in refused(*[w for w in base if "teacher" not in w], "teacher=none")
 
 
+@pytest.mark.slow
 def test_a_store_that_nobody_asked_for_may_be_broken(store, options: Options, tmp_path: Path):
     store()
     broken = tmp_path / "signals" / "a-broken-one"

@@ -67,6 +67,7 @@ def run_folder(tmp_path: Path) -> Path:
     return (tmp_path / "runs" / "latest").resolve()
 
 
+@pytest.mark.slow
 def test_weights_come_with_the_classifier_and_the_data_that_it_is_of(taught: Path, root: Path):
     tensors = load_file(taught)
     assert tensors["classifier.weight"].shape == (PEOPLE, WIDTH)
@@ -174,6 +175,7 @@ def test_an_objective_that_needs_a_teacher_teaches_nobody(root: Path, tmp_path: 
     assert "needs a teacher and there is none" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_grows_from_a_shallower_network_with_its_class_centres(taught: Path, root: Path, tmp_path: Path):
     deeper = [f"init={taught}", "teacher.network.units=[1,1,3,1]", "trainer.optimizer.lr=1e-9"]
     assert main(teach(root, tmp_path, *deeper)) == 0

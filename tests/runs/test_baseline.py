@@ -37,6 +37,7 @@ def test_a_run_with_a_teacher_stands_beside_the_same_one_without(
     assert metrics_of(runs, "with")["comparison"] != metrics_of(runs, "longer")["comparison"]
 
 
+@pytest.mark.slow
 def test_all_that_decides_what_is_learned_is_part_of_the_comparison():
     def digits(*more: str, faces: str = "faces", pairs: str = "pairs", image_steps: int = 100, **begins: str) -> str:
         begins_with = {f"student.{name}": contents for name, contents in begins.items()}

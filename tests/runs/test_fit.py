@@ -223,6 +223,7 @@ def test_a_seed_sets_every_random_state():
     assert not set(draws(2**32 + 6)) & set(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [

@@ -81,11 +81,13 @@ def test_three_differences_are_few_and_four_are_many(tmp_path: Path, caplog: pyt
     assert told(caplog, tmp_path, *few, "export.opset=17") == []
 
 
+@pytest.mark.slow
 def test_one_with_the_same_options_is_named_too(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     begun(tmp_path, "old", "trainer.workers=1")
     assert "its options are the same" in told(caplog, tmp_path)[0]
 
 
+@pytest.mark.slow
 def test_others_are_not_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     begun(tmp_path, "own")
     assert told(caplog, tmp_path, name="own") == []

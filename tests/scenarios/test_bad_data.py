@@ -154,6 +154,7 @@ def spoiled(folder: Path, root: Path, damaged: set[int]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_few_damaged_images_are_told_and_skipped(teach: Options, root: Path, tmp_path: Path, caplog):
     data = spoiled(tmp_path / "spoiled", root, {3, 7})
     caplog.set_level("WARNING")
@@ -163,6 +164,7 @@ def test_a_few_damaged_images_are_told_and_skipped(teach: Options, root: Path, t
     assert {line.split(" at offset ")[0] for line in told} == {f"{data / 'train.rec'} key {key}" for key in (3, 7)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_more_damaged_images_than_allowed_stop_the_run(
     workers: int, teach: Options, root: Path, refused: Refused, tmp_path: Path

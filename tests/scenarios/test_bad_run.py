@@ -162,6 +162,7 @@ def test_weights_that_are_not_finite_replace_no_good_checkpoint(teach: Options, 
     assert not last.exists()
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint(teach: Options, refused: Refused, tmp_path: Path):
     refused(*teach(*EXPLODES))
     last = tmp_path / "runs" / "taught" / "checkpoints" / "last.ckpt"
@@ -176,6 +177,7 @@ def test_damaged_checkpoint(teach: Options, refused: Refused, tmp_path: Path):
     assert "is no checkpoint of a run" in refused(*teach(*EXPLODES))
 
 
+@pytest.mark.slow
 def test_run_name_of_another_network(teach: Options, refused: Refused, tmp_path: Path):
     refused(*teach(*EXPLODES))
     line = refused(*teach(*EXPLODES, "teacher.network.embedding_dim=32"))
@@ -184,6 +186,7 @@ def test_run_name_of_another_network(teach: Options, refused: Refused, tmp_path:
     assert "give another run.name" in line
 
 
+@pytest.mark.slow
 def test_checkpoint_of_another_network(teach: Options, refused: Refused, tmp_path: Path):
     refused(*teach(*EXPLODES))
     (tmp_path / "runs" / "taught" / "config.yaml").unlink()  # as if the checkpoint had been copied from elsewhere

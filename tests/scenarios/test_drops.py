@@ -185,6 +185,7 @@ def test_a_night_that_is_not_vetted_is_refused_in_one_line(service: Service, opt
     assert "holds no vetting.json" in refused(*student(service, options, 1))
 
 
+@pytest.mark.slow
 def test_files_that_changed_after_freezing_stop_a_run_where_they_are_too_many(service: Service, options, refused):
     service.work(1)
     for k in range(5):

@@ -47,6 +47,7 @@ def test_a_challenger_worse_by_the_margin_is_seldom_promoted(champion: float):
     assert promoted <= MOST
 
 
+@pytest.mark.slow
 def test_a_slice_worse_by_its_margin_is_seldom_promoted_whatever_the_average():
     drawn = ScoredPairs(challenger=0.98, pairs=800, groups={"a": 400, "b": 400}, inside={"b": 0.95 - SLICE_MARGIN})
     found = judged(drawn)

@@ -64,6 +64,7 @@ OF_A_RUN: dict[str, Change] = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_is_finished_for_these_inputs_alone(place: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     """The whole job but for the training, in whose place stands a run that finishes."""
     trained: list[str] = []
@@ -93,6 +94,7 @@ def test_a_run_is_finished_for_these_inputs_alone(place: Path, monkeypatch: pyte
     assert capsys.readouterr().out.count("this run is finished") == len(OF_A_RUN)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_named_refuses_other_inputs(place: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(distill, "train", lambda conf, opened, folder, sinks: (0, 0))
     monkeypatch.setattr(distill, "finish_run", lambda delivery, network: 0)
@@ -146,6 +148,7 @@ OF_A_LESSON: dict[str, Change] = {
 }
 
 
+@pytest.mark.slow
 def test_a_teacher_is_taught_by_these_inputs_alone(place: Path, monkeypatch: pytest.MonkeyPatch):
     taught: list[str] = []
     (place / "init.safetensors").write_bytes(b"init")

@@ -100,6 +100,7 @@ def test_shipped_students_fit_the_light_limits(name: str):
     assert 4 * (cost.parameters - cost.norm_statistics // 2) < 20_000_000 - 100_000
 
 
+@pytest.mark.slow
 def test_separate_network_is_a_file_of_its_own(tmp_path: Path):
     quality = CropQuality().eval()
     torch.nn.init.normal_(quality.last.weight)

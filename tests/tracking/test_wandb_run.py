@@ -103,6 +103,7 @@ def test_an_offline_run_holds_all_that_was_logged(folder: Path, capfd: pytest.Ca
     assert capfd.readouterr() == ("", "")  # our own line goes through logging
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_same_run_and_keeps_its_steps(folder: Path) -> None:
     for first, last in [(0, 3), (2, 5)]:
         run = start(folder)

@@ -97,6 +97,7 @@ def test_a_later_one_takes_its_place_and_a_torn_one_of_a_killed_run_is_no_obstac
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_bytes", [10, 500_000])
 def test_a_full_disk_leaves_the_last_good_one(tmp_path: Path, max_bytes: int):
     path = tmp_path / "last.ckpt"
@@ -110,6 +111,7 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path: Path, max_bytes: int):
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_the_first_one_says_that_there_is_none(tmp_path: Path):
     assert "there is no earlier one" in on_a_full_disk(tmp_path / "last.ckpt", 500_000)
     assert not list(tmp_path.iterdir())

@@ -244,6 +244,7 @@ def test_an_interruption_ends_the_helpers_without_a_word_from_them(drawing: subp
     assert not any(Path(f"/proc/{pid}").exists() for pid in at_work)
 
 
+@pytest.mark.slow
 def test_helpers_do_not_outlive_a_parent_that_is_killed(drawing: subprocess.Popen[str]) -> None:
     at_work = helpers(drawing.pid)
     assert len(at_work) == 2

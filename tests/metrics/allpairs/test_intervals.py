@@ -58,6 +58,7 @@ def test_with_all_pairs_intervals_are_those_of_explicit_weights(name):
     assert len({point.interval for point in found}) > 1
 
 
+@pytest.mark.slow
 def test_a_tail_serves_the_points_whose_allowance_ends_in_it(monkeypatch):
     monkeypatch.setattr(intervals, "_SAMPLED_PAIRS", 1 << 12)
     pairing, bootstrap = Pairing(crowd(300, coarse=False)), Bootstrap(resamples=60)
