@@ -8,10 +8,15 @@ set -u
 PROMOTED=10
 REJECTED=20
 
+# The trap stands before the night begins: a signal that comes at once must not end this script alone.
+night=
+asked=
+trap 'asked=yes; [ -z "$night" ] || kill -TERM "$night"' HUP INT TERM
+
 # In the background, because a shell with a foreground child handles no signal before the child has ended.
 "$@" &
 night=$!
-trap 'kill -TERM "$night"' HUP INT TERM
+[ -z "$asked" ] || kill -TERM "$night"
 
 # A signal ends the wait, not the night: wait again until it has really ended.
 wait "$night"

@@ -94,6 +94,7 @@ def test_what_a_test_notices_is_noticed_and_a_stopped_run_goes_on(toy: Path, mon
     assert capsys.readouterr().out.count("survived:") == 1
 
 
+@pytest.mark.slow
 def test_a_test_that_hangs_has_noticed(toy: Path):
     *_, endless = read_mutations(toy / "list.txt")
     assert mutants.tried(endless, endless.tests, toy, limit_s=1.5) == (NOTICED, "no end within 1.5 s")

@@ -54,6 +54,7 @@ def test_configuration_composes_outside_of_the_checkout(site: Path):
     assert "max_flops" in text
 
 
+@pytest.mark.slow
 def test_cards_are_found_outside_of_the_checkout(site: Path):
     code = "import teachers.card as c, distill.config.compose as d; print(c.shipped_card('r152').name, d.conf_dir())"
     assert run(site, "-c", code).split() == ["r152", str(site / "distill/conf")]

@@ -64,6 +64,7 @@ def test_a_folder_that_cannot_be_written_costs_time_alone(tmp_path: Path, caplog
     assert "cannot be written" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_torn(tmp_path: Path):
     script = (
         "import sys, torch\nfrom pathlib import Path\nfrom distill.files.tensor_cache import cached\n"

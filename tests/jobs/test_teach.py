@@ -77,6 +77,7 @@ def test_weights_come_with_the_classifier_and_the_data_that_it_is_of(taught: Pat
     assert (taught.parent / "runs" / metadata["run"] / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_the_card_is_true_of_the_weights(taught: Path, root: Path):
     beside = card_beside(taught)
     assert beside is not None
@@ -93,6 +94,7 @@ def test_the_card_is_true_of_the_weights(taught: Path, root: Path):
     assert yaml.safe_load(beside.read_text())["licence"].startswith("yours")
 
 
+@pytest.mark.slow
 def test_it_loads_again_through_its_card_and_says_what_was_measured(taught: Path, root: Path):
     network = IResNet(units=(1, 1, 1, 1), embedding_dim=WIDTH)
     teacher = load_teacher("r50", network, taught, data_fingerprint=RecordIOSet(root).fingerprint())
@@ -101,6 +103,7 @@ def test_it_loads_again_through_its_card_and_says_what_was_measured(taught: Path
     assert load_teacher("r50", network, taught, data_fingerprint="other").classifier is None
 
 
+@pytest.mark.slow
 def test_the_same_command_says_that_it_is_taught(taught: Path, root: Path, capsys: pytest.CaptureFixture[str]):
     before = taught.stat().st_mtime_ns
     assert main(teach(root, taught.parent)) == 0
@@ -208,6 +211,7 @@ def test_the_teacher_that_it_grows_from_is_taught_first(root: Path, tmp_path: Pa
     assert len([f for f in (tmp_path / "runs").iterdir() if (f / "metrics.json").exists() and not f.is_symlink()]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -137,6 +137,7 @@ def test_disk_full_from_the_start(teach: Options, refused: Refused, tmp_path: Pa
         assert "config.yaml" in refused(*teach())
 
 
+@pytest.mark.slow
 def test_explosion_names_step_term_and_last_good_checkpoint(teach: Options, refused: Refused, tmp_path: Path):
     last = tmp_path / "runs" / "taught" / "checkpoints" / "last.ckpt"
     line = refused(*teach(*EXPLODES))

@@ -150,6 +150,7 @@ def test_a_mapping_that_cannot_be_overridden_is_one_line(options: Options, refus
     assert "teacher.network" in refused("distill", *options("teacher.network={units: 1}"))
 
 
+@pytest.mark.slow
 def test_student_init(options: Options, refused: Refused, weights: Path, tmp_path: Path):
     def told(init: Path) -> str:
         return refused("distill", *options(f"student.init={init}"))

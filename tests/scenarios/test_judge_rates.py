@@ -41,6 +41,7 @@ def share(found: list[Judgement]) -> float:
     return sum(judgement.promoted for judgement in found) / len(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("champion", [0.97])
 def test_a_challenger_worse_by_the_margin_is_seldom_promoted(champion: float):
     promoted = share(judged(ScoredPairs(champion=champion, challenger=champion - MARGIN, pairs=600)))
@@ -60,6 +61,7 @@ def test_an_equal_challenger_is_seldom_called_better():
     assert share(judged(ScoredPairs(pairs=600), newer_data=False)) <= MOST
 
 
+@pytest.mark.slow
 def test_an_equal_challenger_of_newer_data_is_rejected_as_often_as_the_margin_is_narrow():
     found = judged(ScoredPairs(pairs=600, champion=0.93, challenger=0.93, correlation=0.7))
     differences = [judgement.reasons[2].difference or 0.0 for judgement in found]

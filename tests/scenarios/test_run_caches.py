@@ -114,6 +114,7 @@ def test_a_run_that_was_named_refuses_other_inputs(place: Path, monkeypatch: pyt
         assert run(f"another-{name}") == 0
 
 
+@pytest.mark.slow
 def test_the_name_of_a_run_does_not_change_with_names_of_files_beside(place: Path):
     before = digits(place)
     weights = place / "teacher/network.onnx"

@@ -66,6 +66,7 @@ def test_signals_are_of_this_teacher_and_these_faces(place: Path, monkeypatch: p
     assert stores(place) == set()
 
 
+@pytest.mark.slow
 def test_signals_are_of_these_views(place: Path):
     for more in ([], ["views=2"], ["views=3"], ["views=2", "seed=2"], ["views=2", "data.augment.colour=0.5"]):
         assert len(stores(place, *more)) == 1

@@ -31,6 +31,7 @@ def said(teacher, faces, views: StoredViews, index: int, column: int) -> np.ndar
     return teacher.output(pixels, maps=False).embedding[0].numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [MIRROR, AUGMENTED], ids=["mirror", "augmented"])
 @pytest.mark.parametrize("workers", [0, 1])
 def test_every_row_is_the_teachers_word_for_that_view(write: Write, views: StoredViews, workers: int):

@@ -114,6 +114,7 @@ def test_copies_of_the_files_lie_inside_of_the_service(root: Path) -> None:
     assert {b"v0001", b"v0002", b"<title>night 7</title>"} <= staged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "timeout_s", "reason"),
     [("no login", 90, "not logged in"), ("refused", 90, "Error"), ("silent", 8, "not done within 8 s")],
@@ -167,6 +168,7 @@ def test_one_process_delivers(root: Path) -> None:
     assert Outbox(root).pending() == waiting
 
 
+@pytest.mark.slow
 def test_what_can_never_be_told_is_put_aside_and_holds_up_nothing(root: Path) -> None:
     keep(root, "freeze", "report", "registry")
     Outbox(root).pending()[0].write_text("{")

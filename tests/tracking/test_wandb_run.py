@@ -212,6 +212,7 @@ def test_training_goes_on_in_a_folder_that_takes_no_files(folder: Path, caplog: 
     assert "FileExistsError" in "".join(warnings(caplog))
 
 
+@pytest.mark.slow
 def test_training_goes_on_when_the_helper_process_dies(folder: Path, tmp_path: Path) -> None:
     """In a process of its own, because W&B never waits for the helper that is killed here."""
     later = tmp_path / "later"

@@ -68,6 +68,7 @@ def test_bands_find_the_same(name):
     check(score_all_pairs(SETS[name][0], SETS[name][1], PLAIN), *SETS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sampled")
 @pytest.mark.parametrize("engine", [
     Engine(threads=1), Engine(threads=3, max_memory_bytes=40_000), Engine(threads=1, max_memory_bytes=8_000),
@@ -80,6 +81,7 @@ def test_threads_and_memory_do_not_matter(engine):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sampled")
 @pytest.mark.parametrize("name", SETS)
 def test_brackets_that_fail_cost_time_and_nothing_else(name, monkeypatch, capsys):
