@@ -105,7 +105,10 @@ def test_text_options_that_are_paths_are_marked_as_such(job: str):
     assert not unmarked
 
 
-@pytest.mark.parametrize("job", JOB_NAMES)
+@pytest.mark.parametrize(
+    "job",
+    [pytest.param(job, marks=pytest.mark.slow) if job in ("teach", "distill", "nightly") else job for job in JOB_NAMES],
+)
 def test_hydra_reads_every_value_of_every_text_option_as_it_was_written(job: str):
     parser = OverridesParser.create()
     for key, option in text_options(JOBS[job].conf):

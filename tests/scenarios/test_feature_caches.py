@@ -49,6 +49,7 @@ OF_IJB: dict[str, Change] = {
 }
 
 
+@pytest.mark.slow
 def test_sums_of_templates_are_of_this_network_and_these_images(place: Path, monkeypatch: pytest.MonkeyPatch):
     ijb_layout.small().write(place / "IJBC")
     embedded: list[int] = []

@@ -134,6 +134,7 @@ def test_signals(run: Run, work: Path):
     run("distill", *STUDENT, "data.augment.shift_px=0", data__root=FACES, teacher__weights=MODEL, signals=OUT)
 
 
+@pytest.mark.slow
 def test_verify_curves_and_judge(run: Run, work: Path):
     pairs = f"{FACES}/{PAIRS}"
     run("verify", QUICK, model=MODEL, pairs=pairs, out=f"{OUT}/\udcfc.json")

@@ -208,7 +208,13 @@ def tiny_export(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["export.max_relative_difference=1e9", "export.max_cosine_difference=2"]
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize(
+    "job",
+    [
+        pytest.param(job, marks=pytest.mark.slow) if job.split()[0] in ("teach", "distill", "nightly") else job
+        for job in JOBS
+    ],
+)
 def test_a_network_is_read_once(job: str, place: Place, monkeypatch: pytest.MonkeyPatch, tiny_export: list[str]):
     monkeypatch.chdir(place.folder)
     exports = tiny_export if job.split()[0] in ("distill", "export", "nightly") else []

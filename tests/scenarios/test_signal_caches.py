@@ -126,6 +126,7 @@ OF_A_DROP: dict[str, Change] = {
 }
 
 
+@pytest.mark.slow
 def test_signals_of_a_drop(place: Path, drop: Callable[..., int], monkeypatch: pytest.MonkeyPatch):
     assert (drop(), drop()) == (PEOPLE * PICTURES, 0)
     for what, change in OF_A_DROP.items():

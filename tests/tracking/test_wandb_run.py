@@ -84,6 +84,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
+@pytest.mark.slow
 def test_an_offline_run_holds_all_that_was_logged(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run = start(folder, config={"student": "vargnet", "storage": {"secret_key": "hidden"}})
     for step in range(3):
@@ -140,6 +141,7 @@ def test_the_artifact_is_staged_inside_of_the_run_folder(folder: Path) -> None:
     assert "WANDB_DATA_DIR" not in os.environ
 
 
+@pytest.mark.slow
 def test_runs_of_a_multirun_do_not_meet(tmp_path: Path) -> None:
     folders = [tmp_path / "0", tmp_path / "1"]
     for number, folder in enumerate(folders):
