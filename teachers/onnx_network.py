@@ -118,6 +118,11 @@ class OnnxNetwork(FaceNetwork):
     def path(self) -> Path:
         return self.file.path
 
+    @property
+    def expects(self) -> str:
+        """The preprocessing and its source in words, as tables, pages and JSON files show them."""
+        return describe(self.preprocessing, self.preprocessing_source)
+
     def embed(self, images: Tensor) -> Tensor:
         """RGB uint8 crops [b 3 112 112] to float32 embeddings [b d] on the same device."""
         return self(self.preprocessing(images))

@@ -78,3 +78,16 @@ def called(source: str) -> set[str]:
 )
 def test_each_way_to_call_is_found(source: str, what: str):
     assert what in called(source)
+
+
+def test_what_is_private_stays_in_its_module(repository: Path):
+    borrowed = [
+        f"{path.relative_to(repository)}: {alias.name}"
+        for package in ("distill", "teachers")
+        for path in (repository / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("distill", "teachers"))
+        for alias in node.names
+        if alias.name.startswith("_")
+    ]
+    assert borrowed == []

@@ -19,7 +19,7 @@ from distill.metrics.roc import similarity_histogram
 from distill.metrics.verification import distances
 from distill.progress import waiting
 from distill.runs.model_file import distinct_names, model_file, model_name
-from teachers.onnx_network import OnnxNetwork, describe
+from teachers.onnx_network import OnnxNetwork
 
 
 @dataclass(frozen=True)
@@ -80,5 +80,5 @@ def _judge(network: OnnxNetwork, name: str, pairs: Pairs, conf: CurvesConf) -> M
         genuine=genuine,
         histogram=similarity_histogram(scores, pairs.same),
         hard=of_verification(pairs, scores, conf.hardest, conf.show_faces),
-        note=f"preprocessing {describe(network.preprocessing, network.preprocessing_source)}",
+        note=f"preprocessing {network.expects}",
     )

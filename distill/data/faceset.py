@@ -51,10 +51,10 @@ class FaceSet(Protocol):
 
 @runtime_checkable
 class Listed(Protocol):
-    """A set that was found file by file; ``told`` is its summary: images, people, and files that are not read."""
+    """A set that was found file by file; ``summary`` is one line: images, people, and files that are not read."""
 
     @property
-    def told(self) -> str: ...
+    def summary(self) -> str: ...
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from distill.types import CROP_PX
 
 
 class ImageFolderSet:
-    """Each folder that holds images is a person, numbered by the sorted names; ``told`` sums up what was read.
+    """Each folder that holds images is a person, numbered by the sorted names; ``summary`` sums up what was read.
 
     Paths are kept as one array of bytes and sizes as numbers, not as an object for each file. A link that leaves
     ``root`` is refused, unless ``links`` permits it.
@@ -40,7 +40,7 @@ class ImageFolderSet:
         # one array of fixed width: millions of Path objects would take gigabytes, once more in every worker
         self._files = np.array([os.fsencode(one.path) for one in found.pictures])
         self._sizes = np.array([one.size for one in found.pictures], np.int64)
-        self.told = found.words()
+        self.summary = found.words()
         self._fingerprint: str | None = None
         check_crops(self)
 

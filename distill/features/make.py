@@ -18,7 +18,7 @@ from distill.features.writer import FeatureWriter
 from distill.files.contents import RowContents
 from distill.progress import waiting
 from distill.shown import shown
-from teachers.onnx_network import OnnxNetwork, describe
+from teachers.onnx_network import OnnxNetwork
 
 SOFTWARE = ("onnxruntime", "simplejpeg", "opencv-python-headless")
 """Packages whose other versions may round differently."""
@@ -89,17 +89,13 @@ def _made_of(rows: FaceRows, makers: Makers) -> dict[str, Any]:
         "decoding_rule": RULE,
         "root": str(rows.faces.root.resolve()),
         "model_sha256": network.file.sha256,
-        "preprocessing": _expects(network),
+        "preprocessing": network.expects,
         "kind": rows.rule.kind,
         "flip": rows.rule.flip,
         "fusion": rows.rule.fusion,
         "consensus": rows.rule.consensus,
         "frame_quality_sha256": None if quality is None else quality.file.sha256,
-        "frame_quality_preprocessing": None if quality is None else _expects(quality),
+        "frame_quality_preprocessing": None if quality is None else quality.expects,
         "batch_size": rows.batch_size,
         **{package: version(package) for package in SOFTWARE},
     }
-
-
-def _expects(network: OnnxNetwork) -> str:
-    return describe(network.preprocessing, network.preprocessing_source)

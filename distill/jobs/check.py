@@ -10,7 +10,7 @@ from distill.errors import UserError
 from distill.files.network_file import NetworkFile
 from distill.protocol.verdict import judge
 from distill.report.terminal import print_check
-from distill.runs.check import _expects, _write, limits
+from distill.runs.check import expected_preprocessing, limits, write_check
 from teachers.onnx_network import OnnxNetwork
 
 _log = logging.getLogger(__name__)
@@ -20,11 +20,11 @@ def run(conf: CheckConf) -> int:
     """Print the table, write ``check.json``; 0 for pass, 1 for fail."""
     model = NetworkFile(Path(conf.model))
     verdict = judge(model, limits(conf.protocol))
-    expects = _expects(model)
+    expects = expected_preprocessing(model)
     print_check(verdict.rows(), verdict.passed, verdict.reasons)
     print(f"preprocessing: {expects}")
     _try(model)
-    _write(verdict, expects, Path(conf.out) if conf.out else model.path.parent)
+    write_check(verdict, expects, Path(conf.out) if conf.out else model.path.parent)
     return 0 if verdict.passed else 1
 
 

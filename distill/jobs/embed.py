@@ -8,7 +8,7 @@ from distill.config.scoring_jobs import EmbedConf
 from distill.data.damage import Damage
 from distill.features.face_list import Kind
 from distill.features.feature_file import file_bytes
-from distill.features.make import Makers, _expects, frame_quality, open_list, write_features
+from distill.features.make import Makers, frame_quality, open_list, write_features
 from distill.features.rule import RowRule
 from distill.files.writable import require_writable
 from distill.report.terminal import print_facts
@@ -35,7 +35,7 @@ def run(conf: EmbedConf) -> int:
             ("columns", str(network.embedding_dim)),
             ("bytes", f"{file_bytes(len(faces), network.embedding_dim):,}"),
             ("a row is", rule.words),
-            ("preprocessing", _expects(network)),
+            ("preprocessing", network.expects),
         ],
     )
     return 0

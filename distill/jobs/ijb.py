@@ -20,7 +20,7 @@ from distill.report.terminal import print_figures
 from distill.runs.model_file import model_file
 from distill.runs.requirements import require_at_least
 from distill.shown import shown
-from teachers.onnx_network import OnnxNetwork, describe
+from teachers.onnx_network import OnnxNetwork
 
 COLUMNS = ("exact", "published rule", "interval")
 
@@ -38,7 +38,7 @@ def run(conf: IjbConf) -> int:
     out = Path(conf.out) if conf.out else model.parent
     result = require_writable(out / f"{folder.name}_{conf.task.value}.json")
     how = Pooling(conf.flip, conf.detector_score, conf.batch_size)
-    source = describe(network.preprocessing, network.preprocessing_source)
+    source = network.expects
     known, damage = network.file.sha256, Damage(conf.max_damaged)
     key = _key(known, source, str(how), faces.fingerprint())
     sums = pool_images(network, faces, how, Bound(out / f"{folder.name}_templates.npz", key), damage)

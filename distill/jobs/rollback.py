@@ -23,11 +23,11 @@ def run(conf: RollbackConf) -> int:
         print(f"champion  {version.name}, as before")
     else:
         print(f"champion  {version.name}, until now {champion.name}")
-    _tell_wandb(conf, registry)
+    _update_wandb(conf, registry)
     return 0
 
 
-def _tell_wandb(conf: RollbackConf, registry: Registry) -> None:
+def _update_wandb(conf: RollbackConf, registry: Registry) -> None:
     """Move the aliases in W&B too; if W&B cannot be reached, the next night does it."""
     settings, champion = conf.tracking, registry.champion()
     if settings.mode == "disabled" or champion is None:

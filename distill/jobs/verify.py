@@ -13,7 +13,7 @@ from distill.report.terminal import print_figures, print_verification
 from distill.runs.model_file import model_file
 from distill.runs.requirements import require_at_least, require_folds
 from distill.runs.verification import COLUMNS, score_set
-from teachers.onnx_network import OnnxNetwork, describe
+from teachers.onnx_network import OnnxNetwork
 
 FILE = "verify.json"
 
@@ -23,7 +23,7 @@ def run(conf: VerifyConf) -> int:
     require_at_least(conf, batch_size=1, bootstrap=1, seed=0)
     model, paths = model_file(conf.model), pair_files(conf.pairs)
     network = OnnxNetwork(model)
-    source = describe(network.preprocessing, network.preprocessing_source)
+    source = network.expects
     about = {"model": str(model), "model_sha256": network.file.sha256, "preprocessing": source}
     out = require_writable((Path(conf.out) if conf.out else model.parent) / FILE)
     damage = Damage(conf.max_damaged)

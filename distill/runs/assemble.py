@@ -232,7 +232,7 @@ def _enough(path: Path, damage: Damage) -> Pairs:
 def _open(conf: DataConf, root: Path) -> Any:
     faces = build(conf.reader, "data.reader", root=root)
     if isinstance(faces, Listed):
-        print(f"{root}: {faces.told}")
+        print(f"{root}: {faces.summary}")
     return faces
 
 

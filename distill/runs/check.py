@@ -21,7 +21,7 @@ FILE = "check.json"
 def check(model: NetworkFile, protocol: ProtocolConf, out: Path) -> Verdict:
     """Judge ``model`` and write ``check.json`` into the folder ``out``."""
     verdict = judge(model, limits(protocol))
-    _write(verdict, _expects(model), out)
+    write_check(verdict, expected_preprocessing(model), out)
     return verdict
 
 
@@ -30,11 +30,13 @@ def limits(conf: ProtocolConf) -> Protocol:
     return Protocol(**{field.name: getattr(conf, field.name) for field in dataclasses.fields(Protocol)})
 
 
-def _expects(model: NetworkFile) -> str:
+def expected_preprocessing(model: NetworkFile) -> str:
+    """The preprocessing of a file and its source in words, also of a file that onnxruntime cannot run."""
     inputs = true_inputs(model.model.graph)
     takes_pixels = any(value.type.tensor_type.elem_type == TensorProto.UINT8 for value in inputs)
     return describe(*find_preprocessing(model, model.metadata, takes_pixels))
 
 
-def _write(verdict: Verdict, expects: str, out: Path) -> None:
+def write_check(verdict: Verdict, expects: str, out: Path) -> None:
+    """Write ``check.json`` into the folder ``out``."""
     write_json(out / FILE, {**verdict.to_json(), "preprocessing": expects})

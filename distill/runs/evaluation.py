@@ -30,7 +30,7 @@ from distill.report.evaluation_page import EvaluationPage, write_evaluation
 from distill.report.terminal import print_evaluation
 from distill.shown import shown
 from distill.types import UNLABELLED
-from teachers.onnx_network import OnnxNetwork, describe
+from teachers.onnx_network import OnnxNetwork
 
 
 def row_rule(protocol: ProtocolConf, consensus: bool) -> RowRule:
@@ -78,7 +78,7 @@ def made_from(conf: EvaluateConf, network: OnnxNetwork, faces: FaceList, rule: R
     return {
         "model": str(network.path),
         "model sha256": network.file.sha256,
-        "preprocessing": describe(network.preprocessing, network.preprocessing_source),
+        "preprocessing": network.expects,
         "list": str(faces.lines.path),
         "list sha256": faces.lines.sha256,
         "labels": str(Path(conf.data.root) / conf.data.labels),

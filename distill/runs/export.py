@@ -73,9 +73,9 @@ def rehearse(network: FaceNetwork, conf: ExportConf, protocol: ProtocolConf) -> 
 
 def described(network: nn.Module, width: int, run: str) -> dict[str, str]:
     """The metadata of a file that is written here; ``width`` is that of its output."""
-    described = describe(network, width, STUDENT_INPUT, run, f"face-distill {version('face-distill')}")
+    metadata = describe(network, width, STUDENT_INPUT, run, f"face-distill {version('face-distill')}")
     trusted = isinstance(network, WithQuality | QualityEstimate)
-    return described | ({CONCENTRATION: "length"} if trusted else {})
+    return metadata | ({CONCENTRATION: "length"} if trusted else {})
 
 
 FRAME_QUALITY_ONNX = "frame_quality.onnx"

@@ -81,7 +81,7 @@ def _session(outbox: Outbox, settings: WandbSettings, run: str, night: int | Non
         began = _begin(outbox.root, settings, run, night)
         for path, event in events:
             try:
-                _tell(began, outbox.root, event, settings.mode == "online")
+                _deliver(began, outbox.root, event, settings.mode == "online")
             except Undeliverable:
                 refused.add(path)
         began.finish()
@@ -117,7 +117,7 @@ def group_of(night: int) -> str:
     return f"night-{night:04d}"
 
 
-def _tell(run: wandb.Run, root: Path, event: OutboxEvent, online: bool) -> None:
+def _deliver(run: wandb.Run, root: Path, event: OutboxEvent, online: bool) -> None:
     body = event.body
     if event.kind == "figures":
         run.define_metric("*", step_metric=NIGHT)

@@ -54,7 +54,7 @@ class WandbRun:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Named numbers of an optimiser step; a step never goes back."""
-        self._tell(lambda run: self._write(run, step, values))
+        self._call(lambda run: self._write(run, step, values))
 
     def histogram(self, step: int, name: str, counts: Sequence[int], edges: Sequence[float]) -> None:
         """Counts [k] over bins with edges [k+1], as ``Histogram`` of ``distill.metrics`` has them; at most 512 bins."""
@@ -65,11 +65,11 @@ class WandbRun:
 
             self._write(run, step, {name: wandb.Histogram(np_histogram=(np.asarray(counts), np.asarray(edges)))})
 
-        self._tell(write)
+        self._call(write)
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Results of the run: cost against limits, verdict, scores."""
-        self._tell(lambda run: run.summary.update(shown_all(redact(values))))
+        self._call(lambda run: run.summary.update(shown_all(redact(values))))
 
     def artifact(self, paths: Sequence[Path], name: str, metadata: Mapping[str, Any]) -> None:
         """Keep copies of the files as version of the W&B model ``name``; they travel with the next sync."""
@@ -86,11 +86,11 @@ class WandbRun:
                         artifact.add_file(text)
                 run.log_artifact(artifact)
 
-        self._tell(write)
+        self._call(write)
 
     def finish(self, exit_code: int = 0) -> None:
         """Close the run; uploads get ``FINISH_TIMEOUT_S``, and what is left stays on disk for ``wandb sync``."""
-        self._tell(lambda run: run.finish(exit_code=exit_code))
+        self._call(lambda run: run.finish(exit_code=exit_code))
         self._run = None
         self._open_folder.close()
 
@@ -132,7 +132,7 @@ class WandbRun:
             _log.info("W&B: %s run %s in %s", mode, run.id, run.url or os.path.relpath(place))
         return shield.failure
 
-    def _tell(self, action: Callable[[wandb.Run], object]) -> None:
+    def _call(self, action: Callable[[wandb.Run], object]) -> None:
         if self._run is None:
             return
         with Shield() as shield:

@@ -103,8 +103,8 @@ def test_a_training_set_and_a_drop_read_one_layout_alike(tmp_path: Path, jpeg) -
         (tmp_path / name).write_bytes(jpeg(number))
     faces, drop = ImageFolderSet(tmp_path), list_drop(tmp_path)
     assert drop is not None
-    assert faces.told == drop.summary
-    assert faces.told.startswith("5 images of 4 people; 2 files not read: ")
+    assert faces.summary == drop.summary
+    assert faces.summary.startswith("5 images of 4 people; 2 files not read: ")
     assert [Path(faces.name(i)).relative_to(tmp_path).as_posix() for i in range(5)] == drop.names
     assert [faces.people()[label] for label in faces.labels] == drop.people
     assert [faces.read(i) for i in range(5)] == [(tmp_path / name).read_bytes() for name in drop.names]
