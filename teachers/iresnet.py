@@ -4,25 +4,52 @@ Source: Deng et al., ArcFace (arXiv 1801.07698), block "IR" and head "E". In a n
 shortcut: the last norm's scale is zero (Goyal et al., arXiv 1706.02677, section 5.1), so that 50 blocks train as easily
 as a few at first, and the weights of a shallower network give a deeper one with the same outputs. The basic block
 without gates carries the parameter names of InsightFace's ``arcface_torch``, so that its checkpoints load unchanged.
-The channel gate is the one of InsightFace's MXNet network (ratio 16, biases, PReLU inside); the bottleneck block is
-AdaFace's (arXiv 2204.00964), whose stride sits in the last 1x1. Deviation: none that changes a number.
+The bottleneck block is AdaFace's (arXiv 2204.00964), whose stride sits in the last 1x1. ``DIALECTS`` are the three
+public variants of the family. Deviation: none that changes a number.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from distill.types import HEAD_PX, FaceNetwork, Output, at_head_size
-from teachers.weights import WeightFile, load_into, named_for
+from distill.types import HEAD_PX, Output, at_head_size
+from teachers.growth import Growable
 
 WIDTHS = (64, 128, 256, 512)
 BOTTLENECK_EXPANSION = 4
 SE_RATIO = 16
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What differs between public IR networks of the same depth.
+
+    ``inner_norm``: a norm between a block's first convolution and its PReLU. ``pooled_shortcut``: a block that halves
+    the map and keeps the width subsamples its input instead of projecting it. ``gate_bias``: the channel gate has
+    biases and PReLU (MXNet), or neither and ReLU.
+    """
+
+    inner_norm: bool
+    pooled_shortcut: bool
+    gate_bias: bool
+    eps: float = 1e-5
+
+
+DialectName = Literal["insightface", "facexzoo", "adaface"]
+
+DIALECTS: dict[DialectName, Dialect] = {
+    "insightface": Dialect(inner_norm=True, pooled_shortcut=False, gate_bias=True),
+    # TreB1eN/InsightFace_Pytorch: model.py, and after it FaceX-Zoo and cavaface
+    "facexzoo": Dialect(inner_norm=False, pooled_shortcut=True, gate_bias=False),
+    # mk-minchul/AdaFace: net.py
+    "adaface": Dialect(inner_norm=True, pooled_shortcut=True, gate_bias=False),
+}
 
 
 def _conv3(cin: int, cout: int, stride: int = 1) -> nn.Conv2d:
@@ -34,44 +61,45 @@ def _conv1(cin: int, cout: int, stride: int = 1) -> nn.Conv2d:
 
 
 class ChannelGate(nn.Module):
-    """Squeeze and excitation with biases, PReLU inside and a sigmoid on top."""
+    """Squeeze and excitation with a sigmoid on top: with biases and PReLU inside, or with neither and ReLU."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, bias: bool) -> None:
         super().__init__()
         inner = channels // SE_RATIO
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.conv1 = nn.Conv2d(channels, inner, 1)
-        self.prelu = nn.PReLU(inner)
-        self.conv2 = nn.Conv2d(inner, channels, 1)
+        self.conv1 = nn.Conv2d(channels, inner, 1, bias=bias)
+        self.prelu = nn.PReLU(inner) if bias else nn.ReLU()
+        self.conv2 = nn.Conv2d(inner, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(self.conv2(self.prelu(self.conv1(self.pool(x)))))
 
 
-def _gate(channels: int, se: bool) -> nn.Module:
-    return ChannelGate(channels) if se else nn.Identity()
+def _gate(channels: int, se: bool, dialect: Dialect) -> nn.Module:
+    return ChannelGate(channels, dialect.gate_bias) if se else nn.Identity()
 
 
-def _shortcut(cin: int, cout: int, stride: int, eps: float) -> nn.Module:
-    """The first block of every stage projects; the others, which keep the shape, are the identity."""
-    if stride == 1 and cin == cout:
-        return nn.Identity()
-    return nn.Sequential(_conv1(cin, cout, stride), nn.BatchNorm2d(cout, eps=eps))
+def _shortcut(cin: int, cout: int, stride: int, dialect: Dialect) -> nn.Module:
+    """A projection where the shape changes; the identity where it does not."""
+    if cin == cout and (stride == 1 or dialect.pooled_shortcut):
+        # max-pooling over 1x1 windows: every second pixel of every second row
+        return nn.Identity() if stride == 1 else nn.MaxPool2d(1, stride)
+    return nn.Sequential(_conv1(cin, cout, stride), nn.BatchNorm2d(cout, eps=dialect.eps))
 
 
 class Basic(nn.Module):
     """Norm, 3x3, norm, PReLU, 3x3 with the stride, norm; plus the shortcut, and nothing after the sum."""
 
-    def __init__(self, cin: int, width: int, stride: int, se: bool, eps: float) -> None:
+    def __init__(self, cin: int, width: int, stride: int, se: bool, dialect: Dialect) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm2d(cin, eps=eps)
+        self.bn1 = nn.BatchNorm2d(cin, eps=dialect.eps)
         self.conv1 = _conv3(cin, width)
-        self.bn2 = nn.BatchNorm2d(width, eps=eps)
+        self.bn2 = nn.BatchNorm2d(width, eps=dialect.eps) if dialect.inner_norm else nn.Identity()
         self.prelu = nn.PReLU(width)
         self.conv2 = _conv3(width, width, stride)
-        self.bn3 = nn.BatchNorm2d(width, eps=eps)
-        self.se = _gate(width, se)
-        self.downsample = _shortcut(cin, width, stride, eps)
+        self.bn3 = nn.BatchNorm2d(width, eps=dialect.eps)
+        self.se = _gate(width, se, dialect)
+        self.downsample = _shortcut(cin, width, stride, dialect)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.prelu(self.bn2(self.conv1(self.bn1(x))))
@@ -81,20 +109,20 @@ class Basic(nn.Module):
 class Bottleneck(nn.Module):
     """Norm, 1x1, norm, PReLU, 3x3, norm, PReLU, 1x1 with the stride, norm; plus the shortcut."""
 
-    def __init__(self, cin: int, width: int, stride: int, se: bool, eps: float) -> None:
+    def __init__(self, cin: int, width: int, stride: int, se: bool, dialect: Dialect) -> None:
         super().__init__()
         cout = width * BOTTLENECK_EXPANSION
-        self.bn1 = nn.BatchNorm2d(cin, eps=eps)
+        self.bn1 = nn.BatchNorm2d(cin, eps=dialect.eps)
         self.conv1 = _conv1(cin, width)
-        self.bn2 = nn.BatchNorm2d(width, eps=eps)
+        self.bn2 = nn.BatchNorm2d(width, eps=dialect.eps)
         self.prelu = nn.PReLU(width)
         self.conv2 = _conv3(width, width)
-        self.bn3 = nn.BatchNorm2d(width, eps=eps)
+        self.bn3 = nn.BatchNorm2d(width, eps=dialect.eps)
         self.prelu2 = nn.PReLU(width)
         self.conv3 = _conv1(width, cout, stride)
-        self.bn4 = nn.BatchNorm2d(cout, eps=eps)
-        self.se = _gate(cout, se)
-        self.downsample = _shortcut(cin, cout, stride, eps)
+        self.bn4 = nn.BatchNorm2d(cout, eps=dialect.eps)
+        self.se = _gate(cout, se, dialect)
+        self.downsample = _shortcut(cin, cout, stride, dialect)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.prelu(self.bn2(self.conv1(self.bn1(x))))
@@ -102,12 +130,14 @@ class Bottleneck(nn.Module):
         return self.se(self.bn4(self.conv3(out))) + self.downsample(x)
 
 
-class IResNet(FaceNetwork):
+class IResNet(Growable):
     """Normalised crops [b 3 112 112] to embeddings [b d].
 
     ``units`` count the blocks of the stages at 56, 28, 14 and 7 px. ``eps`` is 1e-5 in arcface_torch's checkpoints
-    and 2e-5 in MXNet's; ``dropout`` acts on the flattened last map.
+    and 2e-5 in MXNet's; ``dropout`` acts on the flattened last map; ``dialect`` is one of ``DIALECTS``.
     """
+
+    block_name = re.compile(r"layer(\d+)\.(\d+)\.")
 
     def __init__(
         self,
@@ -117,12 +147,16 @@ class IResNet(FaceNetwork):
         embedding_dim: int = 512,
         dropout: float = 0.0,
         eps: float = 1e-5,
+        dialect: DialectName = "insightface",
     ) -> None:
         super().__init__()
         if len(units) != 4 or min(units) < 1:
             raise ValueError(f"IResNet needs 4 unit counts of 1 or more; got {list(units)}")
         if block not in ("basic", "bottleneck"):
             raise ValueError(f"IResNet block is {block!r}; expected 'basic' or 'bottleneck'")
+        if dialect not in DIALECTS:
+            raise ValueError(f"IResNet dialect is {dialect!r}; expected {', '.join(DIALECTS)}")
+        variant = replace(DIALECTS[dialect], eps=eps)
         kind, expansion = (Basic, 1) if block == "basic" else (Bottleneck, BOTTLENECK_EXPANSION)
         outs = [w * expansion for w in WIDTHS]
         self.embedding_dim = embedding_dim
@@ -131,7 +165,9 @@ class IResNet(FaceNetwork):
         self.bn1 = nn.BatchNorm2d(WIDTHS[0], eps=eps)
         self.prelu = nn.PReLU(WIDTHS[0])
         self.layer1, self.layer2, self.layer3, self.layer4 = (
-            nn.Sequential(*(kind(cin if i == 0 else cout, width, 2 if i == 0 else 1, se, eps) for i in range(count)))
+            nn.Sequential(
+                *(kind(cin if i == 0 else cout, width, 2 if i == 0 else 1, se, variant) for i in range(count))
+            )
             for cin, cout, width, count in zip((WIDTHS[0], *outs[:-1]), outs, WIDTHS, units, strict=True)
         )
         self.bn2 = nn.BatchNorm2d(outs[-1], eps=eps)
@@ -168,28 +204,3 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0.0, 0.1)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-_BLOCK = re.compile(r"layer(\d+)\.(\d+)\.")
-
-
-def grow_into(network: IResNet, shallow: WeightFile) -> None:
-    """Fill ``network`` with the weights of one with as many blocks per stage or fewer; the outputs are then the same.
-
-    Raises UserError where a weight fits neither by name nor by shape, or is missing from a block that both have.
-    """
-    shallow = named_for(network.state_dict(), shallow)
-    known = _blocks(shallow.tensors)
-    # blocks that only the deeper network has: identities, because their last norm's scale is zero
-    fresh = {key: value for key, value in network.state_dict().items() if (block := _block(key)) and block not in known}
-    load_into(network, WeightFile(shallow.path, {**shallow.tensors, **fresh}))
-
-
-def _blocks(keys: Iterable[str]) -> set[tuple[str, str]]:
-    return {block for key in keys if (block := _block(key))}
-
-
-def _block(key: str) -> tuple[str, str] | None:
-    """Stage and number of the block that a weight belongs to."""
-    found = _BLOCK.match(key)
-    return (found[1], found[2]) if found else None

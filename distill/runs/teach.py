@@ -35,7 +35,7 @@ from distill.tracking.wandb_run import WandbRun
 from distill.training.validation import EvalEmbedder, score
 from distill.types import FaceNetwork
 from teachers.card import Card, TeacherCost, TeacherScore, shipped_card, write_card
-from teachers.iresnet import IResNet, grow_into
+from teachers.growth import Growable, grow_into
 from teachers.teacher import FINGERPRINT_KEY
 from teachers.weights import CLASSIFIER, read_weights, save_weights
 
@@ -92,8 +92,8 @@ def _beginning(conf: TeachConf, faces: FaceSet) -> tuple[FaceNetwork, Objective]
 
 def _grow(network: FaceNetwork, path: Path) -> Tensor | None:
     """Fill the network from a shallower one's weights; the class centres beside these, if there are any."""
-    if not isinstance(network, IResNet):
-        raise UserError(f"init is {path}; expected none for a {type(network).__name__}: only an IResNet can be grown")
+    if not isinstance(network, Growable):
+        raise UserError(f"init is {path}; expected none: a {type(network).__name__} cannot be grown")
     weights = read_weights(path)
     centres = weights.tensors.pop(CLASSIFIER, None)
     grow_into(network, weights)

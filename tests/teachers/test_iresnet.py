@@ -11,7 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from distill.errors import UserError
 from reference.torch_counter import TorchCost, torch_cost
-from teachers.iresnet import IResNet, grow_into
+from teachers.growth import grow_into
+from teachers.iresnet import IResNet
 from teachers.weights import WeightFile
 
 CONF = Path(__file__).parents[2] / "conf" / "teacher"

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from distill.errors import UserError
 from reference.tiny_network import TinyNetwork
-from teachers.iresnet import IResNet, grow_into
+from teachers.growth import grow_into
+from teachers.iresnet import IResNet
 from teachers.weight_names import names_of, place_of
 from teachers.weights import load_into, read_weights
 
