@@ -29,6 +29,8 @@ class SignalsConf:
     data: DataConf = field(default_factory=DataConf)
     views: int = 0
     """0: each image and its mirror image; K: K augmented views of each image, drawn with ``seed``."""
+    flip_sum: bool = False
+    """Store one embedding for an image and its mirror image, their sum: half the space (docs/signals.md)."""
     maps: list[str] = field(default_factory=list)
     """Maps of the teacher whose spatial attention is stored, e.g. [stage3, stage4]."""
     out: str | None = path()

@@ -57,12 +57,17 @@ class NewViews(Views):
 class MirrorViews(StoredViews):
     """The image and its mirror image, as the teacher's inputs; the same draws as without a store.
 
-    Operations that change pixels but not their positions may still be drawn for the student only.
+    ``flip_sum``: one column for both, the sum of the teacher's two embeddings, as the challenge sums them for its image
+    protocols. Operations that change pixels but not their positions may still be drawn for the student only.
     """
 
     augment: Augmentation
     seed: int
-    columns = 2
+    flip_sum: bool = False
+
+    @property
+    def columns(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return 1 if self.flip_sum else 2
 
     def __post_init__(self) -> None:
         for name in ("shift_px", "scale"):
@@ -75,13 +80,14 @@ class MirrorViews(StoredViews):
     def show(self, image: np.ndarray, index: int, visit: int) -> tuple[np.ndarray, int]:
         mirrored = self.augment.mirrors(augmentation_rng(self.seed, index, visit))
         # a fresh generator: ``mirrors`` has used the first draw of the other one
-        return self.augment(image, augmentation_rng(self.seed, index, visit)), int(mirrored)
+        shown = self.augment(image, augmentation_rng(self.seed, index, visit))
+        return shown, int(mirrored and not self.flip_sum)
 
     def column(self, image: np.ndarray, index: int, column: int) -> np.ndarray:
         return image[:, ::-1] if column else image  # (h, w, 3): mirrored left to right
 
     def described(self) -> dict[str, Any]:
-        return {"kind": "mirror"}
+        return {"kind": "flip_sum" if self.flip_sum else "mirror"}
 
 
 @dataclass(frozen=True)

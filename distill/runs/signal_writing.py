@@ -39,7 +39,7 @@ from distill.signals.set_outputs import (
     write_distances,
 )
 from distill.signals.store import damaged_shards, shard_path
-from distill.signals.writer import Writer, shard_images
+from distill.signals.writer import FlipSum, Writer, shard_images
 from distill.training.machine import loader_workers
 from teachers.teacher import Teacher
 
@@ -115,7 +115,8 @@ class Storing:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         workers = loader_workers(device) if conf.workers is None else conf.workers
         damage = Damage(conf.data.max_damaged, "data.max_damaged", "this set")
-        writer = Writer(folder, manifest, teacher, conf.batch_images, workers, damage)
+        outputs = FlipSum(teacher) if conf.flip_sum else teacher
+        writer = Writer(folder, manifest, outputs, conf.batch_images, workers, damage)
         written = 0
         with waiting(f"signals of {teacher.name}", sum(len(manifest.rows(s)) for s in todo), "images") as progress:
             while now := writer.write(faces, self.views, claims, progress):  # again: another may have died
@@ -129,9 +130,12 @@ def stored_views(conf: SignalsConf, augment: Augmentation) -> StoredViews:
         raise UserError(f"batch_size is {conf.batch_images}; expected at least 1")
     if conf.views < 0:
         raise UserError(f"views is {conf.views}; expected 0 (image and mirror image) or a number of augmented views")
+    if conf.flip_sum and (conf.views or conf.maps):
+        other = f"views={conf.views}" if conf.views else f"maps={conf.maps}"
+        raise UserError(f"flip_sum=true stores one embedding of an image and its mirror image; expected no {other}")
     if conf.views:
         return FixedViews(augment, conf.seed, conf.views)
-    return MirrorViews(Augmentation(shift_px=0), conf.seed)
+    return MirrorViews(Augmentation(shift_px=0), conf.seed, conf.flip_sum)
 
 
 def store_name(what: str, manifest: SignalManifest, precision: str | None) -> str:

@@ -40,8 +40,8 @@ class SignalManifest:
 
     @property
     def columns(self) -> int:
-        # the image and its mirror image
-        return 2 if self.views["kind"] == "mirror" else self.views["columns"]
+        # the image and its mirror image, one row for both, or so many augmented views
+        return {"mirror": 2, "flip_sum": 1}.get(self.views["kind"]) or self.views["columns"]
 
     @property
     def shards(self) -> int:

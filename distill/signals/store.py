@@ -109,8 +109,8 @@ def damaged_shards(
 
 def views_of(manifest: SignalManifest, augment: Augmentation, seed: int) -> StoredViews:
     """The views that the store holds. ``UserError`` where the augmentation is not one that it can replay."""
-    if manifest.views["kind"] == "mirror":
-        return MirrorViews(augment, seed)
+    if manifest.views["kind"] in ("mirror", "flip_sum"):
+        return MirrorViews(augment, seed, manifest.views["kind"] == "flip_sum")
     return FixedViews(augment, manifest.views["seed"], manifest.views["columns"])
 
 

@@ -38,6 +38,17 @@ class OutputsOf(Protocol):
     def output(self, images: Tensor, maps: bool) -> Output: ...
 
 
+@dataclass(frozen=True)
+class FlipSum:
+    """The sum of a teacher's embeddings of an image and of its mirror image, not normalised (LFR 2019, image protocols)."""
+
+    teacher: OutputsOf
+
+    def output(self, images: Tensor, maps: bool) -> Output:
+        embeddings = [self.teacher.output(x, maps=False).embedding for x in (images, images.flip(-1))]
+        return Output(embeddings[0] + embeddings[1])
+
+
 def shard_images(images: int) -> int:
     """Images per shard: so few that a lost one costs little, so many that there are some hundreds of files."""
     size = _LEAST_SHARD

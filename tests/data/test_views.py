@@ -32,6 +32,18 @@ def test_a_mirror_column_is_what_the_student_saw_and_both_occur(picture: Picture
     assert seen == {0, 1}
 
 
+def test_a_flip_sum_has_one_column_for_the_same_draws(picture: Picture):
+    summed, mirrored, turned = MirrorViews(MIRROR, 5, flip_sum=True), MirrorViews(MIRROR, 5), 0
+    assert (summed.columns, mirrored.columns) == (1, 2)
+    for index in range(12):
+        shown, column = summed.show(picture(index), index, visit=0)
+        same, which = mirrored.show(picture(index), index, visit=0)
+        np.testing.assert_array_equal(shown, same)
+        assert column == 0
+        turned += which
+    assert 0 < turned < 12
+
+
 def test_with_a_mirror_store_the_student_alone_may_see_other_colours(picture: Picture):
     augment = Augmentation(shift_px=0, mirror=0.0, gray=1.0)
     shown, column = MirrorViews(augment, 5).show(picture(1), 1, 0)

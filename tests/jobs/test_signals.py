@@ -76,6 +76,16 @@ def test_fixed_views_with_the_runs_seed_are_the_live_run(store, options: Options
 
 
 @pytest.mark.slow
+def test_a_flip_sum_store_is_used_and_takes_half_the_space(store, options: Options, tmp_path: Path, caplog):
+    both, summed = store(f"out={tmp_path}/both"), store("flip_sum=true")
+    sizes = [sum(p.stat().st_size for p in folder.glob("shard-*")) for folder in (both, summed)]
+    assert sizes[1] < 0.6 * sizes[0]
+    caplog.set_level("INFO")
+    assert main(["distill", *options(MIRROR)]) == 0
+    assert f"{summed}: stored outputs of onnx in place of its passes" in caplog.text
+
+
+@pytest.mark.slow
 def test_what_does_not_match_runs_live_and_says_why(store, options: Options, caplog):
     folder = store()
     caplog.set_level("INFO")
@@ -170,6 +180,8 @@ def test_options_that_mean_nothing_are_refused(root: Path, teacher: Path, tmp_pa
     base = ["signals", *arguments(root, teacher, tmp_path / "s")]
     assert "batch_size is 0" in refused(*base, "batch_images=0")
     assert "views is -1" in refused(*base, "views=-1")
+    assert "expected no views=2" in refused(*base, "views=2", "flip_sum=true")
+    assert "expected no maps=['stage4']" in refused(*base, "maps=[stage4]", "flip_sum=true")
     assert "has no map 'stage9'; it has none at all" in refused(*base, "maps=[stage9]")
     assert "nothing to store" in refused(*[w for w in base if "teacher" not in w], "teacher=none")
 

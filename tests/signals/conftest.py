@@ -12,7 +12,7 @@ from distill.data.damage import Damage
 from distill.data.views import MirrorViews, StoredViews
 from distill.files.claims import Claims
 from distill.signals.manifest import MANIFEST, SignalManifest
-from distill.signals.writer import Writer
+from distill.signals.writer import OutputsOf, Writer
 from reference.listed_faces import Arithmetic, Listed
 from reference.small_drops import drops, put, put_records  # noqa: F401
 
@@ -38,7 +38,7 @@ def write(tmp_path: Path) -> Callable[..., tuple[Path, SignalManifest, int]]:
         faces: Listed,
         views: StoredViews | None = None,
         arrays: Mapping[str, list[int]] | None = None,
-        teacher: Arithmetic | None = None,
+        teacher: OutputsOf | None = None,
         max_damaged: int = 0,
         workers: int = 0,
     ) -> tuple[Path, SignalManifest, int]:

@@ -17,7 +17,7 @@ from distill.errors import UserError
 from distill.files.claims import Claims
 from distill.losses.feature import attention
 from distill.signals.store import DIGEST, Store, open_shard, shard_path
-from distill.signals.writer import attention_of, shard_images
+from distill.signals.writer import FlipSum, attention_of, shard_images
 from reference.listed_faces import Arithmetic, Listed
 
 Write = Callable[..., tuple]
@@ -43,6 +43,15 @@ def test_every_row_is_the_teachers_word_for_that_view(write: Write, views: Store
         for column in range(views.columns):
             (row,) = store.rows(np.array([index]), np.array([column]))["embedding"]
             np.testing.assert_allclose(row, said(Arithmetic(), faces, views, index, column), atol=5e-4)
+
+
+def test_a_flip_sum_is_the_sum_of_both_mirror_columns(write: Write):
+    faces, summed = Listed(), MirrorViews(Augmentation(shift_px=0), 1, flip_sum=True)
+    folder, manifest, _ = write(faces, summed, teacher=FlipSum(Arithmetic()))
+    assert (manifest.columns, manifest.views) == (1, {"kind": "flip_sum"})
+    for index in (0, 9, 22):
+        (row,) = Store(folder, faces).rows(np.array([index]), np.array([0]))["embedding"]
+        np.testing.assert_allclose(row, sum(said(Arithmetic(), faces, MIRROR, index, c) for c in (0, 1)), atol=2e-3)
 
 
 def test_attention_of_a_stored_map_is_that_of_all_its_channels():
