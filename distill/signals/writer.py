@@ -40,7 +40,7 @@ class OutputsOf(Protocol):
 
 @dataclass(frozen=True)
 class FlipSum:
-    """The sum of a teacher's embeddings of an image and of its mirror image, not normalised (LFR 2019, image protocols)."""
+    """The sum of a teacher's embeddings of an image and of its mirror image, not normalised (LFR 2019)."""
 
     teacher: OutputsOf
 

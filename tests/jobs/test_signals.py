@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -20,7 +21,7 @@ from distill.data.recordio import RecordIOSet
 from distill.runs import signal_lookup as stored
 from distill.runs.signal_lookup import Wanted, find_folder
 from distill.signals.manifest import read_manifest
-from distill.signals.store import shard_path
+from distill.signals.store import open_shard, shard_path
 from reference.tiny_onnx import TinyOnnx
 
 Options = Callable[..., list[str]]
@@ -77,9 +78,13 @@ def test_fixed_views_with_the_runs_seed_are_the_live_run(store, options: Options
 
 @pytest.mark.slow
 def test_a_flip_sum_store_is_used_and_takes_half_the_space(store, options: Options, tmp_path: Path, caplog):
-    both, summed = store(f"out={tmp_path}/both"), store("flip_sum=true")
-    sizes = [sum(p.stat().st_size for p in folder.glob("shard-*")) for folder in (both, summed)]
-    assert sizes[1] < 0.6 * sizes[0]
+    sizes = []
+    for more in ([], ["flip_sum=true"]):
+        folder = store(*more)
+        sizes.append(np.prod(open_shard(folder, read_manifest(folder), 0)["embedding"].shape))
+        kept = folder.rename(tmp_path / f"kept{len(sizes)}")
+    assert sizes[0] == 2 * sizes[1]
+    summed = kept.rename(folder)
     caplog.set_level("INFO")
     assert main(["distill", *options(MIRROR)]) == 0
     assert f"{summed}: stored outputs of onnx in place of its passes" in caplog.text
