@@ -4,8 +4,9 @@ Source: Wang et al., Residual Attention Network (arXiv 1704.06904), with p = 1, 
 IR units with channel gates and the stem has stride 1 (cavaface: backbone/resattnet.py), or the units are the paper's
 bottlenecks behind a 7x7 stem (FaceX-Zoo: backbone/AttentionNets.py). The depth is 20 + 12 * modules by the paper's
 way of counting. A module's output is (1 + M) * T, eq. 3 of the paper; cavaface's first stage computes (1 + M) + T,
-which ``added_mask`` reproduces for weights that were trained so. Deviations: in a new network every unit starts as its
-shortcut and every mask as 1/2, so that a deeper network starts with the outputs of a shallower one (``absorb``).
+which ``added_mask`` reproduces for weights that were trained so. Deviations: the masks of the three stages reach 7 px,
+as in both public networks, because a crop has half the side of the paper's pictures; in a new network every unit starts
+as its shortcut and every mask as 1/2, so that a deeper network starts with the outputs of a shallower one (``absorb``).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.errors import UserError
 from distill.types import HEAD_PX, Output, at_head_size
+from teachers.dense import Float32Linear
 from teachers.growth import Growable
 from teachers.iresnet import DIALECTS, Basic
 
@@ -84,8 +87,11 @@ class Hourglass(nn.Module):
         return F.interpolate(out, x.shape[-2:], mode="bilinear", align_corners=True)
 
 
-class Module(nn.Module):
-    """An attention module: a unit, then a trunk of two units times (1 + mask), then a unit."""
+class AttentionModule(nn.Module):
+    """A unit, then a trunk of two units times (1 + mask), then a unit; the map keeps its shape.
+
+    ``added_mask``: (1 + mask) plus the trunk instead.
+    """
 
     def __init__(self, kind: UnitKind, width: int, levels: int, added_mask: bool) -> None:
         super().__init__()
@@ -115,7 +121,9 @@ class AttentionNet(Growable):
     """Normalised crops [b 3 112 112] to embeddings [b d].
 
     ``modules`` count the attention modules at 56, 28 and 14 px: (1, 1, 1), (1, 2, 3) and (3, 4, 4) are 56, 92 and 152.
-    ``dropout`` acts on the flattened last map.
+    ``units`` are the family's residual units: IR with or without channel gates, or the paper's bottlenecks.
+    ``dropout`` acts on the flattened last map; ``added_mask`` makes the first stage that of cavaface. Raises ValueError
+    for arguments out of these ranges.
     """
 
     block_name = re.compile(r"stage(\d)\.(\d+)\.")
@@ -135,6 +143,7 @@ class AttentionNet(Growable):
             raise ValueError(f"AttentionNet units are {units!r}; expected {', '.join(WIDTHS)}")
         stem, *widths = WIDTHS[units]
         self.embedding_dim = embedding_dim
+        self.added_mask = added_mask
         self.map_channels = {f"stage{i + 1}": c for i, c in enumerate(widths)}
         plain = units == "bottleneck"
         self.stem = nn.Sequential(
@@ -146,7 +155,7 @@ class AttentionNet(Growable):
             nn.Sequential(
                 # the bottleneck network's stem has halved the map already
                 _unit(units, cin, cout, 1 if plain and i == 0 else 2),
-                *(Module(units, cout, LEVELS[i], added_mask and i == 0) for _ in range(count)),
+                *(AttentionModule(units, cout, LEVELS[i], added_mask and i == 0) for _ in range(count)),
             )
             for i, (cin, cout, count) in enumerate(zip((stem, *widths[:2]), widths[:3], modules, strict=True))
         )
@@ -156,7 +165,7 @@ class AttentionNet(Growable):
         self.norm = nn.Identity() if plain else nn.BatchNorm2d(widths[3])
         self.dropout = nn.Dropout(dropout)
         # 512 * 7 * 7 = 25,088 inputs for IR units, four times as many for bottlenecks
-        self.fc = nn.Linear(widths[3] * HEAD_PX**2, embedding_dim, bias=not plain)
+        self.fc = Float32Linear(widths[3] * HEAD_PX**2, embedding_dim, bias=not plain)
         self.features = nn.BatchNorm1d(embedding_dim)
         self.features.weight.requires_grad_(plain)  # without a learned scale behind IR units (head "E")
         self.apply(_initialise)
@@ -168,13 +177,16 @@ class AttentionNet(Growable):
         for name, stage in zip(self.map_channels, (self.stage1, self.stage2, self.stage3, self.stage4), strict=True):
             x = maps[name] = stage(x)
         flat = self.dropout(self.norm(at_head_size(x)).flatten(1))
-        # the dense layer sums 25,088 products or more, so it stays in float32 under autocast
-        with torch.autocast(flat.device.type, enabled=False):
-            return Output(self.features(self.fc(flat.to(self.fc.weight.dtype))), maps)
+        return Output(self.features(self.fc(flat)), maps)
 
     @torch.no_grad()
     def absorb(self, added: Counter[str]) -> None:
-        """A new module multiplies its map by ``FRESH_GAIN``; the norms that read a stage's end take that out again."""
+        """A new module multiplies its map by ``FRESH_GAIN``; the norms that read a stage's end take that out again.
+
+        So the embedding stays as it was, and the map of a grown stage is ``FRESH_GAIN`` ** (new modules) times itself.
+        """
+        if self.added_mask and added["1"]:
+            raise UserError("init is of a network with an added mask (added_mask=true); its first stage cannot grow")
         followers = {"1": self.stage2, "2": self.stage3, "3": self.stage4}
         for stage, count in added.items():
             gain = FRESH_GAIN**count
@@ -197,7 +209,7 @@ def _first_norms(unit: nn.Module) -> list[nn.BatchNorm2d]:
 
 
 def _initialise(module: nn.Module) -> None:
-    """He initialisation; each unit's last norm and each mask's last convolution at zero."""
+    """He initialisation by fan-out; each unit's last norm and each mask's last convolution at zero."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     elif isinstance(module, Basic):
@@ -205,5 +217,5 @@ def _initialise(module: nn.Module) -> None:
     elif isinstance(module, PreActivation):
         # no norm after the last convolution
         nn.init.zeros_(module.conv3.weight)
-    elif isinstance(module, Module):
+    elif isinstance(module, AttentionModule):
         nn.init.zeros_(module.mask[5].weight)  # pyright: ignore[reportArgumentType]

@@ -4,7 +4,8 @@ Sources: Tan and Le, EfficientNet (arXiv 1905.11946), the table of B0 and eq. 3 
 (arXiv 2104.00298), table 4 for V2-S, whose first stages fuse the first two convolutions of a block. Deviations for
 aligned crops: the stem has stride 1, so that a crop of 112 px has the maps of a 224 px picture, the last one 7 px; a
 depthwise 7x7 (MobileFaceNet, arXiv 1804.07573) and a dense layer replace pooling and classifier, because the corners
-of a face count less; PyTorch's batch norm throughout. A new block starts as its shortcut, so that networks grow.
+of a face count less; the last width is scaled, as in B1 to B7, also for V2; PyTorch's epsilon and momentum of batch
+norms; no stochastic depth. A new block with a shortcut starts as that, so that networks grow.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from distill.types import HEAD_PX, Output, at_head_size
+from teachers.dense import Float32Linear
 from teachers.growth import Growable
 
 LAST_CHANNELS = 1280
@@ -28,7 +29,11 @@ SE_FRACTION = 0.25
 
 @dataclass(frozen=True)
 class Row:
-    """One stage before scaling: expansion, channels, blocks, stride of the first block, kernel, fused or gated."""
+    """A stage before scaling: its output ``channels`` and ``blocks``, the first of which has the ``stride``.
+
+    Each block widens its input by ``expansion``. ``fused`` blocks convolve fully and have no channel gate, the others
+    depthwise, with one.
+    """
 
     expansion: int
     channels: int
@@ -76,6 +81,7 @@ def scaled_width(channels: int, width: float) -> int:
 
 
 def scaled_depth(blocks: int, depth: float) -> int:
+    """``blocks * depth``, rounded up (the authors' rounding)."""
     return math.ceil(blocks * depth)
 
 
@@ -102,7 +108,10 @@ class Gate(nn.Module):
 
 
 class Inverted(nn.Module):
-    """Expansion, depthwise convolution, gate, projection; if fused, one full convolution in place of the first two."""
+    """Expansion, depthwise convolution, gate, projection; plus the input where the shape stays.
+
+    If fused, one full convolution stands for all but the projection; with no expansion, for all.
+    """
 
     def __init__(self, cin: int, cout: int, row: Row, stride: int) -> None:
         super().__init__()
@@ -128,8 +137,9 @@ class Inverted(nn.Module):
 class EfficientNet(Growable):
     """Normalised crops [b 3 112 112] to embeddings [b d].
 
-    ``width`` and ``depth`` multiply the channels and the blocks of ``design``; ``dropout`` acts on the flattened
-    output of the depthwise 7x7.
+    ``width`` and ``depth`` multiply the channels and the blocks of ``design``, eq. 3 of the paper with one compound
+    coefficient phi for both: 1.1^phi and 1.2^phi. ``dropout`` acts on the flattened output of the depthwise 7x7. Raises
+    ValueError for arguments out of these ranges.
     """
 
     block_name = re.compile(r"rows\.(\d+)\.(\d+)\.")
@@ -167,7 +177,7 @@ class EfficientNet(Growable):
         self.last = nn.Sequential(*_conv(widths[-1], last, 1))
         self.pool = nn.Sequential(nn.Conv2d(last, last, HEAD_PX, groups=last, bias=False), nn.BatchNorm2d(last))
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(last, embedding_dim)
+        self.fc = Float32Linear(last, embedding_dim)
         self.features = nn.BatchNorm1d(embedding_dim)
         self.features.weight.requires_grad_(False)  # head "E", as in IResNet
         self.apply(_initialise)
@@ -181,8 +191,7 @@ class EfficientNet(Growable):
             if index in self.ends:
                 maps[f"stage{self.ends.index(index) + 1}"] = x
         flat = self.dropout(self.pool(self.last(at_head_size(x))).flatten(1))  # (b, last)
-        with torch.autocast(flat.device.type, enabled=False):
-            return Output(self.features(self.fc(flat.to(self.fc.weight.dtype))), maps)
+        return Output(self.features(self.fc(flat)), maps)
 
 
 def _ends(rows: Sequence[Row]) -> list[int]:
@@ -192,7 +201,7 @@ def _ends(rows: Sequence[Row]) -> list[int]:
 
 
 def _initialise(module: nn.Module) -> None:
-    """He initialisation by fan-out, as the authors'; each residual block's last norm at zero."""
+    """He initialisation by fan-out, as the authors do; each residual block's last norm at zero."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if module.groups > 1:

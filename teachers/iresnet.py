@@ -5,7 +5,7 @@ shortcut: the last norm's scale is zero (Goyal et al., arXiv 1706.02677, section
 as a few at first, and the weights of a shallower network give a deeper one with the same outputs. The basic block
 without gates carries the parameter names of InsightFace's ``arcface_torch``, so that its checkpoints load unchanged.
 The bottleneck block is AdaFace's (arXiv 2204.00964), whose stride sits in the last 1x1. ``DIALECTS`` are the three
-public variants of the family. Deviation: none that changes a number.
+public variants of the family. Deviation: the last norms of the blocks start at zero; trained weights compute the same.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.types import HEAD_PX, Output, at_head_size
+from teachers.dense import Float32Linear
 from teachers.growth import Growable
 
 WIDTHS = (64, 128, 256, 512)
@@ -30,9 +31,9 @@ SE_RATIO = 16
 class Dialect:
     """What differs between public IR networks of the same depth.
 
-    ``inner_norm``: a norm between a block's first convolution and its PReLU. ``pooled_shortcut``: a block that halves
-    the map and keeps the width subsamples its input instead of projecting it. ``gate_bias``: the channel gate has
-    biases and PReLU (MXNet), or neither and ReLU.
+    ``inner_norm``: a norm between a basic block's first convolution and its PReLU. ``pooled_shortcut``: a block that
+    halves the map and keeps the width subsamples its input instead of projecting it. ``gate_bias``: the channel gate
+    has biases and PReLU (MXNet), or neither and ReLU. ``eps`` is that of all norms.
     """
 
     inner_norm: bool
@@ -134,7 +135,8 @@ class IResNet(Growable):
     """Normalised crops [b 3 112 112] to embeddings [b d].
 
     ``units`` count the blocks of the stages at 56, 28, 14 and 7 px. ``eps`` is 1e-5 in arcface_torch's checkpoints
-    and 2e-5 in MXNet's; ``dropout`` acts on the flattened last map; ``dialect`` is one of ``DIALECTS``.
+    and 2e-5 in MXNet's; ``dropout`` acts on the flattened last map; ``dialect`` is one of ``DIALECTS``. Smaller crops
+    have smaller maps, the last of which is enlarged to 7 px. Raises ValueError for arguments out of these ranges.
     """
 
     block_name = re.compile(r"layer(\d+)\.(\d+)\.")
@@ -173,7 +175,7 @@ class IResNet(Growable):
         self.bn2 = nn.BatchNorm2d(outs[-1], eps=eps)
         self.dropout = nn.Dropout(dropout)
         # 512 * 7 * 7 = 25,088 inputs for basic blocks
-        self.fc = nn.Linear(outs[-1] * HEAD_PX**2, embedding_dim)
+        self.fc = Float32Linear(outs[-1] * HEAD_PX**2, embedding_dim)
         self.features = nn.BatchNorm1d(embedding_dim, eps=eps)
         self.features.weight.requires_grad_(False)  # head "E": the last norm only centres and scales to unit variance
         self.apply(_initialise)
@@ -186,12 +188,8 @@ class IResNet(Growable):
         for name, layer in zip(self.map_channels, layers, strict=True):
             # every layer halves the map: 56, 28, 14, 7 px
             x = maps[name] = layer(x)
-        return Output(self._embed(self.dropout(self.bn2(at_head_size(x)).flatten(1))), maps)
-
-    def _embed(self, flat: Tensor) -> Tensor:
-        """The dense layer sums 25,088 products, so it stays in float32 under autocast, as in arcface_torch."""
-        with torch.autocast(flat.device.type, enabled=False):
-            return self.features(self.fc(flat.to(self.fc.weight.dtype)))
+        flat = self.dropout(self.bn2(at_head_size(x)).flatten(1))  # (b, 25088) for basic blocks
+        return Output(self.features(self.fc(flat)), maps)
 
 
 def _initialise(module: nn.Module) -> None:

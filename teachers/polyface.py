@@ -11,7 +11,8 @@ depth drops blocks for the whole batch as the authors do, but draws one number w
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -19,10 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distill.types import CROP_PX, Output
+from teachers.dense import Float32Linear
 from teachers.growth import Growable
 
 EPS = 1e-10
 HEAD_EPS = 2e-5
+"""The authors' epsilons: of all norms before the head, and of the head's two."""
 RESIDUAL_SCALE = 0.3
 INPUT_PX = 235
 LAST_PX = 6
@@ -108,18 +111,32 @@ def _reduce_b() -> Split:
     )
 
 
-KINDS = {"a": (_branches_a, 128, 384), "b": (_branches_b, 384, 1152), "c": (_branches_c, 448, 2048)}
-"""Of each kind of block: its branches, the channels of their joined outputs, its own channels."""
+@dataclass(frozen=True)
+class Kind:
+    """One of the three kinds of block: its branches, the channels of their joined outputs, its own channels."""
+
+    branches: Callable[[], Split]
+    joined: int
+    channels: int
+
+
+KINDS = (Kind(_branches_a, 128, 384), Kind(_branches_b, 384, 1152), Kind(_branches_c, 448, 2048))
+"""A, B and C, at 27, 13 and 6 px."""
 
 
 class Block(nn.Module):
-    """ReLU of the input plus 0.3 times the branches; with stochastic depth while training."""
+    """ReLU of the input plus 0.3 times the branches; with stochastic depth while training.
 
-    def __init__(self, kind: str, keep: float) -> None:
+    One number decides for the whole batch, drawn from torch's generator of the CPU: with a seed it is repeatable. A
+    dropped block returns its input, which a ReLU precedes.
+    """
+
+    def __init__(self, kind: Kind, keep: float) -> None:
         super().__init__()
-        branches, joined, channels = KINDS[kind]
-        self.branches = branches()
-        self.joint = nn.Sequential(nn.Conv2d(joined, channels, 1, bias=False), nn.BatchNorm2d(channels, eps=EPS))
+        self.branches = kind.branches()
+        self.joint = nn.Sequential(
+            nn.Conv2d(kind.joined, kind.channels, 1, bias=False), nn.BatchNorm2d(kind.channels, eps=EPS)
+        )
         self.keep = keep
 
     def forward(self, x: Tensor) -> Tensor:
@@ -128,7 +145,7 @@ class Block(nn.Module):
             return F.relu(x + RESIDUAL_SCALE * self.keep * self.joint(self.branches(x)))
         kept = torch.rand(()) < self.keep
         if torch.compiler.is_compiling():
-            # a branch would make one graph for every pattern of dropped blocks
+            # a branch in Python would make one graph for every pattern of dropped blocks
             return F.relu(x + RESIDUAL_SCALE * kept.to(x) * self.joint(self.branches(x)))
         return F.relu(x + RESIDUAL_SCALE * self.joint(self.branches(x))) if kept else x
 
@@ -139,7 +156,7 @@ class PolyFace(Growable):
     ``blocks`` count the residual blocks A, B and C at 27, 13 and 6 px: (23, 38, 23) is the image network, (20, 30, 20)
     the one for videos. ``keep`` is the rate of blocks kept by stochastic depth, ``dropout`` acts on whole channels of
     the last map. ``feature`` "raw" is the authors' embedding, taken before the last norm when the network is applied;
-    it is trained behind the norm in both cases.
+    it is trained behind the norm in both cases. Raises ValueError for arguments out of these ranges.
     """
 
     block_name = re.compile(r"stage(\d)\.(\d+)\.")
@@ -161,15 +178,15 @@ class PolyFace(Growable):
             raise ValueError(f"PolyFace feature is {feature!r}; expected normed or raw")
         self.embedding_dim = embedding_dim
         self.feature = feature
-        self.map_channels = {"stage2": 384, "stage3": 1152, "stage4": 2048}
+        self.map_channels = {f"stage{i + 2}": kind.channels for i, kind in enumerate(KINDS)}
         self.stem, self.reduce_a, self.reduce_b = _stem(), _reduce_a(), _reduce_b()
         self.stage2, self.stage3, self.stage4 = (
-            nn.Sequential(*(Block(kind, keep) for _ in range(count))) for kind, count in zip("abc", blocks, strict=True)
+            nn.Sequential(*(Block(kind, keep) for _ in range(count))) for kind, count in zip(KINDS, blocks, strict=True)
         )
         self.norm = nn.BatchNorm2d(2048, eps=HEAD_EPS)
         self.dropout = nn.Dropout2d(dropout)
         # 2048 * 6 * 6 = 73,728 inputs
-        self.fc = nn.Linear(2048 * LAST_PX**2, embedding_dim)
+        self.fc = Float32Linear(2048 * LAST_PX**2, embedding_dim)
         self.features = nn.BatchNorm1d(embedding_dim, affine=False, eps=HEAD_EPS)
         self.apply(_initialise)
 
@@ -179,18 +196,16 @@ class PolyFace(Growable):
         b = self.stage3(self.reduce_a(a))  # (b, 1152, 13, 13)
         c = self.stage4(self.reduce_b(b))  # (b, 2048, 6, 6)
         last = c if c.shape[-1] == LAST_PX else F.interpolate(c, (LAST_PX, LAST_PX), mode="bilinear")
-        flat = self.dropout(self.norm(last)).flatten(1)
-        # the dense layer sums 73,728 products, so it stays in float32 under autocast
-        with torch.autocast(flat.device.type, enabled=False):
-            dense = self.fc(flat.to(self.fc.weight.dtype))
-            embedding = dense if self.feature == "raw" and not self.training else self.features(dense)
+        dense = self.fc(self.dropout(self.norm(last)).flatten(1))
+        embedding = dense if self.feature == "raw" and not self.training else self.features(dense)
         return Output(embedding, {"stage2": a, "stage3": b, "stage4": c})
 
 
 def _enlarged(x: Tensor) -> Tensor:
-    """Crops without their first row and column, at 235 px; smaller crops at the nearest side 32 k + 43.
+    """Crops [b c n n] without their first row and column, at 235 px; smaller crops at the nearest side 32 k + 43.
 
-    Only with such a side are all maps odd, and convolution and pooling give the same size.
+    All maps down to the reductions then have odd sides, and convolution and pooling give the same size. Bilinear, with
+    the corners of pixels in place (``align_corners=False``), as OpenCV resizes.
     """
     side = INPUT_PX * (x.shape[-1] - 1) / (CROP_PX - 1)
     size = 32 * round((side - 43) / 32) + 43
@@ -198,7 +213,7 @@ def _enlarged(x: Tensor) -> Tensor:
 
 
 def _initialise(module: nn.Module) -> None:
-    """He initialisation; each block's last norm at zero."""
+    """He initialisation by fan-in; each block's last norm at zero."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
     elif isinstance(module, Block):
