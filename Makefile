@@ -26,7 +26,7 @@ OPTIONS = $(foreach v,$(filter-out ARGS,$(GIVEN)),$(call QUOTE,$v=$(value $v))) 
 distill: $(READY) ## distil a teacher into a student, export and check it: teacher= student= data= objective= protocol= trainer= tracking=
 	@$(DISTILL) distill $(OPTIONS)
 
-teacher: $(READY) ## train a teacher and write its card: teacher=r152 data.root=DIR
+teacher: $(READY) ## train a teacher, export and check it: teacher=r152 data.root=DIR
 	@$(DISTILL) teach $(OPTIONS)
 
 signals: $(READY) ## run a teacher once over a set and store its outputs: teacher= data= [views=4] [maps=[stage3]]

@@ -20,7 +20,7 @@ from distill.cli import main
 from distill.config.build import build
 from distill.config.compose import load
 from distill.data.pairs import write_pairs
-from distill.runs.export import write_student
+from distill.runs.export import write_network
 
 PEOPLE, PICTURES, PAIRS = 12, 5, 40
 MARGINS = [f"judge.margin.{figure}=0.99" for figure in ("accuracy", "auc", "tpr_at_fpr")]
@@ -57,7 +57,7 @@ class Service:
         import_module("distill.nightly.stages.plan")
         conf = load("nightly", self.options())
         network = build(conf.student.network, "student.network")
-        write_student(network, self.folder / "imported.onnx", "none", conf.export)
+        write_network(network, self.folder / "imported.onnx", "none", conf.export)
 
     def put(self, drop: str, people: Mapping[int, range]) -> None:
         """A drop with these pictures of each person."""

@@ -4,9 +4,9 @@ Source: Wang et al., Residual Attention Network (arXiv 1704.06904), with p = 1, 
 IR units with channel gates and the stem has stride 1 (cavaface: backbone/resattnet.py), or the units are the paper's
 bottlenecks behind a 7x7 stem (FaceX-Zoo: backbone/AttentionNets.py). The depth is 20 + 12 * modules by the paper's
 way of counting. A module's output is (1 + M) * T, eq. 3 of the paper; cavaface's first stage computes (1 + M) + T,
-which ``added_mask`` reproduces for weights that were trained so. Deviations: the masks of the three stages reach 7 px,
-as in both public networks, because a crop has half the side of the paper's pictures; in a new network every unit starts
-as its shortcut and every mask as 1/2, so that a deeper network starts with the outputs of a shallower one (``absorb``).
+which ``added_mask`` reproduces for weights that were trained so. FaceX-Zoo's files hold projections that no unit uses.
+Deviations: in a new network every unit starts as its shortcut and every mask as 1/2, so that a deeper network starts
+with the outputs of a shallower one (``absorb``).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Hourglass(nn.Module):
             out = self.up(small)
         else:
             out = self.up(self.inner(small) + small + self.skip(small))
-        # align_corners as in the public networks; the deepest level enlarges 4 to 7, so a size and no factor
+        # align_corners as in the public networks; a size and no factor, for crops whose maps have odd sides
         return F.interpolate(out, x.shape[-2:], mode="bilinear", align_corners=True)
 
 

@@ -37,7 +37,7 @@ JOBS = {
     ),
     "teach": Job(
         TeachConf,
-        "train a teacher with a margin loss and write its card",
+        "train a teacher with a margin loss, export it to ONNX and check it",
         ("teacher=r50 data.root=/data/faces", "teacher=r18 trainer.epochs=20 trainer.images=null"),
     ),
     "signals": Job(

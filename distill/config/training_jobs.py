@@ -45,7 +45,7 @@ class SignalsConf:
 
 @dataclass
 class TeachConf:
-    """``make teacher``: train a Large-protocol network with a margin loss and write its card."""
+    """``make teacher``: train a Large-protocol network with a margin loss, export and check it."""
 
     init: str | None = path()
     """Warm start: weights of the same network or of a shallower one."""
@@ -54,8 +54,10 @@ class TeachConf:
     teacher: TeacherConf = field(default_factory=TeacherConf)
     data: DataConf = field(default_factory=DataConf)
     objective: ObjectiveConf = field(default_factory=ObjectiveConf)
+    protocol: ProtocolConf = field(default_factory=ProtocolConf, metadata=IDLE)
     trainer: TrainerConf = field(default_factory=TrainerConf)
     tracking: WandbSettings = field(default_factory=WandbSettings, metadata=IDLE)
+    export: ExportConf = field(default_factory=ExportConf, metadata=IDLE)
     run: RunConf = field(default_factory=RunConf, metadata=IDLE)
     seed: int = 1
     """Seed of initialisation, order of images and augmentation."""

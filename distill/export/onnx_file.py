@@ -37,6 +37,8 @@ from teachers.onnx_network import METADATA_KEY, preprocessing_to_json
 
 INPUT, OUTPUT = "images", "embedding"
 TOOLS = ("torch", "onnx", "onnxscript", "onnxsim")
+MOST_BYTES = 2**31 - 1
+"""What one ONNX file can hold: protobuf's limit. A network with more weights needs files beside it."""
 OPSETS = range(18, 25)
 """What the exporter of torch 2.13 can write: below, it stays silently at 18; above, it fails."""
 
@@ -56,11 +58,13 @@ class Exported:
 def export_onnx(network: nn.Module, path: Path, metadata: Mapping[str, str], opset: int) -> Exported:
     """Write ``network`` (normalised [b 3 112 112] to [b d]) to ``path``; the network is not changed.
 
-    Raises UserError when the exporter does not write ``opset`` or the file cannot be written; an earlier file at
-    ``path`` then stays as it was.
+    Raises UserError when the exporter does not write ``opset``, the network is too large for one file, or the file
+    cannot be written; an earlier file at ``path`` then stays as it was.
     """
     if opset not in OPSETS:
         raise UserError(f"export.opset is {opset}; expected {OPSETS[0]} to {OPSETS[-1]}, which this exporter can write")
+    if (size := sum(4 * tensor.numel() for tensor in network.state_dict().values())) > MOST_BYTES:
+        raise UserError(f"the network has {size:,} bytes of weights; an ONNX file holds at most {MOST_BYTES:,}")
     plain = _export(_twin(network), opset)
     model, simplified = _simplify(plain, network)
     flushed = flush_denormals(model)

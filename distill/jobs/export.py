@@ -14,7 +14,7 @@ from distill.files.writable import require_writable
 from distill.report.terminal import print_check
 from distill.runs.assemble import verification_pairs
 from distill.runs.check import check
-from distill.runs.export import export_frame_quality, export_student, parity_images, trained_student
+from distill.runs.export import export_frame_quality, export_network, parity_images, trained_student
 from distill.runs.folder import CONFIG, STUDENT_ONNX, STUDENT_WEIGHTS, RunFolder
 from distill.shown import shown
 
@@ -31,7 +31,7 @@ def run(conf: ExportJobConf) -> int:
     out = Path(conf.out) if conf.out else folder
     path = require_writable(out / STUDENT_ONNX)
     images = parity_images(verification_pairs(trained.data)[0], conf.export.parity_images)
-    found = export_student(student, path, folder.resolve().name, conf.export, images)
+    found = export_network(student, path, folder.resolve().name, conf.export, images)
     export_frame_quality(student, out, folder.resolve().name, conf.export, images)
     write_json(out / PARITY, asdict(found))
     differs = f"{found.max_relative:.2g} (relative), {found.max_cosine:.2g} (cosine)"

@@ -1,4 +1,4 @@
-"""``make teacher``: train a Large-protocol network with a margin loss, and leave its weights where distilling looks."""
+"""``make teacher``: train a Large-protocol network, and leave weights and ONNX file where distilling looks."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from distill.config.compose import config_hash, load
 from distill.config.training_jobs import TeachConf
 from distill.errors import UserError
 from distill.files.network_file import network_sha256
-from distill.report.terminal import print_verification
+from distill.report.terminal import print_check, print_verification
 from distill.runs.assemble import labelled_faces, verification_pairs
 from distill.runs.folder import open_run, tracked
 from distill.runs.identity import RunIdentity, pairs_identity, remember
 from distill.runs.teach import teach, weights_file
+from distill.runs.teacher_onnx import TEACHER_ONNX, export_teacher, is_exported, trained_teacher
 from distill.runs.unfinished import report_unfinished
 from distill.shown import shown
 
 
 def run(conf: TeachConf) -> int:
-    """Train, score, write ``teacher.weights`` and the card beside it; 0."""
+    """Train, score, write ``teacher.weights`` and its card, then the ONNX file and its verdict; 0, whatever that is.
+
+    A teacher that is trained and has no ONNX file, or another one, is exported alone.
+    """
     weights = weights_file(conf)
     if conf.init is not None and not Path(conf.init).is_file():
         _teach_first(conf, conf.init)
@@ -34,11 +38,17 @@ def run(conf: TeachConf) -> int:
         remember(folder, known)
         if folder.finished and weights.exists() and network_sha256(weights) == folder.metrics()["weights_sha256"]:
             print(f"this teacher is trained: {shown(weights)}; run.fresh=true trains another one")
-            return 0
-        with tracked(folder, conf.tracking, conf) as wandb:
-            score = teach(conf, folder, faces, pairs, wandb)
-    print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was trained with")
-    print(f"weights   {shown(weights)}")
+            if is_exported(folder, weights):
+                return 0
+            network = trained_teacher(conf, weights)
+        else:
+            with tracked(folder, conf.tracking, conf) as wandb:
+                network, score = teach(conf, folder, faces, pairs, wandb)
+            print_verification(score.rows(), "RGB, mean 127.5, std 128: what it was trained with")
+        print(f"weights   {shown(weights)}")
+        verdict = export_teacher(conf, folder, network, weights, pairs[0])
+    print_check(verdict.rows(), verdict.passed, verdict.reasons)
+    print(f"ONNX      {shown(weights.with_name(TEACHER_ONNX))}")
     print(f"distil    make distill teacher={conf.teacher.name} teacher.weights={shown(weights)}")
     return 0
 
@@ -57,6 +67,8 @@ def _teach_first(conf: TeachConf, weights: str) -> None:
             first,
             teacher=replace(first.teacher, weights=weights),
             data=conf.data,
+            protocol=conf.protocol,
+            export=conf.export,
             tracking=replace(conf.tracking, name=None, id=None),  # another run than this one
             run=replace(conf.run, name=None),
             seed=conf.seed,

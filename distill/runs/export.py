@@ -41,18 +41,18 @@ def parity_images(pairs: Pairs, count: int) -> Tensor:
     return torch.cat([STUDENT_INPUT(pairs.images[rows]), random_images(count)])
 
 
-def export_student(network: FaceNetwork, path: Path, run: str, conf: ExportConf, images: Tensor) -> Parity:
+def export_network(network: FaceNetwork, path: Path, run: str, conf: ExportConf, images: Tensor) -> Parity:
     """Write the file and compare it with PyTorch; UserError where they differ by more than the configuration allows."""
-    write_student(network, path, run, conf)
-    return compare_student(network, path, conf, images)
+    write_network(network, path, run, conf)
+    return compare_network(network, path, conf, images)
 
 
-def write_student(network: FaceNetwork, path: Path, run: str, conf: ExportConf) -> None:
+def write_network(network: FaceNetwork, path: Path, run: str, conf: ExportConf) -> None:
     """Write the file, with its preprocessing and its run in the metadata."""
     export_onnx(network, path, described(network, network.embedding_dim, run), conf.opset)
 
 
-def compare_student(network: FaceNetwork, path: Path, conf: ExportConf, images: Tensor) -> Parity:
+def compare_network(network: FaceNetwork, path: Path, conf: ExportConf, images: Tensor) -> Parity:
     """Compare the file with PyTorch on normalised images [n 3 h w]; UserError beyond the configured difference."""
     found = parity(network, path, images)
     found.require(conf.max_relative_difference, conf.max_cosine_difference)

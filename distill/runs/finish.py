@@ -25,7 +25,7 @@ from distill.redact import command_line
 from distill.report.terminal import Summary, print_summary
 from distill.runs.baseline import find_baseline
 from distill.runs.check import check
-from distill.runs.export import export_frame_quality, export_student, parity_images
+from distill.runs.export import export_frame_quality, export_network, parity_images
 from distill.runs.folder import STUDENT_ONNX, RunFolder
 from distill.runs.pages import hardest, write_pages
 from distill.runs.supervision import Supervision
@@ -79,7 +79,7 @@ def finish_run(run: TrainedRun, network: FaceNetwork) -> int:
     folder, conf = run.folder, run.conf
     path = folder.file(STUDENT_ONNX)
     images = parity_images(run.pairs[0], conf.export.parity_images)
-    parity = export_student(network, path, folder.path.name, conf.export, images)
+    parity = export_network(network, path, folder.path.name, conf.export, images)
     export_frame_quality(network, folder.path, folder.path.name, conf.export, images)
     file = NetworkFile(path)
     conclude(run, Proofs(file, state_sha256(network), parity, check(file, conf.protocol, folder.path)))

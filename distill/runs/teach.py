@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import yaml
 from torch import Tensor
 
 from distill.config.build import build
+from distill.config.compose import conf_dir
 from distill.config.training_jobs import TeachConf
 from distill.data.faceset import Described, FaceSet
 from distill.data.pairs import Pairs
@@ -40,8 +42,10 @@ from teachers.teacher import FINGERPRINT_KEY
 from teachers.weights import CLASSIFIER, read_weights, save_weights
 
 
-def teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[Pairs], wandb: WandbRun) -> Verification:
-    """Train a teacher, write its weights, card and metrics into the run; the score on the main set."""
+def teach(
+    conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[Pairs], wandb: WandbRun
+) -> tuple[FaceNetwork, Verification]:
+    """Train a teacher, write its weights, card and metrics; the network in eval mode and its score on the main set."""
     seed_everything(conf.seed)
     network, objective = _beginning(conf, faces)
     run_length = length(conf.trainer, len(faces), conf.seed)
@@ -60,19 +64,26 @@ def teach(conf: TeachConf, folder: RunFolder, faces: FaceSet, pairs: Sequence[Pa
     write_card(_card(conf, weights, taught, faces, pairs[0], found[0], lasted), weights.path.with_name("card.yaml"))
     wandb.summary({"accuracy/teacher": found[0].accuracy_mean})
     _finish(folder, conf, weights, pairs, found, recorder.last)
-    return found[0]
+    return taught, found[0]
 
 
 def weights_file(conf: TeachConf) -> Path:
     """Where the weights go; our own format only."""
     if conf.teacher.network is None or conf.teacher.weights is None:
         raise UserError(
-            f"teacher {conf.teacher.name} is a file from elsewhere and cannot be trained: choose r18, r50, r100 or r152"
+            f"teacher {conf.teacher.name} is no network of ours and cannot be trained; expected one of "
+            f"{', '.join(_trainable())}"
         )
     weights = Path(conf.teacher.weights)
     if weights.suffix != ".safetensors":
         raise UserError(f"teacher.weights is {weights}; expected a name ending in .safetensors to write to")
     return require_writable(weights, "teacher.weights=FILE")
+
+
+def _trainable() -> list[str]:
+    """The choices of ``teacher`` that name a network."""
+    files = sorted((conf_dir() / "teacher").glob("*.yaml"))
+    return [file.stem for file in files if yaml.safe_load(file.read_text("utf-8"))["network"] is not None]
 
 
 def _beginning(conf: TeachConf, faces: FaceSet) -> tuple[FaceNetwork, Objective]:

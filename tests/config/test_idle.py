@@ -95,7 +95,7 @@ def test_the_idle_options_are_these():
     ]
     shared += [f"trainer.{name}" for name in trainer]
     assert idle_options(JOBS["distill"]) == shared
-    assert idle_options(JOBS["teach"]) == sorted([*shared, "init_teacher"])
+    assert idle_options(JOBS["teach"]) == sorted([*shared, "export", "init_teacher", "protocol"])
 
 
 def test_what_is_left_out_of_a_tree_is_that_and_no_more():

@@ -13,13 +13,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from distill.cli import main
-from distill.config.compose import load
+from distill.config.compose import conf_dir, load
 from distill.data.recordio import RecordIOSet
 from distill.data.synth.dataset import SynthFaces
 from distill.files.hashing import sha256
 from distill.losses.centres import described_centres
+from distill.types import Preprocessing
 from reference.recordio import payload, write_set
-from teachers.card import card_beside, read_card
+from teachers.card import TeacherCost, card_beside, read_card
 from teachers.iresnet import IResNet
 from teachers.teacher import load_teacher
 
@@ -85,7 +86,9 @@ def test_the_card_is_true_of_the_weights(taught: Path, root: Path):
     metrics = json.loads((taught.parent / "runs" / "latest" / "metrics.json").read_text())
     assert (card.name, card.sha256, card.embedding_dim, card.classes) == ("r50", sha256(taught), WIDTH, PEOPLE)
     assert card.data_fingerprint == RecordIOSet(root).fingerprint()
-    assert card.cost is None, "the shipped card's cost is that of another network"
+    checked = metrics["check"]
+    learned = sum(p.numel() for p in IResNet([1, 1, 1, 1], embedding_dim=WIDTH).parameters())
+    assert card.cost == TeacherCost(checked["macs"], checked["flops"], learned), "measured: it is no r50"
     assert card.score is not None
     assert (card.score.set, card.score.accuracy) == ("lfw_small", metrics["teacher"]["accuracy_mean"])
     assert card.training is not None
@@ -125,6 +128,72 @@ def test_weights_that_something_else_has_replaced_are_written_again(taught: Path
     assert metrics["losses"]["loss"] > 0
 
 
+# its ONNX file
+
+
+@pytest.mark.slow
+def test_the_onnx_file_computes_what_the_weights_do(taught: Path):
+    network = IResNet(units=(1, 1, 1, 1), embedding_dim=WIDTH)
+    weights, onnx = load_teacher("r50", network, taught), load_teacher("onnx", None, taught.with_name("teacher.onnx"))
+    crops = torch.randint(0, 256, (3, 3, 112, 112), dtype=torch.uint8)
+    torch.testing.assert_close(onnx.embed(crops), weights.embed(crops), rtol=1e-4, atol=1e-4)
+    assert onnx.preprocessing == weights.preprocessing == Preprocessing()
+
+
+@pytest.mark.slow
+def test_the_onnx_file_has_proofs_and_a_card_of_its_own(taught: Path):
+    onnx = taught.with_name("teacher.onnx")
+    metrics = json.loads((taught.parent / "runs" / "latest" / "metrics.json").read_text())
+    assert metrics["onnx_sha256"] == sha256(onnx)
+    assert 0 < metrics["parity"]["max_relative"] < 1e-4
+    checked = metrics["check"]
+    assert (checked["protocol"], checked["verdict"]) == ("deepglint_large", "fail")
+    assert checked["reasons"] == ["output 'embedding' is 1x16 for one image; expected 1x512"]
+    assert json.loads((taught.parent / "runs" / "latest" / "check.json").read_text())["flops"] == checked["flops"]
+    beside = card_beside(onnx)
+    assert beside is not None
+    own, weights = read_card(beside), read_card(taught.with_name("card.yaml"))
+    assert (own.name, own.sha256, own.cost, own.score) == ("r50", sha256(onnx), weights.cost, weights.score)
+    assert (own.classes, own.data_fingerprint) == (None, None), "the file has no classifier"
+
+
+@pytest.mark.slow
+def test_an_onnx_file_that_is_gone_or_another_is_written_again(taught: Path, root: Path, capsys):
+    onnx = taught.with_name("teacher.onnx")
+    before, trained = sha256(onnx), taught.stat().st_mtime_ns
+    for spoil in (onnx.unlink, lambda: onnx.write_bytes(b"of another run")):
+        spoil()
+        assert main(teach(root, taught.parent)) == 0
+        out = capsys.readouterr().out
+        assert "this teacher is trained" in out
+        assert "verdict   FAIL" in out
+        assert f"ONNX      {onnx}" in out
+        assert sha256(onnx) == before, "the same weights by the same exporter"
+    assert taught.stat().st_mtime_ns == trained
+
+
+@pytest.mark.slow
+def test_an_export_that_fails_loses_nothing(taught: Path, root: Path, capsys):
+    onnx = taught.with_name("teacher.onnx")
+    onnx.unlink()
+    strict = teach(root, taught.parent, "export.max_relative_difference=0")
+    assert main(strict) == 2
+    line = capsys.readouterr().err
+    assert f"error: {taught} is trained, but not exported to ONNX: the exported file differs from PyTorch" in line
+    assert not onnx.exists()
+    assert read_card(taught.with_name("card.yaml")).sha256 == sha256(taught)
+    assert main(teach(root, taught.parent)) == 0
+    assert onnx.exists()
+
+
+@pytest.mark.slow
+def test_distilled_from_its_onnx_file(taught: Path, options: Options, tmp_path: Path):
+    student = [o for o in options() if not o.startswith("teacher")]
+    teacher = ["teacher=onnx", f"teacher.weights={taught.with_name('teacher.onnx')}", "teacher.check=false"]
+    assert main(["distill", *student, *teacher, "trainer.images=16"]) == 0
+    assert "trained here on recordio data of 6 people" in (run_folder(tmp_path) / "card.md").read_text()
+
+
 @pytest.mark.slow
 def test_distilled_live_with_maps_and_its_own_classifier(taught: Path, options: Options, tmp_path: Path):
     assert main(distill_from(taught, options, tmp_path)) == 0
@@ -158,7 +227,9 @@ def test_distilled_on_other_people_it_gets_centres_that_are_means(
 def test_black_boxes_are_not_taught(root: Path, teacher: Path, tmp_path: Path, capsys):
     options = [f"teacher.weights={teacher}", f"data.root={root}", f"run.root={tmp_path}"]
     assert main(["teach", "teacher=onnx", *options]) == 2
-    assert "cannot be trained: choose r18, r50, r100 or r152" in capsys.readouterr().err
+    names = capsys.readouterr().err.partition("cannot be trained; expected one of ")[2].strip()
+    choices = {path.stem for path in (conf_dir() / "teacher").glob("*.yaml")}
+    assert set(names.split(", ")) == choices - {"none", "onnx"}
 
 
 def test_weights_are_written_as_safetensors_alone(root: Path, tmp_path: Path, capsys):
@@ -218,7 +289,7 @@ def test_the_teacher_that_it_grows_from_is_taught_first(root: Path, tmp_path: Pa
         (["teacher.network.embedding_dim=32"], "width 16; the network is built for 32"),
         (["teacher.network._target_=distill.students.mobilefacenet.MobileFaceNet", "+teacher.network.blocks=[1,1,1,1]"]
          + [f"~teacher.network.{name}" for name in ("units", "block", "se", "dropout", "eps")],
-         "only an IResNet can be grown"),
+         "expected none: a MobileFaceNet cannot be grown"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_grown_is_said(taught: Path, root: Path, tmp_path: Path, capsys, options: list[str], said: str):

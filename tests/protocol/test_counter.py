@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -193,12 +194,51 @@ def test_transposed_convolution_is_two_macs(save, groups):
     assert cost.operators[0].rule == "extension"
 
 
-def test_nearest_up_sampling_is_free_and_interpolation_is_not(save):
-    stored = {"scales": np.array([1, 1, 2, 2], np.float32)}
-    nearest = helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="nearest")
-    assert count(NetworkFile(save([nearest], stored))).flops == 0
-    linear = helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="linear")
-    assert "interpolation" in count(NetworkFile(save([linear], stored))).problems[0]
+DOUBLED = {"scales": np.array([1, 1, 2, 2], np.float32)}
+
+
+def resize(**options: Any) -> onnx.NodeProto:
+    return helper.make_node("Resize", ["x", "", "scales"], ["y"], **options)
+
+
+def test_nearest_up_sampling_is_free(save):
+    path = save([resize(mode="nearest")], DOUBLED)
+    assert (count(NetworkFile(path)).flops, slow.count(path)) == (0, (0, 0))
+
+
+@pytest.mark.parametrize(("mode", "taps"), [("linear", 4), ("cubic", 16)])
+def test_interpolation_is_a_product_for_each_tap_and_the_sums_between(save, mode, taps):
+    path = save([resize(mode=mode)], DOUBLED)
+    cost = count(NetworkFile(path))
+    outputs = 3 * 224 * 224
+    assert (cost.flops, cost.macs) == ((2 * taps - 1) * outputs, taps * outputs) == slow.count(path)
+    assert [(o.op_type, o.rule) for o in cost.operators] == [("Resize", "extension")]
+
+
+@pytest.mark.parametrize(
+    ("shape", "scales", "taps"),
+    [([2, 5], [1, 2, 2], 4), ([2, 5, 6], [1, 2, 2, 2], 8), ([2, 5, 6, 7], [1, 1, 1, 2, 1], 8)],
+)
+def test_taps_double_with_each_axis_behind_the_channels_and_each_that_changes(save, shape, scales, taps):
+    path = save([resize(mode="linear")], {"scales": np.array(scales, np.float32)}, ["n", *shape])
+    assert count(NetworkFile(path)).macs == taps * int(np.prod(shape) * np.prod(scales))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"mode": "linear", "antialias": 1}, "anti-aliased resizing has no counting rule"),
+        ({"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}, "a crop within Resize"),
+    ],
+)
+def test_resizing_whose_taps_are_unknown_is_a_problem(save, options: dict[str, Any], reason: str):
+    inputs = {"roi": np.zeros(8, np.float32), **DOUBLED}
+    node = helper.make_node("Resize", ["x", "roi", "scales"], ["y"], **options)
+    assert reason in count(NetworkFile(save([node], inputs))).problems[0]
+
+
+def test_a_mode_without_a_rule_is_a_problem(save):
+    assert "expected nearest, linear or cubic" in count(NetworkFile(save([resize(mode="area")], DOUBLED))).problems[0]
 
 
 def test_free_operators_are_standard_and_have_no_rule():

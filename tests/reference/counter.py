@@ -14,7 +14,7 @@ import onnxruntime
 
 
 def count(path: Path) -> tuple[int, int]:
-    """(counter-FLOPs, MACs) of an ONNX file with one image input, for Conv and Gemm layers."""
+    """(counter-FLOPs, MACs) of an ONNX file with one image input, for Conv, Gemm and Resize of maps [b c h w]."""
     model = onnx.load(str(path))
     shapes = _executed_shapes(model)
     flops = macs = 0
@@ -36,11 +36,17 @@ def count(path: Path) -> tuple[int, int]:
             assert rows == 1
             macs += inputs * outputs
             flops += 2 * inputs * outputs - (0 if len(node.input) == 3 else outputs)
+        elif node.op_type == "Resize" and options.get("mode", b"nearest") != b"nearest":
+            rows = columns = {b"linear": 2, b"cubic": 4}[options["mode"]]
+            _, channels, height, width = shapes[node.output[0]]
+            for _ in range(channels * height):  # a weighted sum of rows x columns pixels for each one
+                macs += rows * columns * width
+                flops += (rows * columns + rows * columns - 1) * width
     return flops, macs
 
 
 def _executed_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    wanted = [n.output[0] for n in model.graph.node if n.op_type in ("Conv", "Gemm")]
+    wanted = [n.output[0] for n in model.graph.node if n.op_type in ("Conv", "Gemm", "Resize")]
     wanted += [n.input[0] for n in model.graph.node if n.op_type == "Gemm"]
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(wanted))

@@ -18,7 +18,7 @@ from distill.jobs import export
 from distill.nightly.stages import student as night_student
 from distill.runs import export as onnx_student
 from distill.runs import finish as delivery
-from distill.runs.export import compare_student, parity_images
+from distill.runs.export import compare_network, parity_images
 from distill.students.frame_quality import CropQuality
 from distill.students.mobilefacenet import MobileFaceNet
 from distill.students.quality import WithQuality
@@ -48,7 +48,7 @@ def test_a_student_may_differ_by_a_ten_thousandth_and_a_cosine_of_a_hundred_thou
     monkeypatch.setattr(onnx_student, "export_onnx", lambda *_: None)
     student = WithQuality(MobileFaceNet(blocks=[1, 1, 1, 1], embedding_dim=8), CropQuality())
     for compare in (
-        lambda: compare_student(student, Path("x"), ExportConf(), torch.zeros(1)),
+        lambda: compare_network(student, Path("x"), ExportConf(), torch.zeros(1)),
         lambda: onnx_student.export_frame_quality(student, Path("x"), "run", ExportConf(), torch.zeros(1)),
     ):
         if refused:

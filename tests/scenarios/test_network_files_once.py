@@ -178,7 +178,7 @@ READ: Mapping[str, Mapping[str, int]] = {
     "distill from an ONNX file": {"teacher/teacher.onnx": 1, "student.onnx": 1},
     "distill from weights": {"weights/teacher.safetensors": 1, "student/student.safetensors": 1, "student.onnx": 1},
     "export": {"student/student.onnx": 1},
-    "teach": {"new/weights.safetensors": 1},
+    "teach": {"new/weights.safetensors": 1, "new/teacher.onnx": 1},
     "nightly": {
         "teacher/teacher.onnx": 1,
         "champion/champion.onnx": 1,
@@ -216,7 +216,7 @@ TRAINS = ("teach", "distill", "nightly", "registry")
 )
 def test_a_network_is_read_once(job: str, place: Place, monkeypatch: pytest.MonkeyPatch, tiny_export: list[str]):
     monkeypatch.chdir(place.folder)
-    exports = tiny_export if job.split()[0] in ("distill", "export", "nightly") else []
+    exports = tiny_export if job.split()[0] in ("distill", "export", "nightly", "teach") else []
     if job == "registry":  # a service of its own, whatever test has run before
         night = [*JOBS["nightly"](place), f"root={place.folder / 'served'}", *tiny_export]
         assert main(night) == Outcome.PROMOTED.status

@@ -110,7 +110,15 @@ def test_the_nearest_card_wins(tmp_path: Path) -> None:
         assert card_beside(weights) == tmp_path / name
 
 
-@pytest.mark.parametrize("name", ["r18", "r50", "r100", "r152", "onnx"])
+CARDS = sorted(path.stem for path in (Path(__file__).parents[2] / "teachers" / "cards").glob("*.yaml"))
+CHOICES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "teacher").glob("*.yaml"))
+
+
+def test_every_teacher_has_a_shipped_card() -> None:
+    assert {*CARDS, "none"} == set(CHOICES)
+
+
+@pytest.mark.parametrize("name", CARDS)
 def test_shipped_cards_are_whole(name: str) -> None:
     card = shipped_card(name)
     assert card is not None

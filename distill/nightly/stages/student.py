@@ -27,7 +27,7 @@ from distill.registry.version import Version
 from distill.runs.assemble import verification_pairs
 from distill.runs.centres_file import CENTRES
 from distill.runs.check import FILE, check
-from distill.runs.export import FRAME_QUALITY_ONNX, export_frame_quality, parity_images, trained_student, write_student
+from distill.runs.export import FRAME_QUALITY_ONNX, export_frame_quality, parity_images, trained_student, write_network
 from distill.runs.finish import Trained
 from distill.runs.folder import STUDENT_ONNX, STUDENT_WEIGHTS, RunFolder, open_run, tracked
 from distill.runs.identity import IDENTITY, RunIdentity, remember
@@ -131,7 +131,7 @@ def export_stage(task: Task) -> Done:
     """The ONNX file of the student, and of its frame quality where it has one of its own."""
     folder, conf, name = run_folder(task.night), task.conf.export, f"night-{task.night.name}"
     network, path = trained_student(folder, task.conf.student), folder.file(STUDENT_ONNX)
-    write_student(network, path, name, conf)
+    write_network(network, path, name, conf)
     beside = export_frame_quality(network, folder.path, name, conf, _images(task))
     return Done(ExportResult(path.stat().st_size), [path] if beside is None else [path, beside])
 
