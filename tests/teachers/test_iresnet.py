@@ -9,14 +9,19 @@ import yaml
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from distill.errors import UserError
+from reference.layer_counts import Layers
 from reference.torch_counter import TorchCost, torch_cost
-from teachers.growth import grow_into
 from teachers.iresnet import IResNet
-from teachers.weights import WeightFile
 
 CONF = Path(__file__).parents[2] / "conf" / "teacher"
-UNITS = {"r18": [2, 2, 2, 2], "r50": [3, 4, 14, 3], "r100": [3, 13, 30, 3], "r152": [3, 8, 36, 3]}
+UNITS = {
+    "r18": [2, 2, 2, 2],
+    "r50": [3, 4, 14, 3],
+    "r100": [3, 13, 30, 3],
+    "r124": [3, 13, 40, 5],
+    "r152": [3, 8, 36, 3],
+    "r152_se": [3, 8, 36, 3],
+}
 
 
 def cost(**arguments: Any) -> TorchCost:
@@ -32,10 +37,92 @@ def cost(**arguments: Any) -> TorchCost:
         ({"units": UNITS["r50"]}, TorchCost(12_612_791_296, 6_309_330_944, 43_590_848, 38_144)),
         ({"units": UNITS["r100"]}, TorchCost(24_169_929_728, 12_089_606_144, 65_156_160, 69_632)),
         ({"units": UNITS["r152"]}, TorchCost(24_632_753_152, 12_320_817_152, 70_765_760, 75_008)),
+        ({"units": UNITS["r124"]}, TorchCost(29_717_890_048, 14_864_138_240, 86_414_912, 91_136)),
+        ({"units": [3, 22, 33, 3]}, TorchCost(29_716_886_528, 14_864_138_240, 71_362_752, 81_152)),
     ],
 )
 def test_published_counts(arguments: dict[str, Any], expected: TorchCost) -> None:
     assert cost(**arguments) == expected
+
+
+def written(units: list[int], dialect: str = "insightface", se: bool = False, bottleneck: bool = False) -> Layers:
+    """The network layer by layer, as the public variants of the family have it."""
+    layers, cin = Layers(), 64
+    layers.conv(3, 64, 3, 112)
+    layers.norm(64)
+    layers.prelu(64)
+    for side, width, count in zip((56, 28, 14, 7), (64, 128, 256, 512), units, strict=True):
+        for index in range(count):
+            cout, stride = 4 * width if bottleneck else width, 2 if index == 0 else 1
+            body = narrow_block if bottleneck else wide_block
+            body(layers, cin, width, side, stride, inner_norm=dialect != "facexzoo")
+            if se:
+                gate(layers, cout, bias=dialect == "insightface")
+            if cin != cout or (stride == 2 and dialect == "insightface"):
+                layers.conv(cin, cout, 1, side)
+                layers.norm(cout)
+            cin = cout
+    layers.norm(cin)
+    layers.dense(cin * 49, 512)
+    layers.norm(512)
+    return layers
+
+
+def wide_block(layers: Layers, cin: int, width: int, side: int, stride: int, inner_norm: bool) -> None:
+    layers.norm(cin)
+    layers.conv(cin, width, 3, side * stride)
+    if inner_norm:
+        layers.norm(width)
+    layers.prelu(width)
+    layers.conv(width, width, 3, side)
+    layers.norm(width)
+
+
+def narrow_block(layers: Layers, cin: int, width: int, side: int, stride: int, inner_norm: bool) -> None:
+    layers.norm(cin)
+    layers.conv(cin, width, 1, side * stride)
+    layers.norm(width)
+    layers.prelu(width)
+    layers.conv(width, width, 3, side * stride)
+    layers.norm(width)
+    layers.prelu(width)
+    layers.conv(width, 4 * width, 1, side)
+    layers.norm(4 * width)
+
+
+def gate(layers: Layers, channels: int, bias: bool) -> None:
+    layers.conv(channels, channels // 16, 1, 1, bias=bias)
+    layers.prelu(channels // 16 * bias)
+    layers.conv(channels // 16, channels, 1, 1, bias=bias)
+
+
+@pytest.mark.parametrize("bottleneck", [False, True])
+@pytest.mark.parametrize("se", [False, True])
+@pytest.mark.parametrize("dialect", ["insightface", "facexzoo", "adaface"])
+def test_each_dialect_has_the_counts_of_its_layers(dialect: str, se: bool, bottleneck: bool) -> None:
+    found = cost(units=[1, 2, 1, 1], dialect=dialect, se=se, block="bottleneck" if bottleneck else "basic")
+    layers = written([1, 2, 1, 1], dialect, se, bottleneck)
+    assert (found.parameters, found.macs, found.flops) == (layers.parameters, layers.macs, layers.flops)
+
+
+@pytest.mark.parametrize(
+    ("units", "se", "expected"),
+    [
+        (UNITS["r50"], False, (43_574_976, 6_296_485_888)),
+        (UNITS["r50"], True, (43_797_696, 6_296_708_608)),
+        (UNITS["r152"], False, (70_737_600, 12_307_972_096)),
+        (UNITS["r152"], True, (71_148_736, 12_308_383_232)),
+    ],
+)
+def test_facexzoo_has_the_counts_of_its_table(units: list[int], se: bool, expected: tuple[int, int]) -> None:
+    found = cost(units=units, se=se, dialect="facexzoo")
+    assert (found.parameters, found.macs) == expected
+
+
+def test_61_blocks_are_the_most_that_fit_the_large_limit() -> None:
+    assert sum(UNITS["r124"]) == 3 + 22 + 33 + 3 == 61
+    for units in (UNITS["r124"], [3, 22, 33, 3]):
+        assert written(units).flops < 30e9 < written([*units[:2], units[2] + 1, units[3]]).flops
 
 
 def test_channel_gates_are_those_of_mxnet() -> None:
@@ -146,61 +233,7 @@ def test_eps_reaches_every_norm() -> None:
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="4 unit counts"):
         IResNet([3, 4, 3])
+    with pytest.raises(ValueError, match="expected insightface, facexzoo, adaface"):
+        IResNet([1, 1, 1, 1], dialect="mxnet")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="'basic' or 'bottleneck'"):
         IResNet([1, 1, 1, 1], block="wide")  # pyright: ignore[reportArgumentType]
-
-
-# a deeper network that begins as a shallower one
-
-
-def lived(units: list[int], block: str = "basic", se: bool = False) -> IResNet:
-    """A network whose weights and statistics are none of a fresh one's."""
-    torch.manual_seed(3)
-    network = IResNet(units, block, se, embedding_dim=16)  # pyright: ignore[reportArgumentType]
-    for value in network.state_dict().values():
-        if value.is_floating_point():
-            value.copy_(0.1 + 0.05 * torch.rand_like(value))
-    return network.eval()
-
-
-def weights_of(network: IResNet) -> WeightFile:
-    return WeightFile(Path("shallow.safetensors"), dict(network.state_dict()))
-
-
-@pytest.mark.parametrize(("block", "se"), [("basic", False), ("basic", True), ("bottleneck", False)])
-def test_grown_network_says_what_the_shallow_one_says(block: str, se: bool) -> None:
-    shallow = lived([1, 2, 1, 1], block, se)
-    deep = IResNet([2, 2, 4, 3], block, se, embedding_dim=16).eval()  # pyright: ignore[reportArgumentType]
-    crops = torch.randn(2, 3, 112, 112)
-    assert not torch.allclose(deep(crops), shallow(crops), rtol=1e-3)
-    grow_into(deep, weights_of(shallow))
-    torch.testing.assert_close(deep(crops), shallow(crops), rtol=1e-4, atol=1e-6)
-
-
-def test_new_blocks_learn() -> None:
-    deep = IResNet([1, 1, 2, 1], embedding_dim=16)
-    grow_into(deep, weights_of(lived([1, 1, 1, 1])))
-    deep(torch.randn(2, 3, 112, 112)).square().sum().backward()
-    assert deep.layer3[1].bn3.weight.grad.abs().max() > 0  # pyright: ignore
-
-
-@pytest.mark.parametrize(
-    ("units", "options", "named"),
-    [
-        ([2, 1, 1, 1], {}, "surplus (layer1.1."),
-        ([1, 1, 1, 1], {"embedding_dim": 32}, "width 32; the network is built for 16"),
-        ([1, 1, 1, 1], {"se": True}, "surplus"),
-    ],
-)
-def test_what_does_not_fit_is_named(units: list[int], options: dict, named: str) -> None:
-    shallow = IResNet(units, **{"embedding_dim": 16, **options})
-    with pytest.raises(UserError, match=r"shallow\.safetensors") as caught:
-        grow_into(IResNet([1, 1, 2, 1], embedding_dim=16), weights_of(shallow))
-    assert named in str(caught.value)
-
-
-def test_a_weight_missing_from_a_block_that_both_have_is_named() -> None:
-    tensors = dict(lived([1, 1, 1, 1]).state_dict())
-    del tensors["layer2.0.conv1.weight"]
-    with pytest.raises(UserError, match=r"1 keys are missing \(layer2\.0\.conv1\.weight\)"):
-        grow_into(IResNet([1, 1, 2, 1], embedding_dim=16), WeightFile(Path("cut.safetensors"), tensors))
