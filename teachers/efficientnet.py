@@ -107,7 +107,7 @@ class Gate(nn.Module):
         return x * self.layers(x)
 
 
-class Inverted(nn.Module):
+class MBConv(nn.Module):
     """Expansion, depthwise convolution, gate, projection; plus the input where the shape stays.
 
     If fused, one full convolution stands for all but the projection; with no expansion, for all.
@@ -167,7 +167,7 @@ class EfficientNet(Growable):
         self.rows = nn.ModuleList(
             nn.Sequential(
                 *(
-                    Inverted(cin if i == 0 else cout, cout, row, row.stride if i == 0 else 1)
+                    MBConv(cin if i == 0 else cout, cout, row, row.stride if i == 0 else 1)
                     for i in range(scaled_depth(row.blocks, depth))
                 )
             )
@@ -209,6 +209,6 @@ def _initialise(module: nn.Module) -> None:
             module.weight.data.mul_(module.groups**0.5)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, Inverted) and module.residual:
+    elif isinstance(module, MBConv) and module.residual:
         norm = [m for m in module.body if isinstance(m, nn.BatchNorm2d)][-1]
         nn.init.zeros_(norm.weight)

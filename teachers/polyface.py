@@ -50,7 +50,7 @@ def _pool() -> nn.Module:
     return nn.MaxPool2d(3, 2)
 
 
-class Split(nn.Module):
+class Branches(nn.Module):
     """Several branches over one map, joined by channels."""
 
     def __init__(self, *branches: nn.Module) -> None:
@@ -67,43 +67,47 @@ def _stem() -> nn.Sequential:
         Conv(3, 32, 3, 2, pad=False),  # 117 px
         Conv(32, 32, 3, pad=False),  # 115
         Conv(32, 64, 3),
-        Split(_pool(), Conv(64, 96, 3, 2, pad=False)),  # 160 channels, 57
-        Split(
+        Branches(_pool(), Conv(64, 96, 3, 2, pad=False)),  # 160 channels, 57
+        Branches(
             nn.Sequential(Conv(160, 64, 1), Conv(64, 96, 3, pad=False)),
             nn.Sequential(Conv(160, 64, 1), Conv(64, 64, (7, 1)), Conv(64, 64, (1, 7)), Conv(64, 96, 3, pad=False)),
         ),  # 192 channels, 55
-        Split(_pool(), Conv(192, 192, 3, 2, pad=False)),  # 384 channels, 27
+        Branches(_pool(), Conv(192, 192, 3, 2, pad=False)),  # 384 channels, 27
     )
 
 
-def _branches_a() -> Split:
-    return Split(
+def _branches_a() -> Branches:
+    return Branches(
         nn.Sequential(Conv(384, 32, 1), Conv(32, 48, 3), Conv(48, 64, 3)),
         nn.Sequential(Conv(384, 32, 1), Conv(32, 32, 3)),
         Conv(384, 32, 1),
     )
 
 
-def _branches_b() -> Split:
-    return Split(nn.Sequential(Conv(1152, 128, 1), Conv(128, 160, (1, 7)), Conv(160, 192, (7, 1))), Conv(1152, 192, 1))
+def _branches_b() -> Branches:
+    return Branches(
+        nn.Sequential(Conv(1152, 128, 1), Conv(128, 160, (1, 7)), Conv(160, 192, (7, 1))), Conv(1152, 192, 1)
+    )
 
 
-def _branches_c() -> Split:
-    return Split(nn.Sequential(Conv(2048, 192, 1), Conv(192, 224, (1, 3)), Conv(224, 256, (3, 1))), Conv(2048, 192, 1))
+def _branches_c() -> Branches:
+    return Branches(
+        nn.Sequential(Conv(2048, 192, 1), Conv(192, 224, (1, 3)), Conv(224, 256, (3, 1))), Conv(2048, 192, 1)
+    )
 
 
-def _reduce_a() -> Split:
+def _reduce_a() -> Branches:
     """384 channels at 27 px to 1152 at 13."""
-    return Split(
+    return Branches(
         nn.Sequential(Conv(384, 256, 1), Conv(256, 256, 3), Conv(256, 384, 3, 2, pad=False)),
         Conv(384, 384, 3, 2, pad=False),
         _pool(),
     )
 
 
-def _reduce_b() -> Split:
+def _reduce_b() -> Branches:
     """1152 channels at 13 px to 2048 at 6."""
-    return Split(
+    return Branches(
         nn.Sequential(Conv(1152, 256, 1), Conv(256, 256, 3), Conv(256, 256, 3, 2, pad=False)),
         nn.Sequential(Conv(1152, 256, 1), Conv(256, 256, 3, 2, pad=False)),
         nn.Sequential(Conv(1152, 256, 1), Conv(256, 384, 3, 2, pad=False)),
@@ -115,7 +119,7 @@ def _reduce_b() -> Split:
 class Kind:
     """One of the three kinds of block: its branches, the channels of their joined outputs, its own channels."""
 
-    branches: Callable[[], Split]
+    branches: Callable[[], Branches]
     joined: int
     channels: int
 
@@ -124,7 +128,7 @@ KINDS = (Kind(_branches_a, 128, 384), Kind(_branches_b, 384, 1152), Kind(_branch
 """A, B and C, at 27, 13 and 6 px."""
 
 
-class Block(nn.Module):
+class PolyBlock(nn.Module):
     """ReLU of the input plus 0.3 times the branches; with stochastic depth while training.
 
     One number decides for the whole batch, drawn from torch's generator of the CPU: with a seed it is repeatable. A
@@ -181,7 +185,8 @@ class PolyFace(Growable):
         self.map_channels = {f"stage{i + 2}": kind.channels for i, kind in enumerate(KINDS)}
         self.stem, self.reduce_a, self.reduce_b = _stem(), _reduce_a(), _reduce_b()
         self.stage2, self.stage3, self.stage4 = (
-            nn.Sequential(*(Block(kind, keep) for _ in range(count))) for kind, count in zip(KINDS, blocks, strict=True)
+            nn.Sequential(*(PolyBlock(kind, keep) for _ in range(count)))
+            for kind, count in zip(KINDS, blocks, strict=True)
         )
         self.norm = nn.BatchNorm2d(2048, eps=HEAD_EPS)
         self.dropout = nn.Dropout2d(dropout)
@@ -216,5 +221,5 @@ def _initialise(module: nn.Module) -> None:
     """He initialisation by fan-in; each block's last norm at zero."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-    elif isinstance(module, Block):
+    elif isinstance(module, PolyBlock):
         nn.init.zeros_(module.joint[1].weight)  # pyright: ignore[reportArgumentType]

@@ -15,6 +15,7 @@ JUSTIFIED = {
     ("ProtocolConf", "Protocol"): "plain values that a YAML file must give, against the checked and frozen limits",
     ("SigningConf", "Signing"): "names of files with keys, against the keys",
     ("Plan", "Length"): "the same run in batches for the data, and in steps of several batches for the trainer",
+    ("TeachConf", "DistillConf"): "two jobs that train, export and check a network, one without a teacher",
     ("RunConf", "IjbFolder"): "two options of a run, against a folder with its lists",
     ("NewViews", "MirrorViews"): "two rules with the same settings",
     ("NewViews", "FixedViews"): "two rules with the same settings",

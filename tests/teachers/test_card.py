@@ -126,6 +126,20 @@ def test_shipped_cards_are_whole(name: str) -> None:
     assert card.sha256 is None
 
 
+def test_the_page_of_large_networks_has_the_costs_of_the_cards() -> None:
+    """Each row: parameters, GMAC and counter-GFLOPs of the card; with folded norms a little more, and legal."""
+    page = (Path(__file__).parents[2] / "docs" / "teachers.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.endswith("| pass |")]
+    assert {row[0].strip("`") for row in rows} == set(CARDS) - {"onnx"}
+    for name, _, parameters, macs, flops, folded, _ in rows:
+        card = shipped_card(name.strip("`"))
+        assert card is not None
+        assert card.cost is not None
+        assert (parameters, macs) == (f"{card.cost.parameters:,}", f"{card.cost.macs / 1e9:.2f}")
+        assert flops == f"{card.cost.flops / 1e9:.3f}"
+        assert float(flops) < float(folded) < min(30, 1.002 * float(flops))
+
+
 def test_unknown_name_has_no_shipped_card() -> None:
     assert shipped_card("r34") is None
 

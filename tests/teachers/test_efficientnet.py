@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from reference.exported_student import lived_in
 from reference.layer_counts import Layers
 from reference.torch_counter import torch_cost
-from teachers.efficientnet import Design, EfficientNet, Inverted, Row, scaled_width
+from teachers.efficientnet import Design, EfficientNet, MBConv, Row, scaled_width
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 30_000_000_000
@@ -168,7 +168,7 @@ def swish(x: Tensor) -> Tensor:
 @pytest.mark.parametrize(("cout", "stride"), [(8, 1), (8, 2), (12, 1)])
 def test_a_gated_block_is_that_of_mobilenet(cout: int, stride: int) -> None:
     torch.manual_seed(0)
-    block = Inverted(8, cout, Row(6, cout, 1, stride, 5), stride)
+    block = MBConv(8, cout, Row(6, cout, 1, stride, 5), stride)
     lived_in(block)
     s = block.state_dict()
     x = torch.randn(2, 8, 9, 9)
@@ -184,7 +184,7 @@ def test_a_gated_block_is_that_of_mobilenet(cout: int, stride: int) -> None:
 @pytest.mark.parametrize("expansion", [1, 4])
 def test_a_fused_block_convolves_fully(expansion: int) -> None:
     torch.manual_seed(0)
-    block = Inverted(8, 8, Row(expansion, 8, 1, 1, fused=True), 1)
+    block = MBConv(8, 8, Row(expansion, 8, 1, 1, fused=True), 1)
     lived_in(block)
     s = block.state_dict()
     x = torch.randn(2, 8, 9, 9)

@@ -17,7 +17,7 @@ from reference.exported_student import lived_in
 from reference.layer_counts import Layers
 from reference.torch_counter import torch_cost
 from teachers import polyface
-from teachers.polyface import KINDS, Block, PolyFace
+from teachers.polyface import KINDS, PolyBlock, PolyFace
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = {"polyface": [23, 38, 23], "polyface_video": [20, 30, 20]}
@@ -159,7 +159,7 @@ def test_smaller_crops_have_maps_of_odd_sides(crop: int, sides: tuple[int, int, 
 
 @torch.no_grad()
 def test_a_block_adds_three_tenths_of_its_branches() -> None:
-    block = Block(KINDS[1], keep=1.0)
+    block = PolyBlock(KINDS[1], keep=1.0)
     lived_in(block)
     s = block.state_dict()
 
@@ -179,10 +179,10 @@ def test_a_block_adds_three_tenths_of_its_branches() -> None:
     torch.testing.assert_close(block.eval()(x), (x + 0.3 * joint).relu(), rtol=1e-3, atol=1e-3)
 
 
-def dropping(keep: float) -> Block:
+def dropping(keep: float) -> PolyBlock:
     """A block in training whose norms have fixed statistics."""
     torch.manual_seed(0)
-    block = Block(KINDS[0], keep)
+    block = PolyBlock(KINDS[0], keep)
     lived_in(block)
     block.training = True
     return block
@@ -218,7 +218,7 @@ def test_compiled_it_is_one_graph_that_drops_blocks_as_well() -> None:
     block, x = dropping(0.5), torch.rand(1, 384, 1, 1)
     compiled = torch.compile(block, backend="eager", fullgraph=True)
     block.keep = 1.0
-    whole = Block.forward(block, x)
+    whole = PolyBlock.forward(block, x)
     block.keep = 0.5
     torch.manual_seed(0)
     found = [compiled(x) for _ in range(40)]
