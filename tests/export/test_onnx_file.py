@@ -64,6 +64,13 @@ def test_an_opset_that_the_exporter_cannot_write(network: nn.Module, opset: int,
         export_onnx(network, tmp_path / "student.onnx", {}, opset)
 
 
+def test_a_network_too_large_for_one_file_is_refused_before_it_is_traced(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        network = nn.Linear(25_000, 25_000)
+    with pytest.raises(UserError, match=r"2,500,100,000 bytes of weights; an ONNX file holds at most 2,147,483,647"):
+        export_onnx(network, tmp_path / "large.onnx", {}, 18)
+
+
 def test_another_opset_than_asked_for_is_noticed(exported: Exported) -> None:
     with pytest.raises(UserError, match=r"opset is 20, but the exporter wrote \{'': 18\}"):
         onnx_file._check(onnx.load(exported.path), 20)
