@@ -115,7 +115,8 @@ CHOICES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "te
 
 
 def test_every_teacher_has_a_shipped_card() -> None:
-    assert {*CARDS, "none"} == set(CHOICES)
+    """But for those that only exist to grow from, which are trained here and then have a card of their own."""
+    assert {*CARDS, "none"} == {name for name in CHOICES if not name.endswith("_shallow")}
 
 
 @pytest.mark.parametrize("name", CARDS)
