@@ -19,7 +19,6 @@ JUSTIFIED = {
     ("RunConf", "IjbFolder"): "two options of a run, against a folder with its lists",
     ("NewViews", "MirrorViews"): "two rules with the same settings",
     ("NewViews", "FixedViews"): "two rules with the same settings",
-    ("MirrorViews", "FixedViews"): "two rules with the same settings",
     ("Strip", "_Strip"): "float32 rows on the host and the device, against float64 rows of the exhaustive check",
     ("Impostors", "Scored"): "persons and weights, against rows and kinds",
     ("Case", "Rivals"): "scores of both models on a set, against their files",
