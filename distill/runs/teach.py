@@ -69,6 +69,11 @@ def weights_file(conf: TeachConf) -> Path:
         raise UserError(
             f"teacher {conf.teacher.name} is a file from elsewhere and cannot be trained: choose r18, r50, r100 or r152"
         )
+    if conf.teacher.layout is not None:
+        raise UserError(
+            f"teacher.layout is {conf.teacher.layout}, which is for weights that are read, and a teacher that is "
+            "trained writes our own; expected null"
+        )
     weights = Path(conf.teacher.weights)
     if weights.suffix != ".safetensors":
         raise UserError(f"teacher.weights is {weights}; expected a name ending in .safetensors to write to")
