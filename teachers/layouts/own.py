@@ -31,7 +31,7 @@ def _ir(shapes: Shapes) -> Seen | None:
 def _attention(shapes: Shapes) -> Seen | None:
     # the first block of a stage is a unit
     modules = [count(shapes, f"stage{stage}.{{}}.mask.0.weight", 1) for stage in (1, 2, 3)]
-    if "stage4.2.bn1.weight" not in shapes:
+    if "fc.weight" not in shapes:
         return None
     if "stem.2.weight" not in shapes:
         units = "bottleneck"
@@ -42,12 +42,16 @@ def _attention(shapes: Shapes) -> Seen | None:
 
 
 def _polyface(shapes: Shapes) -> Seen | None:
+    if "fc.weight" not in shapes:
+        return None
     blocks = [count(shapes, f"stage{stage}.{{}}.joint.0.weight") for stage in (2, 3, 4)]
     options = {"blocks": blocks, "embedding_dim": width(shapes, "fc.weight")}
     return Seen(options, f"this project's PolyFace {joined(blocks)}")
 
 
 def _efficient(shapes: Shapes) -> Seen | None:
+    if "fc.weight" not in shapes:
+        return None
     rows = [count(shapes, f"rows.{i}.{{}}.body.0.weight") for i in range(count(shapes, "rows.{}.0.body.0.weight"))]
     # B0 begins with a depthwise convolution
     depthwise = shapes["rows.0.0.body.0.weight"][1:2] == (1,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,9 @@ ATTENTION: Network = {"_target_": "teachers.attention.AttentionNet", "units": "i
 POLYFACE: Network = {"_target_": "teachers.polyface.PolyFace", "embedding_dim": 512, "feature": "normed"}
 
 
-def used(network: nn.Module, seed: int = 0) -> nn.Module:
+def used(network: nn.Module, gain: Literal["linear", "relu"] = "linear") -> nn.Module:
     """The network in eval mode with norms and slopes as training leaves them: none of them neutral."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
 
     def draw(like: Tensor, low: float, high: float) -> Tensor:
         return torch.rand(like.shape, generator=generator) * (high - low) + low
@@ -37,6 +37,9 @@ def used(network: nn.Module, seed: int = 0) -> nn.Module:
                 if module.affine:
                     module.weight.copy_(draw(module.weight, 0.5, 1.2))
                     module.bias.copy_(draw(module.bias, -0.3, 0.3))
+            elif isinstance(module, nn.Conv2d):
+                # neither fading from layer to layer nor growing until a sigmoid is a step
+                nn.init.kaiming_normal_(module.weight, nonlinearity=gain, generator=generator)
             elif isinstance(module, nn.PReLU):
                 module.weight.copy_(draw(module.weight, 0.0, 0.5))
     return network.eval()

@@ -126,7 +126,9 @@ def test_each_weight_has_one_name_there_and_back(layout, se: bool, deep: bool) -
         assert seen is not None
         ours = IResNet(**seen.options)
     names = layout.names(seen.options)
-    there = {names.theirs(key): tuple(value.shape) for key, value in ours.state_dict().items() if key not in names.absent}
+    there = {
+        names.theirs(key): tuple(value.shape) for key, value in ours.state_dict().items() if key not in names.absent
+    }
     assert there == _shapes(public)
     assert len(there) == len(ours.state_dict()) - len(names.absent & set(ours.state_dict()))
 
