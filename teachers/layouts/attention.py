@@ -59,15 +59,16 @@ RENAMED = {
 """cavaface's names in its first stage; the other two have those of FaceX-Zoo's origin."""
 
 
-def _module(stage: int) -> tuple[Pairs, Pairs]:
-    """The units of an attention module, and the layers at the end of its mask."""
-    return (*ENDS_OF_MODULE, *MASKS[stage]), ((f"mask.{i}", f"{HEADS[stage]}.{i}") for i in (0, 2, 3, 5))
+def _module(stage: int, block: Pairs, renamed: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+    """The pairs of an attention module with units of this ``block``."""
 
-
-def _renamed(pairs: Pairs) -> Iterator[tuple[str, str]]:
-    for ours, theirs in pairs:
+    def name(theirs: str) -> str:
         first, dot, rest = theirs.partition(".")
-        yield ours, RENAMED.get(first, first) + dot + rest
+        return (renamed or {}).get(first, first) + dot + rest
+
+    for ours, theirs in (*ENDS_OF_MODULE, *MASKS[stage]):
+        yield from below(ours, name(theirs), block)
+    yield from ((f"mask.{i}", name(f"{HEADS[stage]}.{i}")) for i in (0, 2, 3, 5))
 
 
 def _places(modules: Sequence[int]) -> Iterator[tuple[str, int, bool]]:
@@ -86,13 +87,8 @@ def depth_of(modules: Sequence[int]) -> str:
 def _facexzoo(options: Options) -> Iterator[tuple[str, str]]:
     yield from (("stem.0", "conv1.0"), ("stem.1", "conv1.1"), ("fc", "output_layer.1"), ("features", "output_layer.2"))
     for flat, (place, stage, is_module) in enumerate(_places(options["modules"])):
-        theirs = f"attention_body.{flat}"
-        if not is_module:
-            yield from below(place, theirs, PROJECTING if place.endswith(".0") else BLOCK)
-            continue
-        units, head = _module(stage)
-        yield from itertools.chain.from_iterable(below(f"{place}.{a}", f"{theirs}.{b}", BLOCK) for a, b in units)
-        yield from below(place, theirs, head)
+        unit = PROJECTING if place.endswith(".0") else BLOCK
+        yield from below(place, f"attention_body.{flat}", _module(stage, BLOCK) if is_module else unit)
 
 
 def _read_facexzoo(shapes: Shapes) -> Seen | None:
@@ -116,13 +112,11 @@ def _cavaface(options: Options) -> Iterator[tuple[str, str]]:
     yield from (("norm", "output_layer.0"), ("fc", "output_layer.3"), ("features", "output_layer.4"))
     for place, stage, is_module in _places(options["modules"]):
         number = int(place.rpartition(".")[2])
-        if not is_module:
+        if is_module:
+            theirs = f"attention_module{stage}" + (f"_{number}" if number > 1 else "")
+            yield from below(place, theirs, _module(stage, PLAIN, RENAMED if stage == 1 else None))
+        else:
             yield from below(place, f"residual_block{stage + number}", PLAIN)
-            continue
-        theirs = f"attention_module{stage}" + (f"_{number}" if number > 1 else "")
-        units, head = (_renamed(pairs) if stage == 1 else pairs for pairs in _module(stage))
-        yield from itertools.chain.from_iterable(below(f"{place}.{a}", f"{theirs}.{b}", PLAIN) for a, b in units)
-        yield from below(place, theirs, head)
 
 
 def _read_cavaface(shapes: Shapes) -> Seen | None:

@@ -100,36 +100,46 @@ def _read(shapes: Shapes, whose: str, inner_norm: bool, affine: bool, more: str 
     return Seen(options, f"{whose} {kind}{'-SE' if se else ''} {joined(units)}", more)
 
 
-def _plain(whose: str, source: str, preprocessing: Preprocessing, affine: bool = True, more: str = "") -> Layout:
+def _plain(name: str, source: str, read: partial[Seen | None], preprocessing: Preprocessing) -> Layout:
     """A layout of networks without inner norms."""
     return Layout(
-        name=whose.removesuffix("'s").replace("-", "").lower(),
+        name=name,
         network="IResNet",
         mark=MARK,
-        read=partial(_read, whose=whose, inner_norm=False, affine=affine, more=more),
+        read=read,
         source=source,
         preprocessing=preprocessing,
         modules=partial(_modules, block=PLAIN),
         fixed={"dialect": "facexzoo"},
-        absent=frozenset() if affine else NOT_AFFINE,
+        absent=frozenset() if read.keywords["affine"] else NOT_AFFINE,
     )
 
 
+MARK = "input_layer.0.weight"
 HALF = (127.5, 127.5, 127.5)
 """Mean and std of the code that maps pixels to [-1, 1]."""
-
-MARK = "input_layer.0.weight"
+EITHER = "(teacher.layout=treb1en if it is TreB1eN's)"
+"""Nothing in a file tells FaceX-Zoo's networks from TreB1eN's."""
 
 IR_LAYOUTS = (
     _plain(
-        "FaceX-Zoo's",
+        "facexzoo",
         "JDAI-CV/FaceX-Zoo: backbone/ResNets.py",
+        partial(_read, whose="FaceX-Zoo's", inner_norm=False, affine=True, more=EITHER),
         Preprocessing("bgr"),
-        # nothing in a file tells these two apart
-        more="(teacher.layout=treb1en if it is TreB1eN's)",
     ),
-    _plain("TreB1eN's", "TreB1eN/InsightFace_Pytorch: model.py", Preprocessing("bgr", std=HALF)),
-    _plain("cavaface's", "cavalleria/cavaface: backbone/resnet_irse.py", Preprocessing(std=HALF), affine=False),
+    _plain(
+        "treb1en",
+        "TreB1eN/InsightFace_Pytorch: model.py",
+        partial(_read, whose="TreB1eN's", inner_norm=False, affine=True),
+        Preprocessing("bgr", std=HALF),
+    ),
+    _plain(
+        "cavaface",
+        "cavalleria/cavaface: backbone/resnet_irse.py",
+        partial(_read, whose="cavaface's", inner_norm=False, affine=False),
+        Preprocessing(std=HALF),
+    ),
     Layout(
         name="adaface",
         network="IResNet",

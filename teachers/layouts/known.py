@@ -10,13 +10,13 @@ from torch import Tensor
 from distill.errors import UserError
 from teachers.layouts.attention import ATTENTION_LAYOUTS
 from teachers.layouts.ir import IR_LAYOUTS
-from teachers.layouts.layout import Kind, Layout, Options, Seen, Shapes
+from teachers.layouts.layout import Layout, Options, Seen, Shapes, WeightKind
 from teachers.layouts.own import OWN_KINDS
 from teachers.layouts.polyface import POLYFACE_LAYOUTS
 from teachers.weight_names import is_average
 
 LAYOUTS: tuple[Layout, ...] = (*IR_LAYOUTS, *ATTENTION_LAYOUTS, *POLYFACE_LAYOUTS)
-KINDS: tuple[Kind, ...] = (*LAYOUTS, *OWN_KINDS)
+KINDS: tuple[WeightKind, ...] = (*LAYOUTS, *OWN_KINDS)
 
 DEPTH_OPTION = {"IResNet": "units", "AttentionNet": "modules", "PolyFace": "blocks"}
 """The option that counts the blocks of each class."""
@@ -45,7 +45,7 @@ NOT_LISTED = {"dialect"}
 class Found:
     """What a weights file looks like."""
 
-    kind: Kind
+    kind: WeightKind
     seen: Seen
 
     @property
@@ -94,7 +94,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> Found | None:
     return next((Found(kind, seen) for kind, seen in found if seen is not None), None)
 
 
-def read_as(kind: Kind, tensors: Mapping[str, Tensor]) -> Seen | None:
+def read_as(kind: WeightKind, tensors: Mapping[str, Tensor]) -> Seen | None:
     """The network of this kind in a file, below any prefix; None where there is none."""
     marked = {n.removesuffix(kind.mark) for n in tensors if n == kind.mark or n.endswith(f".{kind.mark}")}
     for prefix in sorted(marked, key=lambda p: (is_average(p), len(p), p)):

@@ -60,7 +60,7 @@ OWN_NAMES = Names()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class WeightKind:
     """A kind of weights file. ``network`` is the name of our class, or of a student's.
 
     Each file of the kind has a weight named ``mark`` below some prefix; ``read`` tells the network from all shapes
@@ -73,7 +73,7 @@ class Kind:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout(Kind):
+class Layout(WeightKind):
     """Public weights of one of our networks: ``teacher.layout=name``.
 
     ``modules`` gives the pairs for a network with these options; ``source`` is where the names are defined;

@@ -6,7 +6,7 @@ IResNet's names are those of InsightFace's arcface_torch.
 from __future__ import annotations
 
 from teachers.layouts.attention import depth_of
-from teachers.layouts.layout import Kind, Seen, Shapes, count, joined, width
+from teachers.layouts.layout import Seen, Shapes, WeightKind, count, joined, width
 
 
 def _ir(shapes: Shapes) -> Seen | None:
@@ -64,7 +64,7 @@ def _efficient(shapes: Shapes) -> Seen | None:
 def _vargnet(shapes: Shapes) -> Seen | None:
     if "head.10.weight" not in shapes:
         return None
-    published = shapes.get("head.0.weight", (0, 0))[1] == VARGFACENET_WIDTH
+    published = shapes.get("head.0.weight", ())[1:2] == (VARGFACENET_WIDTH,)
     name = "vargfacenet" if published else "vargnet"
     return Seen({}, f"a student, {name}", f"student={name} {STUDENT_MORE}")
 
@@ -82,10 +82,10 @@ EFFICIENT30 = ([5, 9, 9, 13, 20, 32], 1896)
 STUDENT_MORE = "student.init=FILE, or its student.onnx with teacher=onnx teacher.weights=FILE.onnx"
 
 OWN_KINDS = (
-    Kind(network="IResNet", mark="layer1.0.prelu.weight", read=_ir),
-    Kind(network="AttentionNet", mark="stage4.2.bn1.weight", read=_attention),
-    Kind(network="PolyFace", mark="reduce_a.branches.1.0.weight", read=_polyface),
-    Kind(network="EfficientNet", mark="rows.0.0.body.0.weight", read=_efficient),
-    Kind(network="VarGNet", mark="stage1.body.0.0.weight", read=_vargnet),
-    Kind(network="MobileFaceNet", mark="stage2.0.body.3.weight", read=_mobilefacenet),
+    WeightKind(network="IResNet", mark="layer1.0.prelu.weight", read=_ir),
+    WeightKind(network="AttentionNet", mark="stage4.2.bn1.weight", read=_attention),
+    WeightKind(network="PolyFace", mark="reduce_a.branches.1.0.weight", read=_polyface),
+    WeightKind(network="EfficientNet", mark="rows.0.0.body.0.weight", read=_efficient),
+    WeightKind(network="VarGNet", mark="stage1.body.0.0.weight", read=_vargnet),
+    WeightKind(network="MobileFaceNet", mark="stage2.0.body.3.weight", read=_mobilefacenet),
 )

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Size = int | tuple[int, int]
+
 
 class Conv(nn.Module):
-    def __init__(self, cin: int, cout: int, kernel, stride: int = 1, padding=0) -> None:
+    def __init__(self, cin: int, cout: int, kernel: Size, stride: int = 1, padding: Size = 0) -> None:
         super().__init__()
         self.conv = nn.Conv2d(cin, cout, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm2d(cout, eps=1e-10)

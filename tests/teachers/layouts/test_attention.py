@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.errors import UserError
-from reference.public_attention import CavafaceAttention, FaceXZooAttention
+from reference.public_attention import CavafaceAttention, FaceXZooAttention, ModuleStage1
 from reference.public_weights import ATTENTION, assert_same, opened, saved, used
 from teachers.attention import AttentionNet
 from teachers.layouts.attention import ATTENTION_LAYOUTS
@@ -49,7 +49,9 @@ def test_the_added_mask_of_cavaface_is_seen_in_the_embedding(tmp_path: Path) -> 
     modules = [1, 0, 0]
     public = used(CavafaceAttention(modules, False, embedding_dim=16))
     teacher = opened({**ATTENTION, "modules": modules}, "cavaface", saved(public, tmp_path / "x.pth"))
-    public.get_submodule("attention_module1").adds = False  # pyright: ignore[reportAttributeAccessIssue]
+    module = public.get_submodule("attention_module1")
+    assert isinstance(module, ModuleStage1)
+    module.adds = False
     with pytest.raises(AssertionError, match="not close"):
         assert_same(teacher, public, rgb_127)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -16,6 +17,7 @@ from distill.config.groups import WeightLayout
 from distill.errors import UserError
 from distill.types import Preprocessing
 from reference.weight_files import CONF, FILES, empty
+from teachers.card import shipped_card
 from teachers.draft import Draft
 from teachers.iresnet import DialectName
 from teachers.layouts.known import DEPTH_OPTION, KINDS, LAYOUTS, NAMED, USUAL, layout_for, recognise
@@ -164,7 +166,22 @@ def test_named_depths_are_those_of_the_configurations() -> None:
     assert USUAL["dialect"] in get_args(DialectName)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda one: f"{one.network}-{one.name}")
-def test_every_layout_states_its_preprocessing_and_its_source(layout) -> None:
-    assert isinstance(layout.preprocessing, Preprocessing)
-    assert ": " in layout.source
+def test_the_table_of_the_docs_is_that_of_the_layouts(repository: Path) -> None:
+    text = (repository / "docs" / "teachers.md").read_text().split("## Weights from elsewhere")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    assert rows.pop(0)[1] == "`teacher=`"
+    told = set()
+    for _, teachers, layout, pixels in rows:
+        networks = {
+            configuration(name)["network"]["_target_"].rpartition(".")[2] for name in re.findall(r"`(\w+)`", teachers)
+        }
+        told.add((*networks, layout.strip("`"), pixels))
+    known = {(one.network, one.name, pixels_of(one.preprocessing)) for one in LAYOUTS}
+    shipped = shipped_card("r18")
+    assert shipped is not None
+    assert told == known | {("IResNet", "null", pixels_of(shipped.preprocessing))}
+
+
+def pixels_of(preprocessing: Preprocessing) -> str:
+    (mean,), (std,) = set(preprocessing.mean), set(preprocessing.std)
+    return f"{preprocessing.order.upper()} (x - {mean:g}) / {std:.10g}"
