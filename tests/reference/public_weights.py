@@ -37,7 +37,7 @@ def used(network: nn.Module, gain: Literal["linear", "relu"] = "linear") -> nn.M
                 if module.affine:
                     module.weight.copy_(draw(module.weight, 0.5, 1.2))
                     module.bias.copy_(draw(module.bias, -0.3, 0.3))
-            elif isinstance(module, nn.Conv2d):
+            elif isinstance(module, nn.Conv2d | nn.Linear):
                 # neither fading from layer to layer nor growing until a sigmoid is a step
                 nn.init.kaiming_normal_(module.weight, nonlinearity=gain, generator=generator)
             elif isinstance(module, nn.PReLU):
@@ -71,9 +71,13 @@ def opened(network: Network, layout: str, path: Path, name: str = "mine") -> Tea
 
 
 def assert_same(teacher: Teacher, network: nn.Module, taken: Callable[[Tensor], Tensor]) -> None:
-    """The teacher's embeddings of RGB crops are those of the public network, to whom its own code gives ``taken``."""
+    """The teacher's embeddings of RGB crops are those of the public network, to whom its own code gives ``taken``.
+
+    Up to 1e-4 of the largest value, as the parity of exports is measured.
+    """
     images = crops()
     with torch.no_grad():
         expected = network(taken(images.double()).float())
     assert expected.std(dim=0).mean() > 1e-2, "the embeddings depend on the image"
-    torch.testing.assert_close(teacher.embed(images), expected, rtol=1e-4, atol=1e-4)
+    largest = float(expected.abs().max())
+    torch.testing.assert_close(teacher.embed(images), expected, rtol=0, atol=1e-4 * largest)
