@@ -33,14 +33,10 @@ def grow_into(network: Growable, shallow: WeightFile) -> None:
 
     Raises UserError where a weight fits neither by name nor by shape, or is missing from a block that both have.
     """
-    shallow = named_for(network.state_dict(), shallow)
-    known = _blocks(network, shallow.tensors)
-    fresh = {
-        key: value
-        for key, value in network.state_dict().items()
-        if (block := _block(network, key)) and block not in known
-    }
-    load_into(network, WeightFile(shallow.path, {**shallow.tensors, **fresh}))
+    state = network.state_dict()
+    known = _blocks(network, named_for(state, shallow).tensors)
+    fresh = [key for key in state if (block := _block(network, key)) and block not in known]
+    load_into(network, shallow, fresh=fresh)
     network.absorb(Counter(stage for stage, _ in _blocks(network, fresh)))
 
 

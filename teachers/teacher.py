@@ -14,6 +14,7 @@ from distill.files.foreign import refuse_foreign
 from distill.files.network_file import NetworkFile
 from distill.types import FaceNetwork, Output, Preprocessing
 from teachers.card import Card, card_beside, check_hash, read_card, shipped_card
+from teachers.draft import Draft
 from teachers.onnx_network import OnnxNetwork
 from teachers.weights import CLASSIFIER, load_into, read_weights
 
@@ -78,25 +79,27 @@ class Teacher(nn.Module):
 
 def load_teacher(
     name: str,
-    network: FaceNetwork | None,
+    network: FaceNetwork | Draft | None,
     weights: NetworkFile | Path | None,
     card: Path | None = None,
     preprocessing: Preprocessing | None = None,
     precision: Precision = "fp32",
     data_fingerprint: str | None = None,
 ) -> Teacher:
-    """Load, hash and check a teacher; ``network`` None stands for an ONNX file.
+    """Load, hash and check a teacher; ``network`` None stands for an ONNX file, a draft for a public layout.
 
-    The card is the one named, else the one beside the weights, else the one shipped under ``name``. Preprocessing
-    comes from ``preprocessing``, else a card that was named, else an ONNX file's metadata, else the card. The
-    file's classifier is used only if ``data_fingerprint`` shows that its classes are those of the given data.
+    The card is the one named, else the one beside the weights, else the layout's, else the one shipped under ``name``.
+    Preprocessing comes from ``preprocessing``, else a card that was named, else an ONNX file's metadata, else the
+    card. The file's classifier is used only if ``data_fingerprint`` shows that its classes are those of the given data.
     """
     file = _existing(name, network, None if weights is None else NetworkFile.of(weights))
     weights = file.path
     own = _own_card(file, card)
-    known = own or _shipped(name, weights)
+    known = own or (network.card(name) if isinstance(network, Draft) else _shipped(name, weights))
     classifier = None
-    if network is None:
+    if isinstance(network, Draft):
+        network = network.filled(read_weights(weights))
+    elif network is None:
         named = own.preprocessing if own is not None and card is not None else None
         network = OnnxNetwork(file, preprocessing or named)
         if network.preprocessing_source == "metadata" or (own is None and network.takes_pixels):
@@ -113,7 +116,7 @@ def load_teacher(
     return teacher
 
 
-def _existing(name: str, network: FaceNetwork | None, file: NetworkFile | None) -> NetworkFile:
+def _existing(name: str, network: FaceNetwork | Draft | None, file: NetworkFile | None) -> NetworkFile:
     if file is not None and file.path.is_file():
         return file
     weights = None if file is None else file.path

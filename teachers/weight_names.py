@@ -56,7 +56,7 @@ def place_of(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> P
     complete = [prefix for prefix in counts if not _missing(expected, tensors, prefix)]
     fits = [prefix for prefix in complete if _fits(expected, tensors, prefix)] or complete
     # no average, then most names, then the shortest prefix
-    best = min(fits or counts or [""], key=lambda prefix: (_is_average(prefix), -counts[prefix], len(prefix)))
+    best = min(fits or counts or [""], key=lambda prefix: (is_average(prefix), -counts[prefix], len(prefix)))
     own = {name for name in expected if best + name in tensors}
     parts = {name.partition(".")[0] for name in expected}
     rest = [name for name in tensors if not (name.startswith(best) and name.removeprefix(best) in own)]
@@ -73,7 +73,7 @@ def place_of(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> P
 
 def is_ambiguous(place: Place) -> bool:
     """Whether another copy is as likely to be the wanted one; averages rank behind the weights themselves."""
-    return any(_is_average(prefix) == _is_average(place.prefix) for prefix in place.copies)
+    return any(is_average(prefix) == is_average(place.prefix) for prefix in place.copies)
 
 
 def _cuts(name: str) -> list[int]:
@@ -95,5 +95,5 @@ def _same(names: Collection[str], tensors: Mapping[str, Tensor], one: str, other
     return all(second is None or torch.equal(first, second) for first, second in pairs)
 
 
-def _is_average(prefix: str) -> bool:
+def is_average(prefix: str) -> bool:
     return any(word in part for part in prefix.lower().replace(".", "_").split("_") for word in _AVERAGE)

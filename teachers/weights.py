@@ -6,7 +6,7 @@ import logging
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from distill.files.foreign import foreign, kind_of
 from distill.files.kinds import CENTRES, CHECKPOINT, CUT_CHECKPOINT, LIGHTNING, ONNX, PICKLE, SAFETENSORS
 from distill.files.utf8_path import utf8_path
 from distill.shown import shown_all
+from teachers.layouts.known import recognise
+from teachers.layouts.layout import OWN_NAMES, Names
 from teachers.weight_names import Place, is_ambiguous, names_of, place_of
 
 CLASSIFIER = "classifier.weight"
@@ -100,31 +102,28 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
     return found
 
 
-def load_into(network: nn.Module, weights: WeightFile) -> None:
+def load_into(
+    network: nn.Module, weights: WeightFile, names: Names = OWN_NAMES, fresh: Collection[str] = frozenset()
+) -> None:
     """Fill a network, every key and every shape, from any place in the file; UserError names what does not fit.
 
-    Tensors beside the network, such as a classifier's or an optimiser's, are left out with a note. A missing
+    ``names`` are those of the weights in the file. Weights of the network in ``fresh`` are not looked for and stay as
+    they are. Tensors beside the network, such as a classifier's or an optimiser's, are left out with a note. A missing
     ``num_batches_tracked`` is no fault: old PyTorch did not write it, and nothing here reads it.
     """
-    expected = network.state_dict()
+    state = network.state_dict()
+    ours = {names.theirs(key): key for key in state if key not in names.absent and key not in fresh}
+    expected = {theirs: state[key] for theirs, key in ours.items()}
     place = place_of(expected, weights.tensors)
-    surplus = place.surplus + (place.others if place.missing else [])
-    if place.missing or surplus:
-        other = "" if place.tensors else "; it is of another network: name that one with teacher= or student="
-        raise UserError(
-            f"{weights.path} does not fit this network: {len(place.missing)} keys are missing "
-            f"({_some(place.missing)}), {len(surplus)} are surplus ({_some(surplus)}){other}"
-        )
+    _check_names(weights, place, [n for n in place.surplus if not names.ignores(n)], expected, network)
     _check_copies(weights.path, place)
-    found = WeightFile(weights.path, dict(place.tensors), weights.metadata)
-    _check_shapes(found, {k: v for k, v in expected.items() if k in found.tensors}, network)
-    _check_finite(found)
+    _check_finite(WeightFile(weights.path, dict(place.tensors)))
     if place.others:
         log.info(
             "%s: %d tensors beside the network are not used (%s)", weights.path, len(place.others), _some(place.others)
         )
-    # strict, with the network's own num_batches_tracked where the file has none
-    network.load_state_dict({**expected, **found.tensors})
+    # strict, with the network's own values where the file need not have any
+    network.load_state_dict({**state, **{ours[theirs]: value for theirs, value in place.tensors.items()}})
 
 
 def named_for(expected: Mapping[str, Tensor], weights: WeightFile) -> WeightFile:
@@ -147,18 +146,39 @@ def _check_copies(path: Path, place: Place) -> None:
     log.info("%s: the weights below %r are used, not those below %s", path, place.prefix, _some(place.copies))
 
 
-def _check_shapes(weights: WeightFile, expected: Mapping[str, Tensor], network: nn.Module) -> None:
-    found = weights.tensors
-    wrong = [k for k, v in expected.items() if v.shape != found[k].shape]
-    if not wrong:
+def _check_names(
+    weights: WeightFile, place: Place, surplus: list[str], expected: Mapping[str, Tensor], network: nn.Module
+) -> None:
+    """Every weight is there and has its shape, and there is no other; else one line with the counts and what it is."""
+    wrong = [name for name, value in place.tensors.items() if value.shape != expected[name].shape]
+    surplus = surplus + (place.others if place.missing else [])
+    if not (place.missing or surplus or wrong):
         return
+    faults = [f"{len(place.missing)} keys are missing ({_some(place.missing)})"]
+    faults += [f"{len(surplus)} are surplus ({_some(surplus)})"]
+    if wrong:
+        if not (place.missing or surplus):
+            _check_width(weights, place, wrong, expected, network)
+        shapes = [f"{n} {list(place.tensors[n].shape)} for {list(expected[n].shape)}" for n in wrong]
+        faults += [f"{len(wrong)} have another shape ({_some(shapes)})"]
+    raise UserError(f"{weights.path} does not fit this network: {', '.join(faults)}{_looks(weights, place)}")
+
+
+def _looks(weights: WeightFile, place: Place) -> str:
+    """What the file is instead, in words, as far as its names tell."""
+    if (found := recognise(weights.tensors)) is not None:
+        return f"; it looks like {found.seen.words}: use {found.advice}"
+    return "" if place.tensors else "; it is of another network: name that one with teacher= or student="
+
+
+def _check_width(
+    weights: WeightFile, place: Place, wrong: list[str], expected: Mapping[str, Tensor], network: nn.Module
+) -> None:
+    """Say so where only the last layers differ, all in the embedding's width, instead of listing tensors."""
     width = network.embedding_dim
-    widths = {found[k].shape[:1] for k in wrong}
-    # only the last layers differ, all in the embedding's width: say that instead of listing tensors
+    widths = {place.tensors[name].shape[:1] for name in wrong}
     if all(expected[k].shape[:1] == (width,) for k in wrong) and len(widths) == 1 and widths != {(width,)}:
         raise UserError(f"{weights.path} gives embeddings of width {widths.pop()[0]}; the network is built for {width}")
-    some = _some([f"{k} {list(found[k].shape)} for {list(expected[k].shape)}" for k in wrong])
-    raise UserError(f"{weights.path} has {len(wrong)} tensors of another shape than the network: {some}")
 
 
 def _check_finite(weights: WeightFile) -> None:

@@ -37,6 +37,14 @@ def build(node: Mapping[str, Any], where: str, /, **objects: Any) -> Any:
         raise error.__cause__ or error from None
 
 
+def target_class(node: Mapping[str, Any], where: str) -> type:
+    """The class that a node names, after the checks of ``build``."""
+    from hydra.utils import get_class
+
+    check_targets(node, where)
+    return get_class(node["_target_"])
+
+
 def check_targets(node: Any, where: str = "") -> None:
     """Check every ``_target_`` in a tree of dicts and lists: allowed, there, its options known and of its types."""
     for place, target_node in _targets(node, where):

@@ -22,7 +22,7 @@ import distill
 from distill.config.aliases import as_stored
 from distill.config.build import check_targets
 from distill.config.groups import DataConf
-from distill.config.idle import idle_options, without
+from distill.config.idle import counted
 from distill.config.jobs import JOBS
 from distill.config.overrides import letter_for_letter, literal
 from distill.config.suggest import explain
@@ -154,8 +154,8 @@ def read_config(path: Path, conf: type[Conf]) -> Conf:
 def config_hash(conf: Any, *ignored: str) -> str:
     """Sixteen hex digits that name the configuration; idle options do not count, nor the dotted ones ``ignored``."""
     plain = cast(dict[str, Any], OmegaConf.to_container(_node(conf), enum_to_str=True))
-    counted = without(plain, [*ignored, *idle_options(conf)])
-    return hashlib.sha256(yaml.safe_dump(counted, sort_keys=True).encode()).hexdigest()[:16]
+    deciding = counted(plain, conf, *ignored)
+    return hashlib.sha256(yaml.safe_dump(deciding, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _absent_teacher(kind: type, cfg: Any) -> Iterator[str]:

@@ -45,11 +45,23 @@ def idle(default: Any = MISSING) -> Any:
     return field(default=default, metadata=IDLE)
 
 
+LATER = {"later": True}
+"""Of an option that came after the first runs were named: while it is null it is in no run's name."""
+
+
 class Precision(StrEnum):
     auto = "auto"
     fp32 = "fp32"
     bf16 = "bf16"
     fp16 = "fp16"
+
+
+class WeightLayout(StrEnum):
+    facexzoo = "facexzoo"
+    treb1en = "treb1en"
+    cavaface = "cavaface"
+    adaface = "adaface"
+    trojans = "trojans"
 
 
 class FaceKind(StrEnum):
@@ -81,6 +93,8 @@ class TeacherConf:
     """Arithmetic of its forward passes: fp32, bf16, fp16, or auto for the machine at hand."""
     preprocessing: Any = None
     """Options of ``distill.types.Preprocessing``; null: those of the file's metadata or the card."""
+    layout: WeightLayout | None = field(default=None, metadata=LATER)
+    """Whose names the weights have, for public weights of ``network``; null: our own, for IResNet arcface_torch's."""
 
 
 @dataclass

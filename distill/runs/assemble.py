@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from distill.config.build import build
+from distill.config.build import build, target_class
 from distill.config.groups import DataConf, ObjectiveConf, TeacherConf, TrainerConf
 from distill.config.training_jobs import ReplayConf
 from distill.data.augment import Augmentation
@@ -30,6 +30,8 @@ from distill.training.machine import Machine, has_fast_bf16, resolve
 from distill.training.module import TrainingRecipe
 from distill.types import FaceNetwork, LossDims, Preprocessing
 from teachers.card import parse_preprocessing
+from teachers.draft import Draft
+from teachers.layouts.known import layout_for
 from teachers.teacher import Teacher, load_teacher
 from teachers.trial import try_teacher
 
@@ -246,10 +248,11 @@ def open_teacher(conf: TeacherConf, fingerprint: str, file: NetworkFile | None =
 
     ``file`` is that of its weights, where the job has opened it.
     """
+    require_layout(conf)
     if conf.network is None and conf.weights is None:
         return None
     weights = file if file is not None or conf.weights is None else NetworkFile(Path(conf.weights))
-    network = None if conf.network is None else build(conf.network, "teacher.network")
+    network = _network(conf)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = conf.precision.value
     chosen: Any = ("bf16" if has_fast_bf16(device) else "fp32") if precision == "auto" else precision
@@ -262,6 +265,27 @@ def open_teacher(conf: TeacherConf, fingerprint: str, file: NetworkFile | None =
         chosen,
         fingerprint,
     ).to(device)
+
+
+def require_layout(conf: TeacherConf) -> None:
+    """UserError at once where ``teacher.layout`` is given and the teacher's network has no such weights."""
+    if conf.layout is not None:
+        if conf.network is None:
+            raise UserError(
+                f"teacher.layout is {conf.layout}, and teacher {conf.name} has no network to load weights into; "
+                "expected null"
+            )
+        layout_for(conf.layout.value, target_class(conf.network, "teacher.network").__name__)
+
+
+def _network(conf: TeacherConf) -> FaceNetwork | Draft | None:
+    node = conf.network
+    if node is None or conf.layout is None:
+        return None if node is None else build(node, "teacher.network")
+    kind = target_class(node, "teacher.network")
+    return Draft(
+        layout_for(conf.layout.value, kind.__name__), kind, node, lambda options: build(options, "teacher.network")
+    )
 
 
 def _preprocessing(conf: TeacherConf) -> Preprocessing | None:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from distill.config.compose import config_yaml
-from distill.config.idle import idle_options, without
+from distill.config.idle import counted
 from distill.errors import UserError
 from distill.files.atomic import write_json, write_text
 from distill.files.durable import point
@@ -112,8 +112,7 @@ def _require_same(stored: Path, conf: Any) -> None:
 def differences(stored: Path, conf: Any) -> dict[str, tuple[Any, Any]]:
     """The options that decide a run and differ, sorted, with the stored value and that of ``conf``."""
     texts = (stored.read_text(encoding="utf-8", errors="surrogateescape"), config_yaml(conf))
-    ignored = [*NOT_COMPARED, *idle_options(conf)]
-    old, new = (_flat(without(yaml.safe_load(text), ignored)) for text in texts)
+    old, new = (_flat(counted(yaml.safe_load(text), conf, *NOT_COMPARED)) for text in texts)
     both = {key: (old.get(key, ABSENT), new.get(key, ABSENT)) for key in sorted(old.keys() | new.keys())}
     return {key: values for key, values in both.items() if values[0] != values[1]}
 

@@ -13,7 +13,15 @@ from distill.data.faceset import FaceSet
 from distill.data.pairs import Pairs
 from distill.errors import UserError
 from distill.files.writable import require_writable
-from distill.runs.assemble import augmentation, labelled_faces, open_teacher, try_out, verification_pairs, with_transfer
+from distill.runs.assemble import (
+    augmentation,
+    labelled_faces,
+    open_teacher,
+    require_layout,
+    try_out,
+    verification_pairs,
+    with_transfer,
+)
 from distill.runs.signal_lookup import ROOT
 from distill.runs.signal_writing import Storing, keep_centres, keep_distances, stored_views, teacher_distances
 from distill.signals.manifest import SignalManifest
@@ -33,6 +41,7 @@ class SignalInputs:
 
 def open_signal_inputs(conf: SignalsConf) -> SignalInputs:
     """Open faces, pairs and teacher, and try the teacher on the first pairs; ``UserError`` where one cannot serve."""
+    require_layout(conf.teacher)  # data may take minutes to be made
     views = stored_views(conf, augmentation(conf.data))
     labelled, pairs = labelled_faces(conf.data), verification_pairs(conf.data)
     teacher = open_teacher(conf.teacher, labelled.fingerprint())

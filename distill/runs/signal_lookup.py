@@ -54,6 +54,8 @@ class Wanted:
 def described_teacher(conf: TeacherConf, teacher: Teacher | None) -> dict[str, Any]:
     """What identifies a teacher."""
     known: dict[str, Any] = {"name": conf.name, "network": conf.network}
+    if conf.layout is not None:
+        known["layout"] = conf.layout.value
     if teacher is not None and teacher.file is not None:
         known |= {
             "sha256": teacher.file.sha256,

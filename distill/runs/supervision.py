@@ -25,7 +25,7 @@ from distill.losses.objective import Objective
 from distill.metrics.embedding import embed_flip_sum
 from distill.metrics.verification import distances
 from distill.progress import waiting
-from distill.runs.assemble import open_teacher
+from distill.runs.assemble import open_teacher, require_layout
 from distill.runs.mean_centres import mean_centres
 from distill.runs.signal_lookup import (
     AUTO,
@@ -151,7 +151,11 @@ class TrainingView:
 
 
 def require_teacher(conf: TeacherConf, signals: str) -> None:
-    """``UserError`` at once where neither the teacher nor a store of it is here: data may take minutes to be made."""
+    """``UserError`` at once where neither the teacher nor a store of it is here, or its layout does not suit.
+
+    At once, because data may take minutes to be made.
+    """
+    require_layout(conf)
     named = conf.network is not None or conf.weights is not None
     here = conf.weights is not None and Path(conf.weights).is_file()
     if named and not here and (signals == LIVE or (signals == AUTO and conf.name not in stored_teachers())):

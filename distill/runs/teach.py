@@ -74,6 +74,11 @@ def weights_file(conf: TeachConf) -> Path:
             f"teacher {conf.teacher.name} is no network of ours and cannot be trained; expected one of "
             f"{', '.join(_trainable())}"
         )
+    if conf.teacher.layout is not None:
+        raise UserError(
+            f"teacher.layout is {conf.teacher.layout}, which is for weights that are read, and a teacher that is "
+            "trained writes our own; expected null"
+        )
     weights = Path(conf.teacher.weights)
     if weights.suffix != ".safetensors":
         raise UserError(f"teacher.weights is {weights}; expected a name ending in .safetensors to write to")

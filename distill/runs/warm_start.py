@@ -94,8 +94,8 @@ QUALITY = "quality."
 
 def fill(student: FaceNetwork, weights: WeightFile) -> None:
     """Load a student's first weights; weights of a recogniser without a quality head fill the recogniser only."""
-    weights = named_for(student.state_dict(), weights)
-    if not isinstance(student, WithQuality) or _quality(student.state_dict()) == _quality(weights.tensors):
+    named = named_for(student.state_dict(), weights)
+    if not isinstance(student, WithQuality) or _quality(student.state_dict()) == _quality(named.tensors):
         load_into(student, weights)
         return
     _log.info("student   %s holds no such quality: it starts from scratch", weights.path)

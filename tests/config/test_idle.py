@@ -12,7 +12,8 @@ import pytest
 
 from distill.cli import main
 from distill.config.compose import config_hash, load
-from distill.config.idle import idle_options, without
+from distill.config.groups import WeightLayout
+from distill.config.idle import counted, idle_options, later_options, without
 from distill.runs.folder import NOT_COMPARED
 
 JOBS = {
@@ -24,6 +25,7 @@ OTHER_BY_NONE: dict[str, Any] = {
     "float | None": 0.5,
     "bool | None": True,
     "dict[str, Any] | None": {"a": 1},
+    "WeightLayout | None": WeightLayout.adaface,
 }
 OTHER_TEXT = {"allow": "must"}
 """Where not every text is understood."""
@@ -96,6 +98,16 @@ def test_the_idle_options_are_these():
     shared += [f"trainer.{name}" for name in trainer]
     assert idle_options(JOBS["distill"]) == shared
     assert idle_options(JOBS["teach"]) == sorted([*shared, "export", "init_teacher", "protocol"])
+
+
+def test_an_option_that_came_later_counts_once_it_is_given():
+    conf = JOBS["distill"]
+    assert later_options(conf) == ["teacher.layout"]
+    earlier = {"teacher": {"name": "r152"}, "seed": 1}
+    assert counted({"teacher": {"name": "r152", "layout": None}, "seed": 1}, conf) == earlier
+    assert counted(earlier, conf, "seed") == {"teacher": {"name": "r152"}}
+    given = {"teacher": {"name": "r152", "layout": "adaface"}, "seed": 1}
+    assert counted(given, conf) == given
 
 
 def test_what_is_left_out_of_a_tree_is_that_and_no_more():

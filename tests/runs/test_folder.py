@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.config.groups import ProtocolConf
+from distill.config.groups import ProtocolConf, TeacherConf, WeightLayout
 from distill.errors import UserError
 from distill.files.atomic import write_json
 from distill.files.json_file import read_json
@@ -21,11 +21,12 @@ from distill.runs.folder import METRICS, open_run
 class Conf:
     seed: int = 1
     protocol: ProtocolConf | None = None
+    teacher: TeacherConf | None = None
 
 
 def test_the_same_name_is_the_same_folder(tmp_path: Path):
     with open_run(tmp_path, "a", False, Conf()) as first:
-        assert (first.path / "config.yaml").read_text() == "seed: 1\nprotocol: null\n"
+        assert (first.path / "config.yaml").read_text() == "seed: 1\nprotocol: null\nteacher: null\n"
         assert not first.finished
         first.finish({"verdict": "pass"})
         first.point_latest()
@@ -40,7 +41,7 @@ def test_a_name_given_again_with_another_configuration_is_refused(tmp_path: Path
         pass
     with pytest.raises(UserError, match=r"has seed: 1, and this command 2"), open_run(tmp_path, "a", False, Conf(2)):
         pass
-    assert (tmp_path / "a" / "config.yaml").read_text() == "seed: 1\nprotocol: null\n"
+    assert (tmp_path / "a" / "config.yaml").read_text() == "seed: 1\nprotocol: null\nteacher: null\n"
 
 
 def test_what_others_published_does_not_make_another_run(tmp_path: Path):
@@ -55,6 +56,22 @@ def test_what_others_published_does_not_make_another_run(tmp_path: Path):
         pass
     changed = Conf(protocol=conf(2))
     with pytest.raises(UserError, match=r"protocol\.max_flops: 1, and"), open_run(tmp_path, "a", False, changed):
+        pass
+
+
+def test_a_run_from_before_an_option_is_the_same_run_while_the_option_is_null(tmp_path: Path):
+    def conf(layout: WeightLayout | None) -> Conf:
+        return Conf(teacher=TeacherConf(name="r152", weights="w", layout=layout))
+
+    with open_run(tmp_path, "a", False, conf(None)) as run:
+        config = run.file("config.yaml")
+    assert "  layout: null\n" in config.read_text()
+    config.write_text(config.read_text().replace("  layout: null\n", ""))
+    with open_run(tmp_path, "a", False, conf(None)):
+        pass
+    changed = conf(WeightLayout.adaface)
+    line = r"teacher\.layout: nothing, and this command adaface"
+    with pytest.raises(UserError, match=line), open_run(tmp_path, "a", False, changed):
         pass
 
 

@@ -12,6 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from distill.students.mobilefacenet import MobileFaceNet
+from reference.public_ir import PublicIR
+from reference.public_weights import saved
+from teachers.iresnet import IResNet
 from teachers.weights import save_weights
 
 Options = Callable[..., list[str]]
@@ -111,6 +114,87 @@ def test_a_checkpoint_that_tries_to_run_code(told: Refused, tmp_path: Path):
     torch.save({"state_dict": Malicious(tmp_path / "victim")}, path)
     assert told(path).startswith(f"{path} was refused: loading it would run posix.mkdir")
     assert not (tmp_path / "victim").exists()
+
+
+def other_network(path: Path, *more: str) -> list[str]:
+    """A teacher of IR blocks, with the weights of another network."""
+    return ["teacher=r18", "teacher.network.units=[1,1,1,1]", f"teacher.weights={path}", *more]
+
+
+def test_a_teacher_s_weights_from_elsewhere_are_named(options: Options, refused: Refused, tmp_path: Path):
+    path = saved(PublicIR("treb1en", [1, 1, 1, 1], se=True, embedding_dim=8), tmp_path / "x.pth")
+    arguments = [word for word in options() if not word.startswith("teacher")]
+    line = refused("distill", *arguments, *other_network(path))
+    assert line.startswith(f"{path} does not fit this network: ")
+    looks = "; it looks like FaceX-Zoo's IR-SE 1-1-1-1: use teacher=r50 teacher.network.units=[1,1,1,1] "
+    assert f"{looks}teacher.layout=facexzoo" in line
+    other = refused("distill", *arguments, *other_network(path, "teacher.layout=cavaface"))
+    assert other.startswith(
+        f"{path} looks like FaceX-Zoo's IR-SE 1-1-1-1, and teacher.layout=cavaface reads cavalleria"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_student_s_weights_as_a_teacher_are_named(options: Options, refused: Refused, weights: Path):
+    arguments = [word for word in options() if not word.startswith("teacher")]
+    line = refused("distill", *arguments, *other_network(weights))
+    assert (
+        "; it looks like a student, mobilefacenet_512: use student=mobilefacenet_512 student.init=FILE, or its" in line
+    )
+
+
+def test_a_lightning_checkpoint_of_another_network_is_named(options: Options, refused: Refused, tmp_path: Path):
+    def lightning(state: dict) -> dict:
+        weights = {f"model.{name}": value for name, value in state.items()}
+        return {"epoch": 1, "pytorch-lightning_version": "2.0", "state_dict": weights, "loops": {}}
+
+    path = saved(PublicIR("adaface", [1, 1, 1, 1], embedding_dim=8), tmp_path / "x.ckpt", lightning)
+    arguments = [word for word in options() if not word.startswith("teacher")]
+    assert "it looks like AdaFace's IR 1-1-1-1: use" in refused("distill", *arguments, *other_network(path))
+
+
+def test_a_teacher_s_weights_as_a_student_are_named(options: Options, refused: Refused, tmp_path: Path):
+    path = saved(IResNet([1, 1, 1, 1], embedding_dim=8), tmp_path / "x.pth")
+    line = refused("distill", *options(f"student.init={path}"))
+    assert "does not fit this network: " in line
+    assert "; it looks like InsightFace's (arcface_torch) IR 1-1-1-1: use teacher=r50 " in line
+
+
+def test_a_network_of_another_family_grows_into_none(teach: Options, refused: Refused, tmp_path: Path):
+    path = saved(PublicIR("cavaface", [1, 1, 1, 1], embedding_dim=8), tmp_path / "x.pth")
+    network = ["teacher=r18", "teacher.network.units=[1,1,1,1]", "teacher.network.embedding_dim=8"]
+    arguments = [word for word in teach() if "teacher=" not in word and "teacher.network" not in word]
+    line = refused(*arguments, *network, f"init={path}")
+    assert "; it looks like cavaface's IR 1-1-1-1: use teacher=r50 " in line
+    assert "are surplus (input_layer.0.weight, " in line
+
+
+def test_a_layout_has_no_place_where_weights_are_written(teach: Options, refused: Refused):
+    network = [word for word in teach() if "teacher=" not in word and "teacher.network" not in word]
+    line = refused(*network, "teacher=r18", "teacher.layout=adaface")
+    assert line.startswith(
+        "teacher.layout is adaface, which is for weights that are read, and a teacher that is trained"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["teacher=r18", "teacher.layout=facexzzo"], "did you mean 'facexzoo'?"),
+        (["teacher=polyface", "teacher.layout=adaface"], "no weights of PolyFace; expected trojans or null"),
+        (["teacher=onnx", "teacher.layout=adaface"], "teacher onnx has no network to load weights into; expected null"),
+        (["teacher=none", "teacher.layout=adaface"], "teacher none has no network to load weights into; expected null"),
+    ],
+)
+def test_a_layout_that_does_not_suit(arguments: list[str], expected: str, options: Options, refused: Refused):
+    rest = [word for word in options() if word != "teacher=onnx"]
+    objective = ["objective=margin"] if "teacher=none" in arguments else []
+    assert expected in refused("distill", *rest, *objective, *arguments)
+
+
+def test_a_layout_that_does_not_suit_stops_signals_before_the_data(refused: Refused):
+    line = refused("signals", "teacher=polyface", "teacher.layout=adaface", "data.root=/nowhere")
+    assert line == "teacher.layout is adaface, which has no weights of PolyFace; expected trojans or null"
 
 
 CARD = "name: x\nsource: y\nlicence: z\n{more}\npreprocessing: {{order: rgb, mean: [0, 0, 0], std: [1, 1, 1]}}\n"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from distill.files.hashing import sha256
 from reference.tiny_network import TinyNetwork
 from reference.tiny_onnx import TinyOnnx
 from teachers.iresnet import IResNet
+from teachers.layouts.layout import Names
 from teachers.weights import CLASSIFIER, WeightFile, load_into, read_weights, save_weights
 
 
@@ -165,8 +167,45 @@ def test_missing_and_surplus_keys_are_named_and_counted() -> None:
 
 
 def test_another_shape_is_named() -> None:
-    with pytest.raises(UserError, match=r"1 tensors of another shape.*conv\.weight \[4, 3, 5, 5\] for \[4, 3, 3, 3\]"):
+    with pytest.raises(UserError) as caught:
         load_into(TinyNetwork(), broken(conv__weight=torch.ones(4, 3, 5, 5)))
+    assert str(caught.value) == (
+        "w.pth does not fit this network: 0 keys are missing (none), 0 are surplus (none), "
+        "1 have another shape (conv.weight [4, 3, 5, 5] for [4, 3, 3, 3])"
+    )
+
+
+def test_all_faults_stand_in_one_line() -> None:
+    shapes = {"conv__weight": torch.ones(1), "bn__weight": torch.ones(1), "bn__bias": torch.ones(2)}
+    with pytest.raises(UserError) as caught:
+        load_into(TinyNetwork(), broken(**shapes, bn__running_mean=torch.ones(3), fc__bias=None, head=torch.ones(1)))
+    assert str(caught.value) == (
+        "w.pth does not fit this network: 1 keys are missing (fc.bias), 1 are surplus (head), 4 have another shape "
+        "(conv.weight [1] for [4, 3, 3, 3], bn.weight [1] for [4], bn.bias [2] for [4] and 1 more)"
+    )
+
+
+def test_weights_that_are_fresh_are_not_looked_for_and_stay() -> None:
+    network, source = TinyNetwork(), broken(fc__bias=None)
+    before = network.fc.bias.clone()
+    load_into(network, source, fresh=["fc.bias"])
+    assert torch.equal(network.fc.bias, before)
+    assert torch.equal(network.conv.weight, source.tensors["conv.weight"])
+
+
+def test_names_of_the_file_are_those_that_a_layout_gives() -> None:
+    network, source = TinyNetwork(), TinyNetwork().state_dict()
+    names = Names({"conv": "a.0", "bn": "a.1", "fc": "b"}, frozenset({"fc.bias"}), re.compile(r"^a\.9\."))
+    file = {name.replace("conv", "a.0").replace("bn", "a.1").replace("fc", "b"): v for name, v in source.items()}
+    del file["b.bias"]
+    load_into(network, WeightFile(Path("w"), {f"module.{k}": v for k, v in file.items()}), names)
+    assert torch.equal(network.conv.weight, source["conv.weight"])
+    load_into(network, WeightFile(Path("w"), {**file, "a.9.weight": torch.ones(1)}), names)
+    with pytest.raises(UserError, match=r"0 keys are missing \(none\), 1 are surplus \(a\.8\.weight\)"):
+        load_into(network, WeightFile(Path("w"), {**file, "a.8.weight": torch.ones(1)}), names)
+    del file["b.weight"]
+    with pytest.raises(UserError, match=r"1 keys are missing \(b\.weight\)"):
+        load_into(network, WeightFile(Path("w"), file), names)
 
 
 def test_another_embedding_width_is_named() -> None:
