@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +13,10 @@ from typing import Any
 from distilling import distilled, machine
 from paired_runs import differences, run_figures, scores_of
 
+from distill.config.compose import load
 from distill.files.atomic import write_json
-from distill.runs.folder import METRICS
+from distill.runs.folder import CONFIG, METRICS
+from distill.runs.folder import differences as other_options
 
 COLUMNS = {"auc": ("ROC AUC", 1, 4), "tpr_at_fpr": ("TPR at FPR 0.01, %", 100, 1), "accuracy": ("accuracy, %", 100, 1)}
 """Heading, factor and digits of each metric."""
@@ -69,12 +72,13 @@ def filled(table: Table, common: Sequence[str], place: Path, runs: Path, jobs: i
     missing = [row for row in table.rows if row not in rows]
     wanted = {row: None for row in (table.baseline, *missing)} if missing else {}
     shared = [*common, f"trainer.images={table.images}", *table.options]
-    commands = {
-        table.run(row, seed): [*shared, f"seed={seed}", *table.rows[row].options]  # a row may have a length of its own
-        for row in wanted
-        for seed in _seeds(table)
-        if not _is_finished(table.folder(runs, row, seed))
-    }
+    commands: dict[str, list[str]] = {}
+    for row, seed in itertools.product(wanted, _seeds(table)):
+        options = [*shared, f"seed={seed}", *table.rows[row].options]  # a row may have a length of its own
+        if _is_finished(table.folder(runs, row, seed)):
+            _require_same(runs / table.run(row, seed), options)
+        else:
+            commands[table.run(row, seed)] = options
     for name, _ in distilled(commands, runs, jobs):
         print(f"{name}: finished", flush=True)
         _complete(table, missing, rows, runs, place, command)
@@ -84,6 +88,12 @@ def filled(table: Table, common: Sequence[str], place: Path, runs: Path, jobs: i
 
 def _seeds(table: Table) -> range:
     return range(1, table.seeds + 1)
+
+
+def _require_same(run: Path, options: Sequence[str]) -> None:
+    """End where a finished run of that name had other options."""
+    for key, (theirs, ours) in other_options(run / CONFIG, load("distill", options)).items():
+        raise SystemExit(f"{run} has {key}: {theirs}, and this table {ours}; give the same options, or move it away")
 
 
 def _is_finished(folder: Path) -> bool:

@@ -89,25 +89,26 @@ def test_the_interval_is_normal_for_pairs_alone_and_student_s_for_seeds_alone(sc
     assert half_width(0.02, 0.02, 3) == pytest.approx(0.2 * 2.306004, rel=1e-5)  # 2 x 2^2 = 8 of them
 
 
-def finished_run(folder: Path, root: Path, width: int) -> None:
+def finished_run(folder: Path, width: int, options: list[str]) -> None:
     """What a finished run leaves that the table reads, with a small network in the student's place."""
     folder.mkdir(parents=True)
     TinyOnnx(width=width).write(folder / "student.onnx")
-    conf = load("distill", [f"data.root={root}", "teacher=none", "objective=margin"])
-    (folder / "config.yaml").write_text(config_yaml(conf))
+    (folder / "config.yaml").write_text(config_yaml(load("distill", options)))
     (folder / "metrics.json").write_text('{"training_s": 2.5, "machine": {"image_steps": 64}}')
 
 
-def test_finished_rows_are_kept_and_nothing_is_run_again(
-    scripts: dict[str, ModuleType], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_finished_rows_are_kept_and_nothing_is_run_again(scripts: dict[str, ModuleType], root: Path, tmp_path: Path):
     table_of = scripts["recipe_table"]
     rows = {"base": table_of.Row("the base", []), "two": table_of.Row("two steps", [], "base", "-g2")}
     table, runs, place = table_of.Table("t", rows, 2, 64, 2), tmp_path / "runs", tmp_path / "t.json"
+    common = [f"data.root={root}", "teacher=none", "objective=margin"]
     for seed, width in ((1, 6), (2, 7)):
-        finished_run(runs / f"base-64-{seed}", root, width)
-        finished_run(runs / f"base-64-{seed}-g2", root, width + 8)
-    found = table_of.filled(table, [], place, runs, 1, "command")
+        options = [*common, "trainer.images=64", f"seed={seed}"]
+        finished_run(runs / f"base-64-{seed}", width, options)
+        finished_run(runs / f"base-64-{seed}-g2", width + 8, options)
+    with pytest.raises(SystemExit, match=r"base-64-1 has objective\.terms"):
+        table_of.filled(table, [*common, "objective=arcnegface"], place, runs, 1, "command")
+    found = table_of.filled(table, common, place, runs, 1, "command")
     assert list(found) == ["base", "two"]
     assert found["base"]["difference"] is None
     assert len(found["two"]["seeds"]) == 2
@@ -118,9 +119,9 @@ def test_finished_rows_are_kept_and_nothing_is_run_again(
     assert (stored["command"], stored["seeds"]) == ("command", 2)
     for folder in runs.glob("base*"):
         folder.rename(tmp_path / f"gone-{folder.name}")
-    assert table_of.filled(table, [], place, runs, 1, "command") == found, "the rows are in the file"
+    assert table_of.filled(table, common, place, runs, 1, "command") == found, "the rows are in the file"
     with pytest.raises(SystemExit, match="3"):
-        table_of.filled(table_of.Table("t", rows, 2, 64, 3), [], place, runs, 1, "command")
+        table_of.filled(table_of.Table("t", rows, 2, 64, 3), common, place, runs, 1, "command")
     lines = table_of.markdown(table, found).splitlines()
     assert [line.count("|") for line in lines] == [8] * 4
     assert lines[2].startswith("| the base | ")
