@@ -22,7 +22,13 @@ DEPTH_OPTION = {"IResNet": "units", "AttentionNet": "modules", "PolyFace": "bloc
 """What counts the blocks of each class: an option, but for EfficientNet, whose option scales them."""
 NAMED: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     # the first of each class stands for the depths without a name
-    "IResNet": {"r50": (3, 4, 14, 3), "r18": (2, 2, 2, 2), "r100": (3, 13, 30, 3), "r152": (3, 8, 36, 3), "r124": (3, 13, 40, 5)},
+    "IResNet": {
+        "r50": (3, 4, 14, 3),
+        "r18": (2, 2, 2, 2),
+        "r100": (3, 13, 30, 3),
+        "r152": (3, 8, 36, 3),
+        "r124": (3, 13, 40, 5),
+    },
     "AttentionNet": {"attention56": (1, 1, 1), "attention92": (1, 2, 3), "attention152": (3, 4, 4)},
     "PolyFace": {"polyface": (23, 38, 23), "polyface_video": (20, 30, 20), "polyface_shallow": (5, 8, 5)},
     "EfficientNet": EFFICIENT_ROWS,
