@@ -40,6 +40,21 @@ def _run(name: str, options: Sequence[str], root: Path, threads: int) -> tuple[s
     return name, json.loads((root / name / "metrics.json").read_text())
 
 
+def real_faces(data: Path) -> list[str]:
+    """Options of the shared folder of real faces, and of the teacher that lies there as ONNX file."""
+    return [
+        *("teacher=onnx", f"teacher.weights={data / 'reference_teacher.onnx'}"),
+        *(f"data.root={data / 'labelled'}", f"data.transfer=[{data / 'singles'}]"),
+        f"data.pairs={data / 'lfw_dev.bin'}",
+    ]
+
+
+def store_signals(options: Sequence[str], root: Path) -> None:
+    """``make signals`` with these overrides; a store that is complete stays as it is. ``root`` is made for it."""
+    root.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, "-m", "distill", "signals", *options], check=True)
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     info = Path("/proc/cpuinfo")

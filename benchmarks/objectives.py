@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from distilling import distilled, machine
+from distilling import distilled, machine, real_faces
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = Path("runs") / "objectives"
@@ -69,14 +69,8 @@ def table(rows: dict[str, Any]) -> str:
 
 
 def _options(objective: str, arguments: argparse.Namespace) -> list[str]:
-    data: Path = arguments.data
     return [
-        *("teacher=onnx", f"teacher.weights={data / 'reference_teacher.onnx'}"),
-        *(
-            f"data.root={data / 'labelled'}",
-            f"data.transfer=[{data / 'singles'}]",
-            f"data.pairs={data / 'lfw_dev.bin'}",
-        ),
+        *real_faces(arguments.data),
         *(f"objective={objective}", f"trainer.images={arguments.images}"),
         *arguments.options,
     ]

@@ -18,12 +18,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from distilling import distilled, machine
+from distilling import distilled, machine, store_signals
 
 RESULT = Path(__file__).parent / "results" / "views.json"
 RUNS = Path("runs") / "views"
@@ -45,8 +44,8 @@ SETS = ("synthfaces_dev", "synthfaces_test")
 def main() -> int:
     arguments = _arguments()
     teacher = ["teacher=onnx", f"teacher.weights={arguments.data / 'reference_teacher.onnx'}"]
-    _store([*teacher, f"out={RUNS}/mirror"])
-    _store([*teacher, f"out={RUNS}/four", "views=4", *PHOTOMETRIC])
+    store_signals([*teacher, f"out={RUNS}/mirror"], RUNS)
+    store_signals([*teacher, f"out={RUNS}/four", "views=4", *PHOTOMETRIC], RUNS)
     runs = {
         f"{way}-{seed}": [*teacher, *options, f"seed={seed}", f"trainer.images={arguments.images}", "tracking=none"]
         for seed in range(1, arguments.seeds + 1)
@@ -61,11 +60,6 @@ def main() -> int:
         RESULT.write_text(json.dumps(content, indent=1) + "\n")
     print(table(found))
     return 0
-
-
-def _store(options: list[str]) -> None:
-    RUNS.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, "-m", "distill", "signals", *options], check=True)
 
 
 def _row(metrics: dict[str, Any]) -> dict[str, float]:

@@ -126,6 +126,8 @@ class DistillConf:
     export: ExportConf = field(default_factory=ExportConf)
     run: RunConf = field(default_factory=RunConf, metadata=IDLE)
     replay: ReplayConf = field(default_factory=ReplayConf)
+    generations: int = idle(1)
+    """Recursive distillation: students one after the other, each from the weights of the one before."""
     signals: str = path("auto")
     """``auto``: the teacher's stored outputs where they match, else the live teacher; ``live``; or a folder."""
     seed: int = 1

@@ -1,29 +1,24 @@
-"""``make distill``: from images and a teacher to a checked ONNX student, in one run folder."""
+"""``make distill``: from images and a teacher to a checked ONNX student, in one run folder for each generation."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from distill.config.training_jobs import DistillConf
-from distill.runs.finish import TrainedRun, finish_run, show
-from distill.runs.folder import open_run, tracked
-from distill.runs.identity import remember
-from distill.runs.student import identity, open_inputs, train
+from distill.judge.generations import benchmarks_of, judged_against
+from distill.runs.generations import Generations
+from distill.runs.requirements import require_at_least
+from distill.runs.student import open_inputs
 from distill.runs.unfinished import report_unfinished
-from distill.shown import shown as shown_text
 
 
 def run(conf: DistillConf) -> int:
-    """Train, export, compare, check, verify, report; 0 where the student passes its protocol, 1 where it does not."""
-    opened, root = open_inputs(conf), Path(conf.run.root)
-    known = identity(conf, opened)
-    name = conf.run.name or f"{conf.student.name}-{conf.teacher.name}-{known.digits}"
-    report_unfinished(root, name, conf)
-    with open_run(root, name, conf.run.fresh, conf) as folder:
-        remember(folder, known)
-        if folder.finished:
-            print(f"this run is finished; run.fresh=true trains another one: {shown_text(folder.path)}")
-            return show(folder)
-        with tracked(folder, conf.tracking, conf) as wandb:
-            network, trained = train(conf, opened, folder, [wandb])
-            return finish_run(TrainedRun(folder, conf, opened.pairs, opened.supervision, trained, wandb), network)
+    """Train, export, compare, check, verify, report; 0 where the last student passes its protocol, 1 where not."""
+    require_at_least(conf, generations=1)
+    opened = open_inputs(conf)
+    benchmarks = benchmarks_of(conf.data, opened.pairs) if conf.generations > 1 else []
+    generations = Generations(conf, opened)
+    report_unfinished(generations.root, generations.first, conf)
+    status = generations.distil(1)
+    for number in range(2, conf.generations + 1):
+        before, name = generations.folder(number - 1), generations.folder(number).path.name
+        status = generations.distil(number, judged_against(before, number, name, benchmarks, opened.pairs))
+    return status

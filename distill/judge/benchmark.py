@@ -66,13 +66,18 @@ class Benchmark:
 def read_benchmark(path: Path) -> tuple[Benchmark, Pairs]:
     """The set in ``path`` (.bin) with what lies beside it; ``UserError`` names file and line of what does not fit."""
     pairs = read_pairs(path)
+    return benchmark_of(path, pairs), pairs
+
+
+def benchmark_of(path: Path, pairs: Pairs) -> Benchmark:
+    """The set that was read from ``path``; pairs that were left out have no persons and groups beside the others'."""
     beside = path.with_suffix(".tsv")
     columns = {SHARPNESS: _quality(pairs)}
-    if not beside.is_file():
-        return Benchmark(pairs.name, pairs.same, columns, None, sha256(path)), pairs
+    if not beside.is_file() or pairs.left_out:
+        return Benchmark(pairs.name, pairs.same, columns, None, sha256(path))
     persons, groups = read_sidecar(beside, pairs.same)
     both = hashlib.sha256(f"{sha256(path)} {sha256(beside)}".encode()).hexdigest()
-    return Benchmark(pairs.name, pairs.same, columns | groups, persons, both), pairs
+    return Benchmark(pairs.name, pairs.same, columns | groups, persons, both)
 
 
 def read_sidecar(path: Path, same: Bools) -> tuple[Persons, dict[str, NDArray[np.str_]]]:

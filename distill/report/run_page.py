@@ -14,6 +14,7 @@ from distill.export.parity import Parity
 from distill.files.atomic import write_page
 from distill.format import quantity
 from distill.redact import flatten, redact_text
+from distill.report.generations import Generation, generation_notes, generation_tables
 from distill.report.run_charts import Series, training_figures, verification_figures
 from distill.report.scores import ScoreRow, VerificationScores
 from distill.shown import shown
@@ -76,6 +77,7 @@ class RunReport:
     """All that a report shows. ``series`` are the run's curves by name; ``configuration`` may be nested.
 
     ``pairs`` stay empty where the data set does not permit pictures, and ``pairs_note`` explains it.
+    ``generations`` are those of recursive distillation up to this run, or none.
     ``teacher_checked`` False means that the user switched the trial of the teacher off.
     """
 
@@ -97,6 +99,7 @@ class RunReport:
     environment: Mapping[str, object] = field(default_factory=dict)
     pairs: Sequence[ExamplePair] = ()
     pairs_note: str = "The data set's configuration does not permit pictures of people (data.pictures=false)."
+    generations: Sequence[Generation] = ()
     look_next: Sequence[str] = ()
 
     @property
@@ -127,6 +130,8 @@ def write_report(path: Path, report: RunReport) -> None:
     page = template.render(
         report=report,
         scored=verification_figures(report.student, report.teacher) if report.student else [],
+        generations=generation_tables(report.generations),
+        generation_notes=generation_notes(report.generations) if report.generations else [],
         training=training_figures(report.series, accuracy),
         configuration=list(flatten(report.configuration)),
         environment=list(flatten(report.environment)),

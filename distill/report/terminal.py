@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distill.format import percent_cell
+from distill.report.generations import Generation, generation_notes, generation_tables
 from distill.shown import shown
 
 WIDTH = 80
@@ -39,6 +40,7 @@ class Summary:
     """Contents of the closing table of a training run; ``cost`` are the rows of the budget check.
 
     ``baseline`` is, the same student without a teacher, and ``baseline_source`` is where its figures come from.
+    ``generations`` are those of recursive distillation up to this run, or none.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Summary:
     reasons: Sequence[str] = ()
     baseline: ShownVerification | None = None
     baseline_source: str = ""
+    generations: Sequence[Generation] = ()
 
 
 def print_summary(summary: Summary, console: Console | None = None) -> None:
@@ -61,6 +64,8 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
         _scores(console, summary.student, summary.baseline, summary.teacher)
     if summary.baseline is not None:
         _print(console, f"baseline  the same student and steps without a teacher; {summary.baseline_source}")
+    if summary.generations:
+        _generations(console, summary.generations)
     if summary.cost:
         _table(console, ("cost", "measured", "limit"), summary.cost)
     if summary.passed is not None:
@@ -138,6 +143,14 @@ def _scores(
             row.append("-" if ahead is None or value is None else f"{100 * (ahead - value):+.2f}")
         rows.append(tuple(row))
     _table(console, ("verification, %", "student", *found, *(("gap",) if teacher is not None else ())), rows)
+
+
+def _generations(console: Console, generations: Sequence[Generation]) -> None:
+    """Every set's figures by generation, with paired differences, and which student is better."""
+    for place, rows in generation_tables(generations).items():
+        _table(console, (place, "value", "difference", "interval"), rows)
+    for note in generation_notes(generations):
+        _print(console, f"note      {note}")
 
 
 def _metrics(score: ShownVerification) -> list[tuple[str, str, float | None]]:

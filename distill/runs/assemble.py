@@ -210,8 +210,13 @@ def verification_pairs(conf: DataConf) -> list[Pairs]:
     ``data.max_damaged`` of those images.
     """
     damage = Damage(conf.max_damaged, "data.max_damaged", "these pairs")
+    return [_enough(path, damage) for path in verification_files(conf)]
+
+
+def verification_files(conf: DataConf) -> list[Path]:
+    """The files of ``verification_pairs``."""
     if conf.pairs is not None and (named := _inside(conf, conf.pairs)).is_file():
-        return [_enough(named, damage)]
+        return [named]
     folder = Path(conf.root) if conf.pairs is None else _inside(conf, conf.pairs)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such file; expected a verification set (.bin), or a folder of them")
@@ -220,7 +225,7 @@ def verification_pairs(conf: DataConf) -> list[Pairs]:
         raise UserError(
             f"no verification pairs: {folder} holds no *.bin; put lfw.bin there or name one with data.pairs=FILE.bin"
         )
-    return [_enough(path, damage) for path in found]
+    return found
 
 
 def _enough(path: Path, damage: Damage) -> Pairs:

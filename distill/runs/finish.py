@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -22,6 +22,7 @@ from distill.metrics.verification import Verification, verify, verify_distances
 from distill.progress import waiting
 from distill.protocol.verdict import Verdict
 from distill.redact import command_line
+from distill.report.generations import Generation, generations_of, to_json
 from distill.report.terminal import Summary, print_summary
 from distill.runs.baseline import find_baseline
 from distill.runs.check import check
@@ -54,7 +55,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run whose student is trained, and what the student is scored on and compared with."""
+    """A run whose student is trained, and what the student is scored on and compared with.
+
+    ``judged`` compares the student of a later generation with the one before.
+    """
 
     folder: RunFolder
     conf: DistillConf
@@ -62,6 +66,7 @@ class TrainedRun:
     supervision: Supervision | None
     trained: Trained
     wandb: WandbRun
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,10 @@ class Proofs:
     weights_sha256: str
     parity: Parity
     verdict: Verdict
+
+
+Judged = Callable[[Proofs, Sequence[np.ndarray]], list[Generation]]
+"""From a student's proofs and its embeddings [2p d] of each set to all generations up to it, the first one first."""
 
 
 def finish_run(run: TrainedRun, network: FaceNetwork) -> int:
@@ -93,6 +102,8 @@ def conclude(run: TrainedRun, proofs: Proofs) -> list[np.ndarray]:
     embeddings = [_embeddings(student_file, pairs, "student") for pairs in run.pairs]
     student = [_verified(e, pairs) for e, pairs in zip(embeddings, run.pairs, strict=True)]
     metrics = _metrics(run, proofs, student, _teacher_scores(run))
+    if run.judged is not None:
+        metrics["generations"] = to_json(run.judged(proofs, embeddings))
     shown = []
     if conf.data.pictures:
         shown = hardest(run.pairs[0], embeddings[0], 1 - student[0].threshold / 2)
@@ -118,6 +129,7 @@ def show(folder: RunFolder) -> int:
             cost=[tuple(row) for row in metrics["cost"]],
             passed=metrics["verdict"] == "pass",
             reasons=metrics["reasons"],
+            generations=generations_of(metrics),
         )
     )
     return 0 if metrics["verdict"] == "pass" else 1

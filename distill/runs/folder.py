@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,17 +68,13 @@ class RunFolder:
 
 
 @contextmanager
-def open_run(root: Path, name: str, fresh: bool, conf: Any) -> Iterator[RunFolder]:
-    """The folder ``root/name``, made or found again and locked; with ``fresh`` the first unfinished ``name-2``, ...
+def open_run(root: Path, name: str, fresh: bool, conf: Any, ignored: Sequence[str] = ()) -> Iterator[RunFolder]:
+    """The folder ``root/name``, made or found again and locked; with ``fresh`` that of ``fresh_name``.
 
-    Raises UserError where it cannot be written, another process works in it, or it is that of another configuration.
+    Raises UserError where it cannot be written, another process works in it, or it is that of another configuration;
+    the options in ``ignored`` may differ.
     """
-    path = root / name
-    if fresh and path.exists():
-        number = 2
-        while (root / f"{name}-{number}" / METRICS).exists():
-            number += 1
-        path = root / f"{name}-{number}"
+    path = root / (fresh_name(root, name) if fresh else name)
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = open_locked(RunFolder(path).lock)
@@ -96,23 +92,37 @@ def open_run(root: Path, name: str, fresh: bool, conf: Any) -> Iterator[RunFolde
         folder = RunFolder(path)
         if not folder.file(CONFIG).exists():
             write_text(folder.file(CONFIG), config_yaml(conf))
-        _require_same(folder.file(CONFIG), conf)
+        _require_same(folder.file(CONFIG), conf, ignored)
         yield folder
 
 
-def _require_same(stored: Path, conf: Any) -> None:
+def fresh_name(root: Path, name: str, end: str = "") -> str:
+    """``name`` where there is no such folder, else the first of ``name-2``, ... whose run is not finished.
+
+    ``end`` is added to the name of the run that has to be unfinished.
+    """
+    if not (root / name).exists():
+        return name
+    number = 2
+    while (root / f"{name}-{number}{end}" / METRICS).exists():
+        number += 1
+    return f"{name}-{number}"
+
+
+def _require_same(stored: Path, conf: Any, ignored: Sequence[str]) -> None:
     """A ``run.name`` that is given again must mean the same run: what decides the weights may not have changed."""
-    for key, (old, new) in differences(stored, conf).items():
+    for key, (old, new) in differences(stored, conf, ignored).items():
         raise UserError(
             f"{stored} has {key}: {_shown(old)}, and this command {_shown(new)}; expected the same "
             "configuration: give another run.name, or run.fresh=true"
         )
 
 
-def differences(stored: Path, conf: Any) -> dict[str, tuple[Any, Any]]:
+def differences(stored: Path, conf: Any, also_ignored: Sequence[str] = ()) -> dict[str, tuple[Any, Any]]:
     """The options that decide a run and differ, sorted, with the stored value and that of ``conf``."""
     texts = (stored.read_text(encoding="utf-8", errors="surrogateescape"), config_yaml(conf))
-    old, new = (_flat(counted(yaml.safe_load(text), conf, *NOT_COMPARED)) for text in texts)
+    ignored = (*NOT_COMPARED, *also_ignored)
+    old, new = (_flat(counted(yaml.safe_load(text), conf, *ignored)) for text in texts)
     both = {key: (old.get(key, ABSENT), new.get(key, ABSENT)) for key in sorted(old.keys() | new.keys())}
     return {key: values for key, values in both.items() if values[0] != values[1]}
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from distill.config.training_jobs import DistillConf
 from distill.data.pairs import Pairs
 from distill.export.parity import Parity
+from distill.report.generations import generations_of
 from distill.report.model_card import ModelCard, write_model_card
 from distill.report.run_page import CostRow, ExamplePair, RunReport, write_report
 from distill.report.scores import VerificationScores
@@ -51,6 +52,7 @@ def write_pages(
             configuration=dataclasses.asdict(conf),
             environment={**metrics["versions"], "python": metrics["python"], **metrics["machine"]},
             pairs=pairs,
+            generations=generations_of(metrics),
             look_next=_next(metrics),
         ),
     )
