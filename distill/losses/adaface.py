@@ -1,6 +1,6 @@
 """AdaFace: a margin that depends on the length of the student's embedding, the measure of an image's quality.
 
-Source: Kim et al., AdaFace (arXiv 2204.00964, eqs. 11-13) and mk-minchul/AdaFace: head.py. A recognisable image gets a
+Source: Kim et al., AdaFace (arXiv 2204.00964) and mk-minchul/AdaFace: head.py. A recognisable image gets a
 larger cosine margin and a negative angular one, so that its hard samples count more; an unrecognisable one the reverse.
 Deviations. (1) The mean and spread of the lengths move in training mode only, and not with fewer than two rows, whose
 spread is undefined. (2) The cosine is clamped inside of +-1 for the true class alone: the other logits are cosines as
@@ -26,7 +26,7 @@ INSIDE = 1e-3
 
 
 def adaface(cosine: Tensor, labels: Tensor, quality: Tensor, margin: float) -> Tensor:
-    """Logits [k n] before scaling (AdaFace, eqs. 12 and 13): cos(theta - margin * q) - (margin + margin * q).
+    """Logits [k n] before scaling: cos(theta - margin * q) - (margin + margin * q).
 
     ``quality`` [k] is q in [-1, 1]. For q = -1 this is ArcFace, for q = 0 CosFace.
     """

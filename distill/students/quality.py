@@ -102,7 +102,7 @@ def concentration(x: Tensor) -> Tensor:
 
 
 def silent(layer: nn.Linear) -> nn.Linear:
-    """The same layer with zero weights and bias: outputs 0 until trained."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    """The same layer with all weights 0: outputs 0 until trained."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer

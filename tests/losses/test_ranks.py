@@ -51,7 +51,7 @@ def test_the_mean_of_the_first_batch_agrees_with_loops(positive: bool) -> None:
 
 
 def test_thresholds_are_those_of_the_rates_then_running_means() -> None:
-    labels, first, second = np.arange(60), _alike(0.6, 1, 60), _alike(0.6, 2, 60)
+    labels, first, second = np.array(list(range(60))), _alike(0.6, 1, 60), _alike(0.6, 2, 60)
     different = ~torch.eye(60, dtype=torch.bool)
     thresholds = Thresholds(0.01).double()
     found = thresholds(pair_cosines(first), different).clone()
