@@ -68,7 +68,11 @@ class ResidualBlock(nn.Module):
         )
         self.shortcut = nn.Identity()
         if stride != 1 or cin != cout:
-            self.shortcut = nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout, eps=EPS))
+            # every second pixel, then a 1x1 convolution: with the stride in a convolution of 8 channels in channels_last,
+            # torch 2.13 (oneDNN on a CPU) crashes in the backward pass
+            self.shortcut = nn.Sequential(
+                nn.MaxPool2d(1, stride), nn.Conv2d(cin, cout, 1, bias=False), nn.BatchNorm2d(cout, eps=EPS)
+            )
         self.act = nn.PReLU()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -122,6 +122,15 @@ def test_the_trojans_network_costs_what_layer_arithmetic_says():
     assert round(cost.flops / 1e9, 3) == 0.079
 
 
+def test_the_trojans_network_learns_in_the_memory_layout_of_training():
+    """A strided 1x1 convolution of its 8 channels would end the process here."""
+    crops = torch.randn(2, 3, 112, 112).contiguous(memory_format=torch.channels_last)
+    network = ResidualQuality().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    network(crops).sum().backward()
+    assert network.last.weight.grad is not None
+    assert network.last.weight.grad.abs().sum() > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("quality", [CropQuality(), SMALL_RESIDUAL])
 def test_separate_network_is_a_file_of_its_own(quality: FrameQuality, tmp_path: Path):
