@@ -68,8 +68,8 @@ class ResidualBlock(nn.Module):
         )
         self.shortcut = nn.Identity()
         if stride != 1 or cin != cout:
-            # every second pixel, then a 1x1 convolution: with the stride in a convolution of 8 channels in channels_last,
-            # torch 2.13 (oneDNN on a CPU) crashes in the backward pass
+            # every second pixel, then a 1x1 convolution: with the stride in a convolution of 8 channels, torch 2.13
+            # (oneDNN on a CPU) crashes in the backward pass in channels_last
             self.shortcut = nn.Sequential(
                 nn.MaxPool2d(1, stride), nn.Conv2d(cin, cout, 1, bias=False), nn.BatchNorm2d(cout, eps=EPS)
             )

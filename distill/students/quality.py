@@ -65,6 +65,10 @@ class WithQuality(FaceNetwork):
 
     def __init__(self, recogniser: FaceNetwork, quality: QualityEstimate, learning: Learning = "apart") -> None:
         super().__init__()
+        if not isinstance(recogniser, FaceNetwork):
+            raise ValueError(
+                f"recogniser is {recogniser!r}; expected a network: a teacher that is an ONNX file has none to build"
+            )
         if learning not in ("apart", "together", "frozen"):
             raise ValueError(f"learning is {learning!r}; expected 'apart', 'together' or 'frozen'")
         self.embedding_dim, self.map_channels = recogniser.embedding_dim, recogniser.map_channels

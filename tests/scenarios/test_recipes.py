@@ -170,7 +170,7 @@ def real(faces_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str
     return ["data=recordio", f"data.root={folder}"]
 
 
-QUICK = ("trainer=smoke", "trainer.images=32", "tracking=none")
+QUICK = ("trainer=smoke", "trainer.batch_size=4", "trainer.images=16", "tracking=none")
 RECOGNISER = tuple(option.replace("network.", "network.recogniser.") for option in SMALL_STUDENT)
 """The small student inside of one with a quality."""
 WIDE = tuple(option.replace("=16", "=512") for option in SMALL_TEACHER)
