@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.errors import UserError
 from distill.types import FaceNetwork, Output
 
 Learning = Literal["apart", "together", "frozen"]
@@ -66,8 +67,9 @@ class WithQuality(FaceNetwork):
     def __init__(self, recogniser: FaceNetwork, quality: QualityEstimate, learning: Learning = "apart") -> None:
         super().__init__()
         if not isinstance(recogniser, FaceNetwork):
-            raise ValueError(
-                f"recogniser is {recogniser!r}; expected a network: a teacher that is an ONNX file has none to build"
+            raise UserError(
+                f"student.network.recogniser is {recogniser!r}; expected a network, which an ONNX file or teacher=none "
+                "does not give: choose teacher=r152, for example"
             )
         if learning not in ("apart", "together", "frozen"):
             raise ValueError(f"learning is {learning!r}; expected 'apart', 'together' or 'frozen'")

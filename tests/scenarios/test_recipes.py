@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def _recipes() -> dict[str, str]:
 
 
 RECIPES = _recipes()
+QUICK = ("trainer=smoke", "trainer.batch_size=4", "trainer.images=16", "tracking=none")
 
 FIGURES: dict[str, Mapping[str, Any]] = {
     "deepglint_light": {
@@ -132,6 +133,14 @@ def _at(tree: Any, path: str) -> Any:
     return tree
 
 
+def test_an_onnx_file_has_no_network_to_put_the_quality_beside(
+    teacher: Path, root: Path, tmp_path: Path, refused: Callable[..., str]
+):
+    given = ["teacher=onnx", f"teacher.weights={teacher}", f"data.root={root}", f"run.root={tmp_path / 'runs'}"]
+    line = refused("distill", "experiment=iqiyi_large", *given, *QUICK)
+    assert line.startswith("student.network.recogniser is None; expected a network, which an ONNX file or teacher=none")
+
+
 def test_on_the_embedded_faces_the_large_network_grows_from_r18():
     found = load("teach", ["experiment=[teach_synthfaces_large_r152,deepglint_large]"])
     assert (found.init_teacher, found.objective.terms["margin"].loss["margin"]) == ("r18", 0.4)
@@ -170,7 +179,6 @@ def real(faces_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str
     return ["data=recordio", f"data.root={folder}"]
 
 
-QUICK = ("trainer=smoke", "trainer.batch_size=4", "trainer.images=16", "tracking=none")
 RECOGNISER = tuple(option.replace("network.", "network.recogniser.") for option in SMALL_STUDENT)
 """The small student inside of one with a quality."""
 WIDE = tuple(option.replace("=16", "=512") for option in SMALL_TEACHER)
