@@ -3,13 +3,14 @@
 Source: EKD (Huang et al., Evaluation-oriented Knowledge Distillation for Deep Face Recognition, CVPR 2022) and
 Tencent/TFace: recognition/tasks/ekd/distillation/ekd.py. A face recogniser is judged by which pairs pass the thresholds
 of given false positive rates. So each network has such thresholds of its own, the cosines of its negative pairs at six
-rates; the soft rank of a pair is the number of thresholds that its cosine passes, each counted by a sigmoid.
+rates; the soft rank of a pair is the share of thresholds that its cosine passes, each counted by a sigmoid.
 
 Deviations. (1) Half of the authors' batch is drawn so that its people come several times, and batches of all GPUs are
 joined; here batches are drawn at random, and positive pairs are few where people have few images. A batch without any
 counts 0. (2) The thresholds begin at those of the first batch and not at 0, from where they would need hundreds of
 steps. (3) They move in training mode only. (4) Positive and negative pairs are two terms with weights of their own.
-(5) Pairs of equal cosine at the end of the hardest ones all count.
+(5) Pairs of equal cosine at the end of the hardest ones all count. (6) Ranks are shares, where the authors count to 6:
+gaps are at most 1, and their weights of 0.02 and 0.01 are 36 times as large here.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ def pair_cosines(embeddings: Tensor) -> Tensor:
 
 
 def soft_ranks(similarity: Tensor, thresholds: Tensor, temperature: float) -> Tensor:
-    """How many of the thresholds [r] each entry of similarity [k k] passes: values in [0, r]."""
+    """The share of the thresholds [r] that each entry of similarity [k k] passes, in [0, 1]."""
     # (k, k, r) -> (k, k)
-    return torch.sigmoid((similarity[..., None] - thresholds) / temperature).sum(-1)
+    return torch.sigmoid((similarity[..., None] - thresholds) / temperature).mean(-1)
 
 
 def hardest(similarity: Tensor, negative: Tensor, count: int) -> Tensor:
@@ -95,7 +96,7 @@ class RankGaps(nn.Module):
         self.student, self.teacher = Thresholds(momentum), Thresholds(momentum)
 
     def forward(self, student: Tensor, teacher: Tensor, same: Tensor) -> Tensor:
-        """Gaps [k k] in [0, 36] of the cosines [k k] of both, where ``same`` [k k] marks pairs of one person."""
+        """Gaps [k k] in [0, 1] of the cosines [k k] of both, where ``same`` [k k] marks pairs of one person."""
         ranks = soft_ranks(student, self.student(student, ~same), self.temperature)
         return (ranks - soft_ranks(teacher, self.teacher(teacher, ~same), self.temperature)).square()
 

@@ -23,7 +23,7 @@ def thresholds(rows: Array, labels: Array) -> list[float]:
 
 
 def rank(score: float, limits: list[float], temperature: float) -> float:
-    return sum(1 / (1 + math.exp(-(score - limit) / temperature)) for limit in limits)
+    return sum(1 / (1 + math.exp(-(score - limit) / temperature)) for limit in limits) / len(limits)
 
 
 def gap(

@@ -83,8 +83,8 @@ FIGURES: dict[str, Mapping[str, Any]] = {
     },
     "ekd": {
         "objective.terms.margin.loss.margin_rad": 0.4,
-        "objective.terms.positive_ranks.weight": 0.02,
-        "objective.terms.negative_ranks.weight": 0.01,
+        "objective.terms.positive_ranks.weight": 36 * 0.02,
+        "objective.terms.negative_ranks.weight": 36 * 0.01,
         "objective.terms.negative_ranks.loss.count": 2000,
         "objective.terms.negative_ranks.loss.temperature": 0.01,
         "objective.terms.negative_ranks.loss.momentum": 0.01,
