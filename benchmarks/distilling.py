@@ -1,4 +1,4 @@
-"""Runs of ``make distill`` for benchmarks: each in a process of its own, some side by side, kept between attempts."""
+"""Runs of a job for benchmarks: each in a process of its own, some side by side, kept between attempts."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from typing import Any
 import torch
 
 
-def distilled(runs: Mapping[str, Sequence[str]], root: Path, jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Distil with each list of overrides, ``jobs`` at a time on an equal share of the cores; (name, its metrics) as
-    they end.
+def distilled(
+    runs: Mapping[str, Sequence[str]], root: Path, jobs: int, job: str = "distill"
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Run the job with each list of overrides, ``jobs`` at a time on an equal share of the cores; (name, its metrics)
+    as they end.
 
     A run's folder and its log are ``root/NAME`` and ``root/NAME.log``; one that has finished is not run again.
     """
     root.mkdir(parents=True, exist_ok=True)
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     with ThreadPoolExecutor(jobs) as pool:
-        started = [pool.submit(_run, name, options, root, threads) for name, options in runs.items()]
+        started = [pool.submit(_run, [job, *options], name, root, threads) for name, options in runs.items()]
         for done in as_completed(started):
             yield done.result()
 
 
-def _run(name: str, options: Sequence[str], root: Path, threads: int) -> tuple[str, dict[str, Any]]:
-    words = [sys.executable, "-m", "distill", "distill", *options, f"run.root={root}", f"run.name={name}"]
+def _run(words: Sequence[str], name: str, root: Path, threads: int) -> tuple[str, dict[str, Any]]:
+    command = [sys.executable, "-m", "distill", *words, f"run.root={root}", f"run.name={name}"]
     log_path = root / f"{name}.log"
     with log_path.open("ab") as log:
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-        status = subprocess.run(words, env=environment, stdout=log, stderr=log, check=False).returncode
+        status = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False).returncode
     if status not in (0, 1):
         sys.exit(f"{name} ended with status {status}: see {log_path}")
     return name, json.loads((root / name / "metrics.json").read_text())

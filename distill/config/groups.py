@@ -73,6 +73,7 @@ class FrameFusion(StrEnum):
     mean = "mean"
     norm = "norm"
     network = "network"
+    qan = "qan"
 
 
 @dataclass
@@ -184,7 +185,7 @@ class ProtocolConf:
     flip: bool = True
     """Whether the embedding of the mirror image is added."""
     fusion: FrameFusion | None = None
-    """How the frames of a video are fused: mean, norm or network; null for still images."""
+    """How the frames of a video are fused: mean, norm, network or qan; null for still images."""
     published: list[Published] = field(default_factory=list)
     """Scores that others published for this protocol."""
 

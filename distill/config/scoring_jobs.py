@@ -92,11 +92,11 @@ class EmbedConf:
     """Whether the embedding of the mirror image is added; null: as the challenge does, for images."""
     fusion: FrameFusion = FrameFusion.mean
     """How the frames of a video are fused: ``mean`` of unit vectors; ``norm``, weighted by the embeddings' lengths;
-    ``network``, weighted by ``frame_quality``."""
+    ``network``, weighted by ``frame_quality``; ``qan``, by its min-max within the video, embeddings as they are."""
     consensus: bool = False
     """Whether a frame of a video also counts by how far it agrees with the others."""
     frame_quality: str | None = path()
-    """The ONNX file that weighs frames, ``frame_quality.onnx`` of a run; with ``fusion=network``."""
+    """The ONNX file that weighs frames, ``frame_quality.onnx`` of a run; with ``fusion=network`` or ``qan``."""
     batch_size: int = 64
     """Images in one forward pass."""
     max_damaged: int = 10
@@ -142,7 +142,7 @@ class EvaluateConf:
     consensus: bool = False
     """Whether a frame of a video also counts by how far it agrees with the others."""
     frame_quality: str | None = path()
-    """The ONNX file that weighs frames, with ``protocol.fusion=network``."""
+    """The ONNX file that weighs frames, with ``protocol.fusion=network`` or ``qan``."""
     fresh: bool = False
     """Overwrite the features in ``out`` if they are of another model or list."""
     bootstrap: int = 1000

@@ -12,7 +12,7 @@ from distill.errors import UserError
 from distill.features.face_list import FaceList, Kind, find_faces, read_lines
 from distill.features.feature_file import verify_features
 from distill.features.rows import FaceRows
-from distill.features.rule import LENGTHS, NETWORK, RowRule
+from distill.features.rule import LENGTHS, WITH_NETWORK, RowRule
 from distill.features.video import files_of
 from distill.features.writer import FeatureWriter
 from distill.files.contents import RowContents
@@ -33,10 +33,10 @@ def open_list(path: Path, root: Path, kind: Kind, links: bool) -> FaceList:
 
 def frame_quality(path: str | None, rule: RowRule) -> OnnxNetwork | None:
     """The network that weighs frames, where the rule wants one; ``UserError`` where it is missing, idle or none."""
-    if (rule.fusion == NETWORK) != (path is not None):
+    if rule.needs_network != (path is not None):
         raise UserError(
             f"frame_quality is {path or 'null'} and fusion {rule.fusion}; expected frame_quality=FILE.onnx with "
-            f"fusion={NETWORK}, and neither without the other"
+            f"fusion={' or '.join(WITH_NETWORK)}, and neither without the other"
         )
     return None if path is None else OnnxNetwork(path, width=1)
 

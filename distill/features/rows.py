@@ -2,8 +2,8 @@
 
 An image is ``f(x) + f(mirrored x)``, not normalised before the sum; a video the weighted sum of its frames' unit
 vectors, without mirroring. Both are normalised last. Source: ``gen_image_feature.py`` and ``gen_video_feature.py`` in
-``challenges/iccv19-lfr`` of deepinsight/insightface, whose frames count alike. With consensus the embeddings of one
-video are held until its last frame.
+``challenges/iccv19-lfr`` of deepinsight/insightface, whose frames count alike. Where frames are compared with each
+other, the embeddings of one video are held until its last frame.
 
 Batches begin at rows that depend only on the list, so that a resumed run gives the network the same batches and gets
 the same rounding.
@@ -28,11 +28,11 @@ from distill.data.faceset import DamagedImage
 from distill.data.prefetch import ahead, batches
 from distill.errors import UserError
 from distill.features.face_list import FaceList
-from distill.features.rule import FUSIONS, NETWORK, RowRule
+from distill.features.rule import FUSIONS, NETWORK, QAN, RowRule
 from distill.features.video import frame_files, read_crop, read_video
 from distill.features.writer import FeatureWriter
 from distill.metrics.embedding import flip_sum, plain
-from distill.metrics.fusion import checked_weights, consensus_weights, weighted_sum
+from distill.metrics.fusion import checked_weights, consensus_weights, length_weights, min_max_weights, weighted_sum
 from distill.types import Embedder
 
 BLOCK_ROWS = {"image": 1024, "video": 32}
@@ -49,7 +49,7 @@ class FaceRows:
 
     An image or frame that cannot be read is recorded in ``damage`` and left out; a row without any left is zeros.
 
-    ``quality`` gives the weights [b 1] of frames where the rule's fusion is ``NETWORK``. ``concentrated``: the
+    ``quality`` gives the weights [b 1] of frames where the rule has a separate network. ``concentrated``: the
     rule's weights are concentrations, in parts of d or as lengths, from which consensus derives the expected agreement.
     """
 
@@ -62,7 +62,7 @@ class FaceRows:
     damage: Damage = field(default_factory=lambda: Damage(0))
 
     def __post_init__(self) -> None:
-        assert (self.quality is not None) == (self.rule.fusion == NETWORK)
+        assert (self.quality is not None) == self.rule.needs_network
 
     def write(self, writer: FeatureWriter, progress: Callable[[int], None]) -> None:
         """Make the rows that ``writer`` does not have; ``progress`` is called with the rows of each batch."""
@@ -113,10 +113,12 @@ class FaceRows:
         """The weighted sum [d] of a video's frames."""
         place = self.faces.place(row)
         weighed = (self._weighed(_stacked(b), place) for b in batches(frames, self.batch_size))
-        if not self.rule.consensus:
+        if not self.rule.compares_frames:
             return np.sum([weighted_sum(found, weights, place) for found, weights in weighed], axis=0)
         found, weights = (np.concatenate(parts) for parts in zip(*weighed, strict=True))
-        # consensus compares all frames with each other, so all embeddings of one video are held
+        if self.rule.fusion == QAN:
+            # times the lengths: the Trojans add the embeddings as they are
+            return weighted_sum(found, min_max_weights(weights, place) * length_weights(found), place)
         return weighted_sum(found, weights * consensus_weights(found, self._expected(weights), name=place), place)
 
     def _expected(self, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -129,7 +131,8 @@ class FaceRows:
         """Embeddings [b d] of frames, and their weights [b]."""
         found = self._embed(images)
         if self.quality is not None:
-            return found, checked_weights(plain(self.quality, images)[:, 0], len(found), place)
+            quality = plain(self.quality, images)[:, 0]
+            return found, quality if self.rule.fusion == QAN else checked_weights(quality, len(found), place)
         assert self.rule.fusion is not None
         return found, FUSIONS[self.rule.fusion](found)
 

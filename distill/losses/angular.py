@@ -2,18 +2,21 @@
 
 VarGFaceNet: arXiv 1910.04985, eq. 5. Frozen centres: ProxylessKD, arXiv 2011.00265 (and "ArcDistill" of AdaDistill's
 code). MarginDistillation: arXiv 2003.02586. AdaDistill: arXiv 2407.01332. Deviation of all: the widths may differ, by
-the adapters. AdaDistill's others are stated at ``adapted_centres`` and at the class.
+the adapters. AdaDistill's others are stated at ``adapted_centres`` and at the class; its AdaFace head is ours, the
+authors have ArcFace and CosFace.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from distill.errors import UserError
+from distill.losses.adaface import LengthQuality, adaface
 from distill.losses.adapter import AdapterKind, make_adapter
 from distill.losses.base import (
     Loss,
@@ -149,7 +152,8 @@ class AdaDistill(Loss):
     The centres [n t] are a buffer: no gradient reaches them, they travel in the checkpoint, and they move in training
     mode only, before the loss is taken. They start as random unit vectors, as in the paper: nearly orthogonal to any
     embedding, so that a is near 0 and the first image of a class becomes its centre. The teacher needs no classifier.
-    The updates of a distributed run are not gathered: its centres follow the images of one process.
+    The updates of a distributed run are not gathered: its centres follow the images of one process. With ``kind`` "ada"
+    the margin of an image depends on the length of the student's embedding (``distill/losses/adaface.py``).
     """
 
     needs_labels = True
@@ -159,7 +163,7 @@ class AdaDistill(Loss):
 
     def __init__(
         self,
-        kind: MarginKind = "arc",
+        kind: MarginKind | Literal["ada"] = "arc",
         margin: float = 0.45,
         scale: float = 64.0,
         adapter: AdapterKind = "auto",
@@ -167,9 +171,10 @@ class AdaDistill(Loss):
         sizes: LossDims,
     ) -> None:
         super().__init__()
-        _check("AdaDistill", kind, margin, scale, sizes)
-        self.kind: MarginKind = kind
+        _check("AdaDistill", kind, margin, scale, sizes, ("arc", "cos", "ada"))
+        self.kind: MarginKind | Literal["ada"] = kind
         self.margin, self.scale = margin, scale
+        self.quality = LengthQuality() if kind == "ada" else None
         self.adapter = make_adapter(adapter, sizes, "AdaDistill")
         self.register_buffer("centres", unit(torch.randn(sizes.classes, teacher_dim(sizes, "AdaDistill"))))
 
@@ -179,7 +184,11 @@ class AdaDistill(Loss):
             self._follow(step)
         # (k, n)
         cosine = cosines(*self.adapter(step.student.embedding, self.centres))
-        return margin_loss(cosine, step.labels, self.kind, self.margin, self.scale)
+        if self.kind != "ada":
+            return margin_loss(cosine, step.labels, self.kind, self.margin, self.scale)
+        assert self.quality is not None
+        quality = self.quality(step.student.embedding)
+        return cross_entropy(adaface(cosine, step.labels, quality, self.margin), step.labels, self.scale)
 
     @torch.no_grad()
     def _follow(self, step: LossInputs) -> None:
@@ -190,9 +199,15 @@ class AdaDistill(Loss):
         self.centres[classes] = moved.to(self.centres.dtype)
 
 
-def _check(term: str, kind: str, margin: float, scale: float, sizes: LossDims) -> None:
-    if kind not in ("arc", "cos"):
-        raise UserError(f"objective term {term}: kind is {kind!r}; expected 'arc' (radians) or 'cos'")
+_KINDS = {"arc": "'arc' (radians)", "cos": "'cos'", "ada": "'ada' (AdaFace)"}
+
+
+def _check(
+    term: str, kind: str, margin: float, scale: float, sizes: LossDims, kinds: Sequence[str] = ("arc", "cos")
+) -> None:
+    if kind not in kinds:
+        expected = " or ".join(_KINDS[known] for known in kinds)
+        raise UserError(f"objective term {term}: kind is {kind!r}; expected {expected}")
     require_within(term, "margin", margin, (0, math.pi / 2 if kind == "arc" else 1))
     require_positive(term, "scale", scale)
     require_classes(sizes, term)

@@ -1,7 +1,8 @@
 """Fusion of a video's frames with unequal weights: given ones, and those of a consensus among the frames.
 
 Templates are weighted sums of unit vectors. They are running sums, and so is a weighted template
-whose weights come with each frame: a student's lengths or a separate network's output.
+whose weights come with each frame: a student's lengths or a separate network's output. Min-max weights and consensus
+need all frames of a video.
 
 Consensus compares frames, which no weight of a single frame can do: it finds a sharp frame of another person. What
 disagrees with the other frames loses weight; iteratively reweighted means are the standard form of robust estimates
@@ -116,6 +117,20 @@ def checked_weights(weights: NDArray[np.floating], frames: int, name: str) -> Fl
             f"{name}: the weight of frame {bad[0]} is {weights[bad[0]]}; expected a finite number of at least 0"
         )
     return weights
+
+
+def min_max_weights(qualities: NDArray[np.floating], name: str = "frames") -> Floats:
+    """The weight of each frame from its quality [f], any number: of more than two frames the best gets 1, the worst 0.
+
+    Source: QAN++ of the Trojans, liuyuisanai/trojans-face-recognizer: QAN++/generate_aggregation_feat.py. One or two
+    frames keep their qualities, which then must not be negative. Deviation: frames of equal quality count alike, where
+    the authors divide by 0.
+    """
+    qualities = np.asarray(qualities, np.float64)
+    if len(qualities) > 2 and np.isfinite(qualities).all():
+        span = np.ptp(qualities)
+        qualities = (qualities - qualities.min()) / span if span > 0 else np.ones(len(qualities))
+    return checked_weights(qualities, len(qualities), name)
 
 
 def equal_weights(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from distill.protocol.verdict import judge
 from distill.runs.assemble import STUDENT_INPUT
 from distill.runs.check import limits
 from distill.runs.folder import STUDENT_WEIGHTS, RunFolder
-from distill.students.frame_quality import CropQuality
+from distill.students.frame_quality import FrameQuality
 from distill.students.quality import QualityEstimate, WithQuality
 from distill.types import FaceNetwork
 from teachers.onnx_network import CONCENTRATION
@@ -83,7 +83,7 @@ FRAME_QUALITY_ONNX = "frame_quality.onnx"
 
 def export_frame_quality(network: FaceNetwork, folder: Path, run: str, conf: ExportConf, images: Tensor) -> Path | None:
     """Write the separate network of a student that has one, compared with PyTorch on normalised ``images``."""
-    if not isinstance(network, WithQuality) or not isinstance(network.quality, CropQuality):
+    if not isinstance(network, WithQuality) or not isinstance(network.quality, FrameQuality):
         return None
     path = folder / FRAME_QUALITY_ONNX
     export_onnx(network.quality, path, described(network.quality, 1, run), conf.opset)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.errors import UserError
 from distill.types import FaceNetwork, Output
 
 Learning = Literal["apart", "together", "frozen"]
@@ -65,6 +66,11 @@ class WithQuality(FaceNetwork):
 
     def __init__(self, recogniser: FaceNetwork, quality: QualityEstimate, learning: Learning = "apart") -> None:
         super().__init__()
+        if not isinstance(recogniser, FaceNetwork):
+            raise UserError(
+                f"student.network.recogniser is {recogniser!r}; expected a network, which an ONNX file or teacher=none "
+                "does not give: choose teacher=r152, for example"
+            )
         if learning not in ("apart", "together", "frozen"):
             raise ValueError(f"learning is {learning!r}; expected 'apart', 'together' or 'frozen'")
         self.embedding_dim, self.map_channels = recogniser.embedding_dim, recogniser.map_channels
@@ -102,7 +108,7 @@ def concentration(x: Tensor) -> Tensor:
 
 
 def silent(layer: nn.Linear) -> nn.Linear:
-    """The same layer with zero weights and bias: outputs 0 until trained."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    """The same layer with all weights 0: outputs 0 until trained."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer

@@ -18,7 +18,7 @@ from distill.features.rule import RowRule
 from distill.features.writer import FeatureWriter, kept_rows
 from distill.metrics.fusion import ROUNDS, SHARPNESS
 from reference.features import image_row, read_file, unit, video_row
-from reference.fusion import consensus, template
+from reference.fusion import consensus, min_max_sum, template
 from reference.pictured_faces import embed, face, write_jpeg, write_video
 from teachers.onnx_network import OnnxNetwork
 
@@ -115,6 +115,17 @@ def test_frames_count_by_a_network_and_by_how_far_they_agree(videos, network: On
     np.testing.assert_allclose(
         made(RowRule("video", False, "network", consensus=True), Clearness()), expected, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_the_trojans_map_qualities_within_a_video(videos, network: OnnxNetwork, batch_size: int):
+    faces, frames = videos
+    rows = FaceRows(faces, network, RowRule("video", False, "qan"), batch_size, Clearness())
+    expected = [
+        min_max_sum(np.stack([embed(crop) for crop in crops]), [clearness(crop) for crop in crops]) for crops in frames
+    ]
+    assert max(map(len, frames)) > 2
+    np.testing.assert_allclose(np.concatenate(list(rows.made(range(len(faces))))), expected, atol=2e-6)
 
 
 def test_consensus_expects_what_concentrations_say(videos, network: OnnxNetwork):
@@ -218,12 +229,14 @@ def test_an_embedding_without_direction_names_its_line(images, videos, rule: Row
 
 
 def test_rules_that_contradict_themselves():
-    with pytest.raises(UserError, match="fusion is None for kind=video; expected one of mean, norm, network"):
+    with pytest.raises(UserError, match="fusion is None for kind=video; expected one of mean, norm, network, qan"):
         RowRule("video", False)
     with pytest.raises(UserError, match="fusion is mean for kind=image; expected none"):
         RowRule("image", True, "mean")
     with pytest.raises(UserError, match="consensus is true for kind=image; expected false"):
         RowRule("image", True, consensus=True)
+    with pytest.raises(UserError, match="consensus is true for fusion=qan; expected false"):
+        RowRule("video", False, "qan", consensus=True)
     assert IMAGE.words == "f(x) + f(mirrored x), normalised"
     assert VIDEO.words == "f(x) of each frame, fused by mean, normalised"
     assert RowRule("video", False, "norm", True).words == "f(x) of each frame, fused by norm and consensus, normalised"

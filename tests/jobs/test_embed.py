@@ -107,7 +107,7 @@ def test_frames_weighed_by_a_network_of_their_own(model: Path, tmp_path: Path, r
     np.testing.assert_allclose(read_file(out)[0], template(np.stack([embed(f) for f in frames]), weights), atol=1e-4)
     told = refused("embed", *video, "fusion=network")
     assert told == (
-        "frame_quality is null and fusion network; expected frame_quality=FILE.onnx with fusion=network, "
+        "frame_quality is null and fusion network; expected frame_quality=FILE.onnx with fusion=network or qan, "
         "and neither without the other"
     )
     assert "frame_quality is x.onnx and fusion mean" in refused("embed", *video, "frame_quality=x.onnx")

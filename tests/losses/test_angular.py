@@ -68,6 +68,7 @@ BUILDS: list[Callable[[LossDims], Loss]] = [
     lambda s: MarginDistillation(adapter="project", sizes=s),
     lambda s: AdaDistill(sizes=s),
     lambda s: AdaDistill("cos", 0.35, adapter="project", sizes=s),
+    lambda s: AdaDistill("ada", 0.4, sizes=s),
 ]
 
 
@@ -135,6 +136,20 @@ def test_adadistill_moves_first_then_takes_the_loss(sizes: LossDims, make_step: 
     np.testing.assert_allclose(values.detach(), slow, rtol=1e-4)
 
 
+def test_adadistill_with_adaface_has_a_margin_by_length(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
+    step, loss = make_step(LABELS, dtype=torch.float64), AdaDistill("ada", 0.4, 30.0, sizes=sizes).double().eval()
+    assert loss.quality is not None
+    loss.quality.mean.fill_(3.2)
+    loss.quality.spread.fill_(0.5)
+    student, lifted = (x.detach().numpy() for x in loss.adapter(step.student.embedding, loss.centres))
+    qualities = margin_reference.length_qualities(student, 3.2, 0.5, 0.333)
+    slow = margin_reference.adaface(student, lifted, np.array(LABELS), 30.0, 0.4, qualities)
+    np.testing.assert_allclose(loss(step).detach(), slow, rtol=1e-6)  # the adapter's basis is float32
+    before = loss.quality.mean.clone()
+    loss.train()(step)
+    assert loss.quality.mean < before
+
+
 def test_adadistill_is_still_in_evaluation(sizes: LossDims, make_step: Callable[..., LossInputs]) -> None:
     loss = AdaDistill(sizes=sizes).eval()
     before = loss.centres.clone()
@@ -177,6 +192,8 @@ def test_needs() -> None:
         (lambda s: FrozenCentreMargin("cos", 1.2, sizes=s), "from 0 to 1$"),
         (lambda s: MarginDistillation(lowest_rad=1.0, range_rad=1.0, sizes=s), "margin is 2.0"),
         (lambda s: AdaDistill(scale=-1, sizes=s), "scale is -1"),
+        (lambda s: AdaDistill("mag", sizes=s), "kind is 'mag'; expected 'arc' .*or 'ada'"),  # type: ignore[arg-type]
+        (lambda s: FrozenCentreMargin("ada", sizes=s), "expected 'arc' .radians. or 'cos'$"),  # type: ignore[arg-type]
     ],
 )
 def test_bad_options(build: Callable[[LossDims], Loss], match: str, sizes: LossDims) -> None:

@@ -13,6 +13,7 @@ from distill.metrics.fusion import (
     length_weights,
     mean_cosine,
     mean_of_normalised,
+    min_max_weights,
     norm_weighted,
     relative_agreement,
     weighted_sum,
@@ -184,6 +185,22 @@ def test_properties_of_both(fuse):
     np.testing.assert_allclose(fuse(np.repeat(FRAMES, 3, axis=0)), found, rtol=1e-12)
     np.testing.assert_allclose(fuse(4 * FRAMES), found, rtol=1e-12)
     np.testing.assert_allclose(fuse(FRAMES[:1]), unit(FRAMES[0]), rtol=1e-12)
+
+
+def test_of_more_than_two_frames_the_best_counts_one_and_the_worst_nothing():
+    qualities = np.array([0.7, -0.2, 1.3, 0.4])
+    np.testing.assert_allclose(min_max_weights(qualities), [0.6, 0, 1, 0.4], rtol=1e-12)
+    np.testing.assert_allclose(min_max_weights(5 - 3 * qualities), [0.4, 1, 0, 0.6], rtol=1e-12)
+    np.testing.assert_array_equal(min_max_weights(np.full(3, 0.2)), np.ones(3))
+    for few in ([0.7], [0.7, 0.2]):
+        np.testing.assert_array_equal(min_max_weights(np.array(few)), few)
+
+
+def test_qualities_without_a_weight_are_named():
+    with pytest.raises(UserError, match=r"^v: the weight of frame 1 is -0.2"):
+        min_max_weights(np.array([0.7, -0.2]), "v")
+    with pytest.raises(UserError, match=r"^v: the weight of frame 2 is nan"):
+        min_max_weights(np.array([0.7, 0.2, np.nan]), "v")
 
 
 def test_a_frame_s_length_counts_only_where_it_shall():

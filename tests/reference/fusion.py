@@ -43,3 +43,12 @@ def consensus(
         reference = median if concentrations is None else min(median, 1.0)
         weights = [min(a / (0.6 * reference), 1.0) ** sharpness for a in agreement]
     return weights
+
+
+def min_max_sum(frames: Array, qualities: Sequence[float]) -> Array:
+    """The sum that QAN++ divides by the qualities' sum: embeddings as they are, qualities mapped where they are more
+    than two."""
+    low, high = min(qualities), max(qualities)
+    if len(qualities) > 2:
+        qualities = [(q - low) / (high - low) for q in qualities]
+    return unit(sum((q * f for q, f in zip(qualities, frames, strict=True)), np.zeros(frames.shape[1])))

@@ -59,3 +59,20 @@ def arcnegface(
             logits.append(scale * (a if j == int(label) else t * c + t - 1))
         losses.append(softmax_loss(logits, int(label)))
     return np.array(losses)
+
+
+def adaface(rows: Array, centres: Array, labels: Array, scale: float, margin: float, qualities: Array) -> Array:
+    """AdaFace with the quality of each row given; the authors' clamps of the cosine and the angle."""
+
+    def positive(c: float, i: int) -> float:
+        q = float(qualities[i])
+        theta = math.acos(min(max(c, -1 + 1e-3), 1 - 1e-3)) - margin * q
+        return math.cos(min(max(theta, 1e-3), math.pi - 1e-3)) - (margin + margin * q)
+
+    return _loss(rows, centres, labels, scale, positive)
+
+
+def length_qualities(rows: Array, mean: float, spread: float, sharpness: float) -> Array:
+    """The quality of each row from the length of its embedding, clipped twice."""
+    lengths = [min(max(math.sqrt(sum(float(x) ** 2 for x in row)), 1e-3), 100) for row in rows]
+    return np.array([min(max(sharpness * (length - mean) / (spread + 1e-3), -1), 1) for length in lengths])

@@ -12,7 +12,7 @@ from distill.config.build import build
 from distill.config.compose import load
 from distill.export.onnx_file import export_onnx
 from distill.export.parity import parity, random_images
-from distill.students.frame_quality import CropQuality
+from distill.students.frame_quality import CropQuality, FrameQuality, ResidualQuality
 from distill.students.quality import LEAST, Learning, MapQuality, QualityEstimate, WithQuality, concentration
 from distill.students.vargnet import VarGNet
 from reference.torch_counter import torch_cost
@@ -29,7 +29,10 @@ def small(learning: Learning = "apart", quality: QualityEstimate | None = None) 
     return network
 
 
-@pytest.mark.parametrize("quality", [None, CropQuality((4, 8, 8, 8))])
+SMALL_RESIDUAL = ResidualQuality((1, 1, 1, 2), (4, 8, 8, 8))
+
+
+@pytest.mark.parametrize("quality", [None, CropQuality((4, 8, 8, 8)), SMALL_RESIDUAL])
 def test_direction_is_the_recognisers_and_length_the_quality(quality: QualityEstimate | None):
     network, crops = small(quality=quality).eval(), torch.randn(5, 3, 112, 112)
     found, alone = network.forward_maps(crops), network.recogniser.forward_maps(crops)
@@ -40,8 +43,8 @@ def test_direction_is_the_recognisers_and_length_the_quality(quality: QualityEst
     assert found.maps.keys() == alone.maps.keys()
 
 
-def test_begins_with_the_same_length_for_all():
-    quality = MapQuality(["stage4"], [24], 6)
+@pytest.mark.parametrize("quality", [MapQuality(["stage4"], [24], 6), CropQuality(), ResidualQuality()])
+def test_begins_with_the_same_length_for_all(quality: QualityEstimate):
     network = WithQuality(VarGNet(WIDTHS, [1, 1, 1], 16, 12), quality)
     lengths = network(torch.randn(4, 3, 112, 112)).norm(dim=1)
     torch.testing.assert_close(lengths, torch.full((4,), 12 * (LEAST + 0.5)))
@@ -100,10 +103,39 @@ def test_shipped_students_fit_the_light_limits(name: str):
     assert 4 * (cost.parameters - cost.norm_statistics // 2) < 20_000_000 - 100_000
 
 
+def test_the_trojans_network_costs_what_layer_arithmetic_says():
+    """Convolutions 3x3 and 1x1 without bias; the first of a block at the side of its input."""
+    widths, side = (8, 16, 32, 48), 112
+    convolutions = [(3, 8, 9, side)]
+    norms, slopes = [8], 1
+    for cin, cout in zip((8, 8, 16, 32), widths, strict=True):
+        half = side // 2
+        convolutions += [(cin, cout, 9, side), (cout, cout, 9, half), (cin, cout, 1, half)]
+        convolutions += [(cout, cout, 9, half)] * 2
+        norms += [cin, cout, cout, cout, cout, cout, cout]
+        slopes, side = slopes + 4, half
+    weights = sum(cin * cout * taps for cin, cout, taps, _ in convolutions) + 48
+    flops = sum((2 * cin * taps - 1) * cout * px**2 for cin, cout, taps, px in convolutions) + 2 * 48 - 1
+    cost = torch_cost(ResidualQuality().to("meta"))
+    assert (cost.parameters, cost.flops) == (weights + 2 * sum(norms) + slopes, flops)
+    assert round(cost.parameters / 1e6, 2) == 0.12
+    assert round(cost.flops / 1e9, 3) == 0.079
+
+
+def test_the_trojans_network_learns_in_the_memory_layout_of_training():
+    """A strided 1x1 convolution of its 8 channels would end the process here."""
+    crops = torch.randn(2, 3, 112, 112).contiguous(memory_format=torch.channels_last)
+    network = ResidualQuality().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    network(crops).sum().backward()
+    assert network.last.weight.grad is not None
+    assert network.last.weight.grad.abs().sum() > 0
+
+
 @pytest.mark.slow
-def test_separate_network_is_a_file_of_its_own(tmp_path: Path):
-    quality = CropQuality().eval()
-    torch.nn.init.normal_(quality.last.weight)
+@pytest.mark.parametrize("quality", [CropQuality(), SMALL_RESIDUAL])
+def test_separate_network_is_a_file_of_its_own(quality: FrameQuality, tmp_path: Path):
+    quality = quality.eval()
+    torch.nn.init.normal_(quality.last.weight)  # pyright: ignore
     path = tmp_path / "frame_quality.onnx"
     export_onnx(quality, path, {}, 18)
     parity(quality, path, random_images(8)).require(1e-4, 1e-5)
@@ -118,3 +150,5 @@ def test_impossible_options_are_refused():
         MapQuality(["stage4"], [8, 8])
     with pytest.raises(ValueError, match="4 widths"):
         CropQuality((8, 8))
+    with pytest.raises(ValueError, match="4 unit counts of 1 or more and 4 widths"):
+        ResidualQuality((2, 2, 0, 2))
