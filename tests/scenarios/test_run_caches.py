@@ -22,6 +22,8 @@ from distill.files.network_file import network_sha256
 from distill.jobs import distill, teach
 from distill.nightly import task as night_task
 from distill.nightly.task import NightNetworks, decides
+from distill.runs import generations
+from distill.runs.finish import TrainedRun
 from distill.runs.folder import RunFolder
 from distill.runs.student import identity
 from reference.changed_inputs import (
@@ -71,17 +73,17 @@ def test_a_run_is_finished_for_these_inputs_alone(place: Path, monkeypatch: pyte
     first_weights(place, 1.0)
     write_faces(place / "transfer", first=20)
 
-    def train(conf: object, opened: object, folder: RunFolder, sinks: object) -> tuple[None, None]:
+    def train(conf: object, opened: object, folder: RunFolder, sinks: object, rehearsal: bool) -> tuple[None, None]:
         trained.append(folder.path.name)
         return None, None
 
-    def finish(delivery: distill.TrainedRun, network: object) -> int:
+    def finish(delivery: TrainedRun, network: object) -> int:
         delivery.folder.finish({"verdict": "pass"})
         return 0
 
-    monkeypatch.setattr(distill, "train", train)
-    monkeypatch.setattr(distill, "finish_run", finish)
-    monkeypatch.setattr(distill, "show", lambda folder: 0)
+    monkeypatch.setattr(generations, "train", train)
+    monkeypatch.setattr(generations, "finish_run", finish)
+    monkeypatch.setattr(generations, "show", lambda folder: 0)
     begins = [option.replace("BEFORE", str(place / "before")) for option in BEGINS]
     conf = load("distill", [*run_options(place), *begins, f"data.transfer=[{place / 'transfer'}]"])
 
@@ -96,8 +98,8 @@ def test_a_run_is_finished_for_these_inputs_alone(place: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_a_run_that_was_named_refuses_other_inputs(place: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(distill, "train", lambda conf, opened, folder, sinks: (0, 0))
-    monkeypatch.setattr(distill, "finish_run", lambda delivery, network: 0)
+    monkeypatch.setattr(generations, "train", lambda conf, opened, folder, sinks, rehearsal: (0, 0))
+    monkeypatch.setattr(generations, "finish_run", lambda delivery, network: 0)
     conf = load("distill", run_options(place))
 
     def run(name: str) -> int:
