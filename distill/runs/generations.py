@@ -71,7 +71,8 @@ class Generations:
         A finished one that is not the last is named only. ``judged`` compares it with the one before.
         """
         conf, path, last = self.configuration(number), self.folder(number).path, number == self.conf.generations
-        opened = replace(self.opened, student=conf.student)
+        # the first one's inputs are opened and remembered already
+        opened = self.opened if number == 1 else replace(self.opened, student=conf.student)
         ignored = BEGINS_WITH if number > 1 else ()
         with open_run(self.root, path.name, False, conf, ignored) as folder:
             remember(folder, identity(conf, opened))
