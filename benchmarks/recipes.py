@@ -5,6 +5,7 @@
 recipes      all recipes of ``conf/experiment`` that train a light student, at equal samples seen, with the same student
              and real faces, from stored signals of one teacher; differences to the default objective
 teachers     the default recipe from every teacher whose signals are shipped, on the embedded faces; differences to r152
+             with the same kind of signals as the others, one embedding for an image and its mirror image
 generations  one generation, two (``generations=2``), and one of twice the samples seen; differences to the first
 
 DATA_ROOT holds labelled/ and singles/ (RecordIO), lfw_dev.bin and reference_teacher.onnx. Accuracy on lfw_dev.bin is
@@ -21,6 +22,7 @@ import sys
 from pathlib import Path
 
 from distilling import real_faces, store_signals
+from flip_summed import flip_summed
 from recipe_table import Row, Table, filled, markdown
 
 from distill.config.compose import conf_dir
@@ -84,7 +86,13 @@ def teachers() -> dict[str, Row]:
     found = {str(read_manifest(path.parent).teacher["name"]): path.parent for path in SHIPPED.glob(f"*/{MANIFEST}")}
     known = {path.stem for path in (conf_dir() / "teacher").glob("*.yaml")}
     names = sorted(found.keys() & known, key=lambda name: (name != FIRST_TEACHER, name))
-    return {name: Row(name, [f"teacher={name}", f"signals={found[name]}"], f"from_{name}") for name in names}
+    rows = {name: Row(name, [f"teacher={name}", f"signals={found[name]}"], f"from_{name}") for name in names}
+    if read_manifest(found[FIRST_TEACHER]).columns == 1:
+        return rows
+    folder = RUNS / f"{FIRST_TEACHER}-flip_sum"
+    summed = folder if (folder / MANIFEST).exists() else flip_summed(found[FIRST_TEACHER], folder)
+    first = Row(f"{FIRST_TEACHER}, flip sum", [f"teacher={FIRST_TEACHER}", f"signals={summed}"], "from_flip_sum")
+    return {f"{FIRST_TEACHER}_flip_sum": first, **rows}
 
 
 def generations(images: int) -> dict[str, Row]:

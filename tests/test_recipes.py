@@ -13,8 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from distill.config.compose import config_yaml, load
+from distill.signals.manifest import read_manifest
+from distill.signals.set_outputs import read_centres
+from distill.signals.store import open_shard
 from reference.tiny_onnx import TinyOnnx
 
 PAIRS, QUICK = 240, 100
@@ -25,7 +29,7 @@ def scripts() -> Iterator[dict[str, ModuleType]]:
     """The scripts as they find each other when they are run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-        names = ("distilling", "paired_runs", "recipe_table", "recipes")
+        names = ("distilling", "flip_summed", "paired_runs", "recipe_table", "recipes")
         yield {name: importlib.import_module(name) for name in names}
         for name in names:
             del sys.modules[name]
@@ -152,7 +156,23 @@ def test_runs_that_are_missing_are_commanded_once_with_the_row_s_options_last(
     assert {name: conf.trainer.images for name, conf in confs.items()} == {"default-64-1": 64, "twice-64-1": 128}
 
 
-def test_every_row_of_every_table_is_a_configuration_of_the_same_length(scripts: dict[str, ModuleType], root: Path):
+def test_the_sums_of_a_shipped_store_are_those_of_its_two_columns(scripts: dict[str, ModuleType], tmp_path: Path):
+    shipped = scripts["recipes"].SHIPPED / "r152-synthfaces"
+    summed = scripts["flip_summed"].flip_summed(shipped, tmp_path / "sums")
+    before, after = read_manifest(shipped), read_manifest(summed)
+    assert (before.columns, after.columns) == (2, 1)
+    two, one = (open_shard(folder, m, 2) for folder, m in ((shipped, before), (summed, after)))
+    np.testing.assert_allclose(one["embedding"][:, 0], two["embedding"].astype(np.float32).sum(1), rtol=1e-3)
+    np.testing.assert_array_equal(one["digest"], two["digest"])
+    torch.testing.assert_close(read_centres(summed, after), read_centres(shipped, before))
+    assert {path.name for path in summed.iterdir()} == {path.name for path in shipped.iterdir()}
+    assert sum(path.stat().st_size for path in summed.iterdir()) < 4_000_000
+
+
+def test_every_row_of_every_table_is_a_configuration_of_the_same_length(
+    scripts: dict[str, ModuleType], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
     recipes = scripts["recipes"]
     arguments = argparse.Namespace(data=root, images=640, seeds=1, options=[])
     for name in ("recipes", "teachers", "generations"):
@@ -162,5 +182,5 @@ def test_every_row_of_every_table_is_a_configuration_of_the_same_length(scripts:
             assert conf.trainer.images == (1280 if "twice" in row.words else 640), row
             assert conf.student.name.startswith("vargnet"), row
             assert conf.data.augment["shift_px"] == 0, row
-    assert recipes._table("teachers", arguments)[0].baseline == "r152"
+    assert recipes._table("teachers", arguments)[0].baseline == "r152_flip_sum"
     assert recipes._table("recipes", arguments)[0].baseline == "default"
