@@ -35,8 +35,6 @@ NOT_SHIFTED = "data.augment.shift_px=0"
 """Signals of an image and its mirror image serve every recipe, whatever else it changes for the student alone."""
 RECIPES = {
     "default": Row("ours, all three families", ["objective=default"]),
-    "feature": Row("feature alone", ["objective=feature"]),
-    "logit": Row("logit alone", ["objective=logit"]),
     "deepglint_light": Row("deepglint_light: ArcFace + eq. 5", ["experiment=deepglint_light", "generations=1"]),
     "deepglint_large": Row("deepglint_large: CosFace, no teacher", ["objective=margin"]),
     "iqiyi_light": Row("iqiyi_light: the student's own quality", ["experiment=iqiyi_light"]),
