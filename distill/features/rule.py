@@ -38,7 +38,6 @@ class RowRule:
             raise UserError(f"fusion is {self.fusion} for kind=image; expected none, as an image has no frames")
         if self.kind == "image" and self.consensus:
             raise UserError("consensus is true for kind=image; expected false, as an image has no frames")
-
         if self.fusion == QAN and self.consensus:
             raise UserError(f"consensus is true for fusion={QAN}; expected false, or another fusion")
 
