@@ -36,7 +36,7 @@ from distill.runs.folder import RunFolder
 from distill.tracking.wandb_run import WandbRun
 from distill.training.validation import EvalEmbedder, score
 from distill.types import FaceNetwork
-from teachers.card import Card, TeacherCost, TeacherScore, shipped_card, write_card
+from teachers.card import Card, TeacherScore, write_card
 from teachers.growth import Growable, grow_into
 from teachers.teacher import FINGERPRINT_KEY
 from teachers.weights import CLASSIFIER, read_weights, save_weights
@@ -144,19 +144,12 @@ def _card(
         preprocessing=STUDENT_INPUT,
         sha256=weights.sha256,
         embedding_dim=network.embedding_dim,
-        cost=_cost(network, shipped_card(conf.teacher.name)),
+        cost=None,  # measured on the ONNX file
         score=TeacherScore(pairs.name, found.accuracy_mean),
         training=training,
         classes=faces.classes,
         data_fingerprint=faces.fingerprint(),
     )
-
-
-def _cost(network: FaceNetwork, shipped: Card | None) -> TeacherCost | None:
-    """The shipped card's cost, unless options changed the network and with it the number of parameters."""
-    parameters = sum(p.numel() for p in network.parameters())
-    known = shipped.cost if shipped else None
-    return known if known is not None and known.parameters == parameters else None
 
 
 def _finish(

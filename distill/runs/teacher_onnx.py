@@ -19,7 +19,7 @@ from distill.runs.check import check
 from distill.runs.export import export_network, parity_images
 from distill.runs.folder import RunFolder
 from distill.types import FaceNetwork
-from teachers.card import Card, TeacherCost, read_card, write_card
+from teachers.card import TeacherCost, read_card, write_card
 from teachers.weights import CLASSIFIER, load_into, read_weights
 
 TEACHER_ONNX, TEACHER_ONNX_CARD = "teacher.onnx", "teacher.card.yaml"
@@ -71,9 +71,8 @@ def _cost(network: FaceNetwork, verdict: Verdict) -> TeacherCost | None:
 
 
 def _write_cards(beside: Path, file: NetworkFile, cost: TeacherCost | None) -> None:
-    """A card for the ONNX file, which holds no classifier; the cost goes into the weights' card if that knows none."""
-    known: Card = read_card(beside)
-    if known.cost is None:
-        write_card(replace(known, cost=cost), beside)
-    own = replace(known, sha256=file.sha256, cost=cost, classes=None, data_fingerprint=None)
+    """The cost into the weights' card, and a card for the ONNX file, which holds no classifier."""
+    known = replace(read_card(beside), cost=cost)
+    write_card(known, beside)
+    own = replace(known, sha256=file.sha256, classes=None, data_fingerprint=None)
     write_card(own, file.path.with_name(TEACHER_ONNX_CARD))
