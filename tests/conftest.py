@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,13 @@ from reference.small_data import SMALL_STUDENT, SMALL_TEACHER, write_small_root
 from reference.tiny_onnx import TinyOnnx
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The names of tests are the same in every process: pytest-xdist runs none where they are not."""
+    for item in items:
+        if re.search(r" at 0x[0-9a-f]+|frozenset\(", item.nodeid):
+            raise pytest.UsageError(f"{item.nodeid[:200]} names an object; expected ids= with fixed names")
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,9 @@ def _shapes(network: torch.nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("layout", "deep"), [*((layout, False) for layout in IR_LAYOUTS), (IR_LAYOUTS[-1], True)], ids=str
+    ("layout", "deep"),
+    [*((layout, False) for layout in IR_LAYOUTS), (IR_LAYOUTS[-1], True)],
+    ids=[*(layout.name for layout in IR_LAYOUTS), "adaface with bottlenecks"],
 )
 @pytest.mark.parametrize("se", [False, True])
 def test_each_weight_has_one_name_there_and_back(layout: Layout, deep: bool, se: bool) -> None:
